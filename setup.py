@@ -1,0 +1,42 @@
+"""Package metadata; everything that configures tools is in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="ssar_jax",
+    version="0.1.0",
+    description="Selective state-adaptive regularization and its baselines for offline and offline-to-online RL in JAX",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    # The wheel is the library alone: experiments/ and configs/ are run from the repository root.
+    packages=find_packages(include=["ssar_jax", "ssar_jax.*"]),
+    package_data={"ssar_jax": ["py.typed", "behaviour/*.npz", "behaviour/README.md"]},
+    install_requires=[
+        "absl-py>=2.1",
+        "chex>=0.1.89",
+        "flax>=0.10.4",
+        "gymnasium>=1.2,<2",
+        "gymnasium-robotics>=1.4,<2",
+        "h5py>=3.11",
+        "jax>=0.6",
+        "minari[hdf5]>=0.5.2,<0.6",
+        "ml_collections>=1.0",
+        "mujoco>=3.3,<4",
+        "numpy>=2.0",
+        "optax>=0.2.4",
+        "orbax-checkpoint>=0.11",
+        "pooch>=1.8",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "log": ["tensorboardX", "wandb"],
+        "report": ["matplotlib"],
+        "dev": ["build", "hypothesis", "pyright", "pytest>=8", "ruff"],
+        "cuda12": ["jax[cuda12]"],
+        "tpu": ["jax[tpu]"],
+    },
+)
