@@ -27,7 +27,7 @@ setup(
         "ml_collections>=1.0",
         "mujoco>=3.3,<4",
         "numpy>=2.0",
-        "optax>=0.2.4",
+        "optax>=0.2.6",
         "orbax-checkpoint>=0.11",
         "pooch>=1.8",
         "tqdm>=4.66",

@@ -1,0 +1,1 @@
+"""Experiment configurations: commented data, one file for each algorithm."""

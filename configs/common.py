@@ -1,0 +1,209 @@
+"""What every config file shares: the argument after the colon, common settings, presets.
+
+Sources named here and in the config files: *program* is the program behind the SSAR paper
+(github.com/QinwenLuo/SSAR, commit 7e6dc0b), *CORL* is github.com/corl-team/CORL, *D4RL* is
+github.com/Farama-Foundation/D4RL; *ours* marks a choice of this library.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import FieldReference, placeholder
+
+from ssar_jax.data.tasks import CUSTOM, TASKS, get_task
+from ssar_jax.errors import UserError
+
+# A ConfigDict; its fields are dynamic, which no type checker follows.
+Config: TypeAlias = Any
+
+PRESETS = ("paper", "library", "short")
+# The fields that name a config; they are chosen in the argument, before any other field is known.
+IDENTITY = ("algorithm", "task", "variant", "preset")
+
+# The short preset divides the paper's locomotion run, 1,000,000 updates, by this number.
+SHORTENING = 50
+# Transitions of the embedded dataset in the short preset; ours, by trial: too few rows train no policy.
+SHORT_EMBEDDED_STEPS = 300_000
+
+
+class Choice(NamedTuple):
+    """What the argument after the colon of `--config` says."""
+
+    algorithm: str
+    task: str
+    variant: str
+    preset: str
+
+    @property
+    def is_antmaze(self) -> bool:
+        """Whether the task is one of the six AntMaze tasks."""
+        return self.task.startswith("antmaze-")
+
+
+def parse_arg(arg: str | None, *, algorithm: str, variants: Sequence[str]) -> Choice:
+    """Reads `<task>[,variant=<name>][,preset=<name>]`.
+
+    Args:
+        arg: the text after the colon, None without a colon.
+        algorithm: the algorithm whose config file asks.
+        variants: the variants of this algorithm, the default first.
+
+    Returns:
+        The choice, with the task under its short name.
+
+    Raises:
+        UserError: for a missing or unknown task, an unknown key, variant or preset, or a key given twice.
+    """
+    task, *settings = [part.strip() for part in (arg or "").split(",")]
+    if not task or "=" in task:
+        names = ", ".join([*(known.name for known in TASKS), CUSTOM])
+        raise UserError(
+            f"no task: write configs/{algorithm}.py:<task>[,variant=<name>][,preset=<name>]; tasks: {names}"
+        )
+    known = {"variant": tuple(variants), "preset": PRESETS}
+    chosen: dict[str, str] = {}
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        if key not in known:
+            meant = [f"{name}={key}" for name, values in known.items() if key in values]
+            hint = f"; did you mean {meant[0]}?" if meant else did_you_mean(key, known)
+            raise UserError(
+                f"unknown setting {setting!r} after {task}{hint or '; write variant=... or preset=...'}"
+            )
+        if key in chosen:
+            raise UserError(f"{key} is given twice: {chosen[key]} and {value}")
+        if value not in known[key]:
+            hint = did_you_mean(value, known[key])
+            raise UserError(f"unknown {key} {value!r}; {algorithm} has {', '.join(known[key])}{hint}")
+        chosen[key] = value
+    defaults = {key: values[0] for key, values in known.items()}
+    return Choice(algorithm, _short_name(task), **(defaults | chosen))
+
+
+def _short_name(name: str) -> str:
+    if name == CUSTOM:
+        return name
+    task = get_task(name)
+    if "/" in name:
+        raise UserError(f"{name!r} is a dataset: write {task.name} with --config.dataset.source=embedded")
+    return task.name
+
+
+def did_you_mean(word: str, names: Iterable[str], prefix: str = "") -> str:
+    """Returns `; did you mean a, b?` with up to three names near the word, or the empty string."""
+    near = difflib.get_close_matches(word, list(names), n=3, cutoff=0.6)
+    return f"; did you mean {', '.join(prefix + name for name in near)}?" if near else ""
+
+
+class Field(NamedTuple):
+    """One leaf of a config: its value, the type it accepts, and whether it may be None."""
+
+    value: Any
+    kind: type
+    optional: bool
+
+
+def fields(config: Config, prefix: str = "") -> dict[str, Field]:
+    """Returns every leaf of a config under its full dotted name, sorted."""
+    leaves: dict[str, Field] = {}
+    for key, stored in config.items(preserve_field_references=True):
+        if isinstance(stored, ConfigDict):
+            leaves |= fields(stored, f"{prefix}{key}.")
+        else:
+            optional = isinstance(stored, FieldReference)
+            leaves[prefix + key] = Field(config[key], config.get_type(key), optional)
+    return leaves
+
+
+def shared_config(choice: Choice) -> Config:
+    """Returns the settings that all algorithms share, as published; each config file adds its own."""
+    antmaze = choice.is_antmaze
+    return ConfigDict({
+        **choice._asdict(),
+        "num_updates": 1_000_000,  # program and CORL
+        "seed": 0,  # the first seed; the others follow it
+        "num_seeds": 1,
+        "batch_size": 256,  # program and CORL
+        "discount": 0.99,  # program and CORL
+        "physics": "auto",  # ours: d4rl-v2, but gymnasium for Minari's own sets
+        "dataset": {
+            "source": "auto",  # ours: D4RL's file if it is there, else the embedded set, with a warning
+            "path": placeholder(str),
+            "normalize_states": True,  # program and CORL
+            "reward_scale": 1.0,  # reward = reward_scale * raw reward + reward_bias
+            "reward_bias": 0.0,
+            "reward_range_scaling": False,  # whether to scale by 1000 / (best return - worst return)
+            "clip_actions": placeholder(float),  # to [-clip_actions, clip_actions]
+            "action_low": placeholder(object),  # task custom: a number, or one for each action
+            "action_high": placeholder(object),
+            # D4RL's own sizes: medium-expert is two sets in one.
+            "embedded": {"num_steps": 2_000_000 if choice.task.endswith("-me") else 1_000_000},
+        },
+        "environment": {"id": placeholder(str)},  # task custom: the Gymnasium environment to evaluate in
+        "selection": {
+            "rule": "none",
+            "threshold": placeholder(float),  # rule "return": the raw return, on D4RL's files
+            "fraction": 0.3,  # ours: share of the trajectories kept by return on other data
+            "expectile": placeholder(float),  # rule "advantage"
+            # Rule "advantage"; unset: 1,000,000 on D4RL's files (program), 100,000 on embedded data (ours).
+            "num_updates": placeholder(int),
+            "min_fraction": 0.0,  # ours: refuse to train on less; off, as in the program
+        },
+        "online": {
+            "num_steps": 250_000,  # program
+            "warmup_steps": 5_000,  # program: interactions before the first online update
+            "part_k": 50,  # program: trajectories kept by the buffer mode "part"
+            "trust": "stale",  # program: a new transition inherits the flag of the slot it overwrites
+        },
+        "evaluation": {
+            "interval": 50_000 if antmaze else 5_000,  # program
+            "episodes": 100 if antmaze else 10,  # program and CORL
+        },
+        "checkpoint": {
+            "every": 50_000,  # ours
+            "keep": 2,  # ours: the last two, and always the final one
+        },
+    })
+
+
+def coefficient_config() -> Config:
+    """Returns what the state-adaptive coefficients of all backbones share, all from the program."""
+    return ConfigDict({
+        "kind": "state_adaptive",
+        "max_ratio": 1.5,  # the coefficient lies in (0, max_ratio * base)
+        "hidden_sizes": (512, 512, 512),
+        "last_kernel_init": "xavier",  # the coefficient starts near base; with "zeros" exactly there
+        "max_grad_norm": 0.5,
+        "n_period": 50_000,  # updates between two looks at the threshold n
+        "n_increments": 10,  # steps from n_start to n_end
+        "mask_coefficient": True,  # whether the coefficient learns from trusted transitions alone
+        "decay_steps": 400_000,  # online updates until the coefficient is annealed away; <= 0: never
+    })
+
+
+def use_library_preset(config: Config) -> None:
+    """Replaces the program's accidents by what a clean implementation does."""
+    config.coefficient.last_kernel_init = "zeros"  # "starts at the base value", as the paper says
+    config.online.trust = "one"  # the agent's own transitions are trusted
+
+
+def use_short_preset(config: Config) -> None:
+    """Plays the paper's locomotion run in a fiftieth of its updates, every schedule shortened with it.
+
+    The threshold still makes its increments in the first half of the run, and the coefficient's learning rate
+    grows so that its network can travel as far as in the long run.
+    """
+    config.num_updates = 1_000_000 // SHORTENING
+    config.coefficient.n_period //= SHORTENING
+    config.coefficient.learning_rate *= SHORTENING
+    if config.coefficient.decay_steps > 0:
+        config.coefficient.decay_steps //= SHORTENING
+    config.selection.num_updates = 1_000_000 // SHORTENING
+    config.dataset.embedded.num_steps = SHORT_EMBEDDED_STEPS
+    config.online.num_steps //= SHORTENING
+    config.online.warmup_steps //= SHORTENING
+    config.evaluation.interval = 2_500
+    config.evaluation.episodes = 10
+    config.checkpoint.every = 10_000

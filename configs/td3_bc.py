@@ -1,0 +1,144 @@
+"""TD3+BC and TD3+BC(SA): `configs/td3_bc.py:<task>[,variant=sa|base|base_ln][,preset=paper|library|short]`.
+
+Tasks: `halfcheetah`, `hopper`, `walker2d` with `-m -mr -me -e`, `antmaze` with `-u -ud -mp -md -lp -ld`, or
+their D4RL names; `custom` for data of your own (`--config.dataset.path=my.hdf5`).
+
+Variants: `sa` is TD3+BC with the state-adaptive coefficient and LayerNorm in the critics, `base` is TD3+BC as
+published, `base_ln` is base with LayerNorm, which tells the two changes apart.
+
+Presets: `paper` repeats the published setting, `library` has the defaults of a clean implementation, `short`
+plays the paper's run in 20,000 updates, to see it work.
+"""
+
+from typing import NamedTuple
+
+from configs import common
+
+VARIANTS = ("sa", "base", "base_ln")
+
+
+class _Row(NamedTuple):
+    """One task in the configuration files of the authors' program."""
+
+    rule: str  # how the trusted sub-dataset is selected
+    threshold: float | None  # rule "return": keep trajectories with a larger raw return
+    expectile: float | None  # rule "advantage"
+    mask_regulariser: bool  # whether the behaviour-cloning term sees trusted transitions alone
+    n_start: float
+    n_end: float
+    num_updates: int
+    buffer: str  # what the online phase starts with
+    policy_freq: int  # online updates between two of the actor
+    decay_steps: int
+    capacity: int  # of the online buffer
+
+
+# Source: program, its configuration files and the defaults of its arguments.
+# fmt: off
+_TABLE = {
+    #                  rule        thresh. expect. mask n_start n_end updates buffer freq   decay   capacity
+    "halfcheetah-m":  ("return",     5200, None, True,  1.0, 3.0, 1_000_000, "part",   2, 400_000, 2_000_000),
+    "halfcheetah-mr": ("advantage",  None,  0.7, True,  1.0, 3.0, 1_000_000, "part",   2, 400_000, 2_000_000),
+    "halfcheetah-me": ("advantage",  None,  0.7, False, 1.0, 1.5, 1_000_000, "part",   2, 400_000, 2_000_000),
+    "halfcheetah-e":  ("return",    10500, None, True,  1.0, 1.5, 1_000_000, "part",   2, 400_000, 2_000_000),
+    "hopper-m":       ("return",     1800, None, True,  1.0, 3.0, 1_000_000, "part",   2, 400_000, 2_000_000),
+    "hopper-mr":      ("advantage",  None,  0.7, True,  1.0, 3.0, 1_000_000, "part",   2, 400_000, 2_000_000),
+    "hopper-me":      ("advantage",  None,  0.5, True,  1.0, 1.5, 1_000_000, "part",   2, 400_000, 2_000_000),
+    "hopper-e":       ("return",     3500, None, True,  1.0, 1.5, 1_000_000, "part",   2, 400_000, 2_000_000),
+    "walker2d-m":     ("return",     2500, None, True,  1.0, 3.0, 1_000_000, "part",   2, 400_000, 2_000_000),
+    "walker2d-mr":    ("advantage",  None,  0.7, True,  1.0, 3.0, 1_000_000, "part",   2, 400_000, 2_000_000),
+    "walker2d-me":    ("advantage",  None,  0.7, True,  1.0, 1.5, 1_000_000, "part",   2, 400_000, 2_000_000),
+    "walker2d-e":     ("return",     4500, None, True,  1.0, 1.5, 1_000_000, "part",   2, 400_000, 2_000_000),
+    "antmaze-u":      ("success",    None, None, False, 1.0, 5.0, 2_000_000, "all",    2, 400_000, 1_000_000),
+    "antmaze-ud":     ("success",    None, None, False, 1.0, 3.0, 2_000_000, "all",    2, 400_000, 1_000_000),
+    "antmaze-mp":     ("success",    None, None, False, 5.0, 5.0, 2_000_000, "all",   30,      -1, 1_000_000),
+    "antmaze-md":     ("success",    None, None, False, 5.0, 5.0, 2_000_000, "all",   20,      -1, 1_000_000),
+    "antmaze-lp":     ("success",    None, None, False, 5.0, 5.0, 2_000_000, "all",  100,      -1, 1_000_000),
+    "antmaze-ld":     ("success",    None, None, False, 5.0, 5.0, 2_000_000, "all",  100,      -1, 1_000_000),
+    # Ours: the settings of most locomotion tasks, and the best 30 % of the trajectories by return.
+    "custom":         ("top_fraction", None, None, True, 1.0, 3.0, 1_000_000, "part", 2, 400_000, 2_000_000),
+}
+# fmt: on
+
+
+def get_config(arg: str | None = None) -> common.Config:
+    """Returns the locked config for `<task>[,variant=...][,preset=...]`."""
+    choice = common.parse_arg(arg, algorithm="td3_bc", variants=VARIANTS)
+    row = _Row(*_TABLE[choice.task])
+    config = common.shared_config(choice)
+    config.num_updates = row.num_updates
+    config.dataset.reward_bias = -1.0 if choice.is_antmaze else 0.0  # program and CORL
+    config.selection.rule = row.rule
+    config.selection.threshold = row.threshold
+    config.selection.expectile = row.expectile
+    config.coefficient = common.coefficient_config()
+    config.coefficient.update({
+        "base": 0.4,  # program and CORL: 1 / alpha with alpha = 2.5
+        "learning_rate": 3e-8,  # program
+        "n_start": row.n_start,
+        "n_end": row.n_end,
+        "delta": 0.1,  # program: the trust region has radius n * delta
+        "mask_regulariser": row.mask_regulariser,
+        "anneal": "linear",  # program
+        "decay_steps": row.decay_steps,
+    })
+    config.critic = {
+        "hidden_sizes": (256, 256),  # program and CORL
+        "layer_norm": True,  # program
+        "learning_rate": 3e-4,  # program and CORL
+        "tau": 0.005,  # program and CORL: Polyak factor of all targets, the actor's too
+    }
+    config.actor = {
+        "hidden_sizes": (256, 256),  # program and CORL
+        "learning_rate": 3e-4,  # program and CORL
+        "policy_freq": 2,  # program and CORL: updates between two of the actor and the targets
+        "policy_noise": 0.2,  # program and CORL: on the target's actions
+        "noise_clip": 0.5,  # program and CORL
+    }
+    config.online.update({
+        "buffer": row.buffer,
+        "buffer_capacity": row.capacity,
+        "policy_freq": row.policy_freq,
+        "noise": 0.0,  # program: it explores with the bare policy
+    })
+
+    if choice.variant == "sa":
+        _settle_antmaze_buffer(config, choice)
+    else:
+        _use_constant_coefficient(config, layer_norm=choice.variant == "base_ln")
+    if choice.preset == "library":
+        common.use_library_preset(config)
+        config.online.noise = 0.1  # TD3's exploration
+        config.online.policy_freq = 2  # the same update ratio as offline
+    elif choice.preset == "short":
+        common.use_short_preset(config)
+    return config.lock()
+
+
+def _settle_antmaze_buffer(config: common.Config, choice: common.Choice) -> None:
+    """Settles what the online buffer holds on AntMaze.
+
+    The program asks for "all" in a ring of 1,000,000, which the data alone nearly fill, and samples below the
+    write pointer: once that wraps, during warm-up, it draws online data only. "none" is that without the bug.
+    """
+    if choice.is_antmaze and choice.preset == "library":
+        config.online.buffer_capacity = 1_500_000  # program, CQL(SA): the data and all online steps fit
+    elif choice.is_antmaze:
+        config.online.buffer = "none"
+
+
+def _use_constant_coefficient(config: common.Config, *, layer_norm: bool) -> None:
+    """Makes TD3+BC of it: CORL's offline; the online phase is ours, for nobody published one."""
+    config.num_updates = 1_000_000  # CORL, AntMaze too
+    config.critic.layer_norm = layer_norm
+    config.coefficient.kind = "constant"
+    config.coefficient.mask_coefficient = False
+    config.coefficient.mask_regulariser = False
+    config.coefficient.anneal = "none"
+    config.selection.rule = "none"
+    config.selection.threshold = None
+    config.selection.expectile = None
+    config.online.buffer = "all"
+    config.online.buffer_capacity = 2_500_000  # the largest dataset, 2,000,000 rows, and all online steps
+    config.online.policy_freq = config.actor.policy_freq
+    config.online.noise = 0.1

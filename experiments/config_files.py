@@ -1,0 +1,121 @@
+"""Config files: what `--config=<file>` names, and the `config.json` by which a run is repeated."""
+
+import importlib.util
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from configs.common import IDENTITY, Config, did_you_mean, fields
+from experiments.overrides import suggest_fields
+from experiments.values import restore_value
+from ssar_jax.errors import UserError
+
+_FOLDER = Path("configs")
+_NO_CONFIGS = ("__init__", "checks", "common")
+
+
+def load_config(source: str) -> Config:
+    """Builds the config that `--config=<source>` names.
+
+    Args:
+        source: `configs/<algorithm>.py:<task>[,variant=...][,preset=...]`, or the `config.json` of a run.
+
+    Raises:
+        UserError: for a file that does not exist or is no config, and for whatever `get_config` refuses.
+    """
+    match = re.fullmatch(r"(.+?\.(?:py|json))(?::(.*))?", source, re.DOTALL)
+    name, argument = match.groups() if match else (source.partition(":")[0], None)
+    path = Path(name)
+    if not path.is_file():
+        raise UserError(f"no config file {name!r}{_suggest_file(path)}")
+    if path.suffix == ".py":
+        return _call_get_config(path, argument)
+    if path.suffix != ".json":
+        raise UserError(f"config file {name!r} must end in .py, or be the config.json of a run")
+    if argument is not None:
+        raise UserError(f"{name} holds a whole config and takes nothing after a colon, got {argument!r}")
+    return _restore_config(path)
+
+
+def save_config(config: Config, path: str | os.PathLike[str]) -> None:
+    """Writes a config as JSON, for `--config=<path>` to read; the file appears whole or not at all."""
+    path = Path(path)
+    text = json.dumps(config.to_dict(), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _config_files() -> dict[str, Path]:
+    """Returns the shipped config files by algorithm."""
+    return {path.stem: path for path in sorted(_FOLDER.glob("*.py")) if path.stem not in _NO_CONFIGS}
+
+
+def _suggest_file(path: Path) -> str:
+    if (path / "config.json").is_file():
+        return f"; did you mean {path / 'config.json'}?"
+    files = _config_files().values()
+    near = did_you_mean(f"{path.stem}.py", [file.name for file in files], prefix=f"{_FOLDER}/")
+    return near or f"; the shipped ones are {', '.join(map(str, files))}"
+
+
+def _call_get_config(path: Path, argument: str | None) -> Config:
+    """Runs `get_config` of a file that need not belong to any package."""
+    spec = importlib.util.spec_from_file_location(f"_config_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise UserError(f"{path} has a syntax error in line {error.lineno}: {error.msg}") from error
+    if not hasattr(module, "get_config"):
+        raise UserError(f"{path} is no config file: it has no function get_config(arg)")
+    return module.get_config(argument)
+
+
+def _restore_config(path: Path) -> Config:
+    """Rebuilds a saved config: the config of its algorithm with the saved values in it."""
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is no readable JSON file: {error}") from error
+    if not isinstance(saved, dict) or not all(isinstance(saved.get(name), str) for name in IDENTITY):
+        raise UserError(f"{path} is no saved config: it must name {', '.join(IDENTITY)}")
+    algorithm, files = saved["algorithm"], _config_files()
+    if algorithm not in files:
+        hint = did_you_mean(algorithm, files)
+        raise UserError(f"{path}: algorithm {algorithm!r} is unknown{hint or '; known: ' + ', '.join(files)}")
+    try:
+        config = _call_get_config(
+            files[algorithm], f"{saved['task']},variant={saved['variant']},preset={saved['preset']}"
+        )
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+    known, values = fields(config), _flatten(saved)
+    for name, value in values.items():
+        if name not in known:
+            raise UserError(f"{path}: unknown field {name}{suggest_fields(name, known)}")
+        config.update_from_flattened_dict({name: restore_value(f"{path}: {name}", value, known[name])})
+    missing = [name for name in known if name not in values]
+    if missing:
+        logging.warning("%s lacks %s; the defaults are taken", path, ", ".join(missing))
+    return config
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns the leaves of nested dictionaries under their dotted names."""
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return leaves

@@ -1,0 +1,1 @@
+"""Behaviour policies of the embedded suite, and the datasets they make."""

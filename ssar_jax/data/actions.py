@@ -1,0 +1,58 @@
+"""Affine maps between an environment's action bounds and [-1, 1]."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ssar_jax.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class ActionScaling:
+    """The map `unit = 2 (a - low) / (high - low) - 1` and its inverse.
+
+    Attributes:
+        low: Lower action bounds [A], float64.
+        high: Upper action bounds [A], float64.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def from_bounds(cls, low: ArrayLike, high: ArrayLike, action_size: int) -> "ActionScaling":
+        """Check the bounds and spread single numbers over all actions.
+
+        Args:
+            low: Lower bounds, one number or [A].
+            high: Upper bounds, one number or [A].
+            action_size: A.
+
+        Returns:
+            The scaling.
+
+        Raises:
+            UserError: A bound has the wrong length, is not finite, or low is not below high.
+        """
+        bounds = []
+        for key, value in (("action_low", low), ("action_high", high)):
+            bound = np.asarray(value, dtype=np.float64)
+            if bound.shape not in ((), (action_size,)):
+                raise UserError(
+                    f"dataset.{key} has shape {bound.shape}; give one number or {action_size} of them"
+                )
+            if not np.isfinite(bound).all():
+                raise UserError(f"dataset.{key} must be finite, not {value}")
+            bounds.append(np.broadcast_to(bound, (action_size,)))
+        if not (bounds[0] < bounds[1]).all():
+            raise UserError(f"dataset.action_low must be below dataset.action_high, not {low} and {high}")
+        return cls(*bounds)
+
+    def to_unit(self, actions: np.ndarray) -> np.ndarray:
+        """Map actions [..., A] within the bounds to [-1, 1]."""
+        return 2.0 * (actions - self.low) / (self.high - self.low) - 1.0
+
+    def from_unit(self, actions: np.ndarray) -> np.ndarray:
+        """Map actions [..., A] in [-1, 1] back to the bounds."""
+        return self.low + 0.5 * (actions + 1.0) * (self.high - self.low)

@@ -1,0 +1,109 @@
+"""Checks of arrays that come from outside; every failure is one line that names file, key and row."""
+
+import numpy as np
+
+from ssar_jax.errors import UserError
+
+# Rounding may carry a tanh-squashed action this far outside [-1, 1]; such actions are clipped, larger ones
+# refused.
+ACTION_OVERSHOOT = 1e-5
+
+
+def numbers(value: object, key: str, where: str, *, ndim: int) -> np.ndarray:
+    """Return `value` as an array of numbers with `ndim` dimensions; [N, 1] passes for [N].
+
+    Args:
+        value: Anything numpy can turn into an array.
+        key: Name of the array, for messages.
+        where: File or other origin, for messages.
+        ndim: 1 for [N], 2 for [N, D].
+
+    Raises:
+        UserError: The dtype is not numeric, the shape does not fit, or a value is NaN or infinite.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        raise UserError(f"{where}: {key} is ragged; all its rows must have the same length") from None
+    if array.dtype.kind not in "fiub":
+        raise UserError(f"{where}: {key} has dtype {array.dtype}; numbers are needed")
+    if ndim == 1 and array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != ndim or (ndim == 2 and array.shape[1] == 0):
+        needed = "[N]" if ndim == 1 else "[N, D] with D at least 1"
+        raise UserError(f"{where}: {key} has shape {array.shape}; {needed} is needed")
+    _require_finite(array, key, where)
+    return array
+
+
+def as_float32(array: np.ndarray, key: str, where: str) -> np.ndarray:
+    """Copy a numeric array as C-ordered float32.
+
+    An array of that kind which owns its memory and is read-only cannot change behind our back and is not
+    copied: a reader that has just built a million rows marks them so, and saves half of its time.
+
+    Raises:
+        UserError: A value is too large for float32.
+    """
+    flags = array.flags
+    if array.dtype == np.float32 and flags.c_contiguous and flags.owndata and not flags.writeable:
+        return array
+    with np.errstate(over="ignore"):
+        copy = np.array(array, dtype=np.float32, order="C")
+    if not np.can_cast(array.dtype, np.float32):
+        _require_finite(copy, key, where)
+    return copy
+
+
+def require_rows(arrays: dict[str, np.ndarray], where: str) -> None:
+    """Require that all arrays have the same number of rows, at least one.
+
+    Raises:
+        UserError: The numbers differ or are zero.
+    """
+    (first_key, first), *others = arrays.items()
+    for key, array in others:
+        if len(array) != len(first):
+            raise UserError(f"{where}: {key} has {len(array)} rows, but {first_key} has {len(first)}")
+    if len(first) == 0:
+        raise UserError(f"{where}: the dataset is empty; at least one transition is needed")
+
+
+def require_flags(array: np.ndarray, key: str, where: str) -> np.ndarray:
+    """Return 0/1 values [N] as bool.
+
+    Raises:
+        UserError: A value is neither 0 nor 1.
+    """
+    flags = array.astype(bool)
+    if not np.array_equal(flags, array):
+        row = int(np.flatnonzero(flags != array)[0])
+        raise UserError(f"{where}: {key} holds {array[row]} in row {row}; only 0 and 1 are allowed")
+    return flags
+
+
+def clip_overshoot(actions: np.ndarray, where: str) -> np.ndarray:
+    """Return actions [N, A], clipped to [-1, 1] if they lie outside by rounding alone.
+
+    Raises:
+        UserError: An action lies farther outside.
+    """
+    if max(actions.max(), -actions.min()) <= 1.0:
+        return actions
+    outside = np.abs(actions) > 1.0 + ACTION_OVERSHOOT
+    if outside.any():
+        row, column = np.argwhere(outside)[0]
+        raise UserError(
+            f"{where}: actions holds {actions[row, column]:g} in row {row}, column {column}, outside [-1, 1]; for "
+            "data of your own give dataset.action_low and dataset.action_high"
+        )
+    return np.clip(actions, -1.0, 1.0)
+
+
+def _require_finite(array: np.ndarray, key: str, where: str) -> None:
+    """Require finite values."""
+    finite = np.isfinite(array)
+    if not finite.all():
+        row = int(np.argwhere(~finite)[0][0])
+        value = array[row][~finite[row]].flat[0]
+        raise UserError(f"{where}: {key} holds {value} in row {row}; repair or remove the affected rows")

@@ -1,0 +1,237 @@
+"""D4RL HDF5 files: the local cache, verification, and the q-learning view of their rows."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+from absl import logging
+
+from ssar_jax.data import checks
+from ssar_jax.data.actions import ActionScaling
+from ssar_jax.data.d4rl_files import D4RLFile
+from ssar_jax.data.dataset import DataSource, OfflineDataset
+from ssar_jax.data.files import one_line, require_file, write_atomically
+from ssar_jax.data.segments import Segments
+from ssar_jax.data.tasks import Task
+from ssar_jax.errors import UserError
+
+# Raw returns (min, mean, max) of whole episodes: public comments in the Decision Transformer's
+# configurations.
+PUBLISHED_RETURNS: dict[str, tuple[float, float, float]] = {
+    "halfcheetah-medium-v2": (-310.23, 4770.33, 5309.38),
+    "halfcheetah-medium-replay-v2": (-638.49, 3093.29, 4985.14),
+    "halfcheetah-expert-v2": (2045.83, 10656.43, 11252.04),
+    "hopper-medium-v2": (315.87, 1422.06, 3222.36),
+    "hopper-medium-replay-v2": (-1.44, 467.30, 3192.93),
+    "hopper-expert-v2": (1645.28, 3511.36, 3759.08),
+    "walker2d-medium-v2": (-6.61, 2852.09, 4226.94),
+    "walker2d-expert-v2": (763.42, 4920.51, 5011.69),
+}
+
+
+def d4rl_directory() -> Path:
+    """Return D4RL's cache folder: the environment variable D4RL_DATASET_DIR, else ~/.d4rl/datasets."""
+    return Path(os.environ.get("D4RL_DATASET_DIR") or Path.home() / ".d4rl" / "datasets")
+
+
+def find_file(task: Task) -> Path | None:
+    """Return where the task's official file lies in the cache, or None if it is missing (or has no file)."""
+    if task.file is None:
+        return None
+    path = d4rl_directory() / task.file.file_name
+    return path if path.exists() else None
+
+
+def verify_file(path: Path, record: D4RLFile) -> None:
+    """Check size and sha256 of an official file.
+
+    D4RL's own loader downloads straight to the final name, so a truncated file may lie there. The checksum is
+    taken once and remembered beside the file together with its size and modification time; where the folder
+    cannot be written to, it is taken every time.
+
+    Args:
+        path: The file.
+        record: What it should be.
+
+    Raises:
+        UserError: The file is missing, or its size or checksum is wrong.
+    """
+    require_file(path)
+    status = path.stat()
+    if status.st_size != record.size:
+        cause = "truncated" if status.st_size < record.size else "not the official file"
+        raise UserError(
+            f"{path}: {cause}, {status.st_size:,} bytes instead of {record.size:,}; "
+            "delete it and download it again"
+        )
+    memory = path.with_name(path.name + ".verified.json")
+    fingerprint = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": record.sha256}
+    if _read_memory(memory) == fingerprint:
+        return
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 != record.sha256:
+        raise UserError(
+            f"{path}: damaged, sha256 {sha256} instead of {record.sha256}; delete it and download it again"
+        )
+    try:
+        write_atomically(memory, lambda file: file.write(json.dumps(fingerprint).encode()))
+    except UserError as error:
+        logging.info("the checksum of %s will be taken again next time: %s", path, error)
+
+
+def _read_memory(path: Path) -> object:
+    """Return a remembered verification; anything unreadable counts as none."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def load_d4rl(task: Task) -> OfflineDataset | None:
+    """Load a task's official file from the cache: verified, read, and compared with the published returns.
+
+    Returns:
+        The dataset, or None when the file is not in the cache.
+
+    Raises:
+        UserError: The file is there but damaged.
+    """
+    path = find_file(task)
+    if path is None or task.file is None:
+        return None
+    verify_file(path, task.file)
+    dataset = read_hdf5(
+        path,
+        horizon=task.horizon,
+        terminals_end_episodes=task.terminals_end_episodes,
+        source=DataSource("d4rl", task.d4rl_name, str(path)),
+    )
+    warn_of_unexpected_returns(task, dataset)
+    return dataset
+
+
+def read_hdf5(
+    path: str | Path,
+    *,
+    horizon: int,
+    terminals_end_episodes: bool = True,
+    action_scaling: ActionScaling | None = None,
+    source: DataSource | None = None,
+) -> OfflineDataset:
+    """Read the q-learning view of a D4RL-style HDF5 file, the view behind every published number.
+
+    Row i < N-1 becomes the transition (s_i, a_i, r_i, s_{i+1}, terminal_i); rows with `timeouts` are dropped,
+    since the row after them belongs to another episode, and so is the last row. Terminal rows stay: their
+    next observation is the first one of the following episode, which the mask 0 makes harmless.
+
+    Args:
+        path: File with observations [N, O], actions [N, A], rewards and terminals [N] or [N, 1], and possibly
+            timeouts; `next_observations` is ignored.
+        horizon: Without `timeouts`, every step number `horizon - 1` of an episode is a time-out.
+        terminals_end_episodes: False for AntMaze, whose trajectories go on after a terminal: then only
+            time-outs end an episode.
+        action_scaling: Map of the actions to [-1, 1].
+        source: Origin; None names the file.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        UserError: The file is missing, truncated or not HDF5, lacks a key, or its arrays do not fit.
+    """
+    path = Path(path)
+    columns = _read_columns(path)
+    where = str(path)
+    observations = checks.numbers(columns["observations"], "observations", where, ndim=2)
+    actions = checks.numbers(columns["actions"], "actions", where, ndim=2)
+    rewards = checks.numbers(columns["rewards"], "rewards", where, ndim=1)
+    terminals = checks.numbers(columns["terminals"], "terminals", where, ndim=1).astype(bool)
+    raw = {"observations": observations, "actions": actions, "rewards": rewards, "terminals": terminals}
+    if "timeouts" in columns:
+        raw["timeouts"] = checks.numbers(columns["timeouts"], "timeouts", where, ndim=1).astype(bool)
+    checks.require_rows(raw, where)
+    timeouts = raw["timeouts"] if "timeouts" in raw else _infer_timeouts(terminals, horizon)
+    keep = ~timeouts
+    keep[-1] = False
+    rows = np.flatnonzero(keep)
+    if rows.size == 0:
+        raise UserError(f"{where}: the dataset is empty; none of its {keep.size} rows is a usable transition")
+    # A kept row ends an episode if it is followed by dropped rows, that is, by a time-out.
+    episode_ends = np.append(np.diff(rows) > 1, True)
+    if terminals_end_episodes:
+        episode_ends |= terminals[rows]
+    view = {
+        "observations": observations[rows],
+        "actions": actions[rows],
+        "rewards": rewards[rows],
+        "masks": ~terminals[rows],
+        "next_observations": observations[rows + 1],
+        "episode_ends": episode_ends,
+    }
+    for array in view.values():
+        array.setflags(write=False)  # the dataset adopts read-only arrays without a copy
+    return OfflineDataset.from_arrays(
+        **view,
+        action_scaling=action_scaling,
+        source=source or DataSource("path", path.name, str(path)),
+    )
+
+
+def _read_columns(path: Path) -> dict[str, np.ndarray]:
+    """Read the raw arrays of an HDF5 file."""
+    require_file(path)
+    if not h5py.is_hdf5(path):
+        raise UserError(f"{path}: not an HDF5 file (it starts with {path.open('rb').read(12)!r})")
+    needed = ("observations", "actions", "rewards", "terminals")
+    columns = {}
+    try:
+        with h5py.File(path, "r") as file:
+            for key in (*needed, "timeouts"):
+                entry = file.get(key)
+                if isinstance(entry, h5py.Dataset):
+                    columns[key] = np.asarray(entry[()])
+                elif key in needed:
+                    raise UserError(
+                        f"{path}: missing key {key!r}; the file has {', '.join(sorted(file)) or 'none'}"
+                    )
+    except (OSError, RuntimeError, KeyError) as error:
+        raise UserError(f"{path}: truncated or damaged HDF5 file ({one_line(error)})") from error
+    return columns
+
+
+def _infer_timeouts(terminals: np.ndarray, horizon: int) -> np.ndarray:
+    """Mark every step number `horizon - 1`; the count starts anew after a terminal and after a time-out."""
+    runs = Segments.from_ends(terminals)
+    step = np.arange(terminals.size) - np.repeat(runs.starts, runs.lengths)
+    return step % horizon == horizon - 1
+
+
+def warn_of_unexpected_returns(task: Task, dataset: OfflineDataset) -> None:
+    """Warn when a known file's returns are not the published ones.
+
+    The view lacks the last reward of every episode that ended by time, hence a tolerance of one step's
+    reward. An unfinished episode at the end of the file is left out, as in the published figures.
+    """
+    published = PUBLISHED_RETURNS.get(task.d4rl_name)
+    if published is None:
+        return
+    returns = dataset.episode_returns()
+    finished = dataset.masks[-1] == 0.0 or dataset.episode_lengths()[-1] >= task.horizon - 1
+    if not finished and returns.size > 1:
+        returns = returns[:-1]
+    found = (returns.min(), returns.mean(), returns.max())
+    tolerance = float(np.abs(dataset.rewards).max()) + 0.01  # the published figures have two decimals
+    for what, value, expected in zip(("smallest", "mean", "largest"), found, published, strict=True):
+        if abs(value - expected) > tolerance:
+            logging.warning(
+                "%s: the %s episode return is %.2f, but %.2f is known of %s; check where the file comes from",
+                dataset.source,
+                what,
+                value,
+                expected,
+                task.d4rl_name,
+            )

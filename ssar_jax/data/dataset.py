@@ -1,0 +1,284 @@
+"""An offline dataset: immutable transitions, the ends of their episodes, and where they come from."""
+
+import dataclasses
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ssar_jax.data import checks
+from ssar_jax.data.actions import ActionScaling
+from ssar_jax.data.files import open_npz, write_atomically
+from ssar_jax.data.segments import Segments, find_segments
+from ssar_jax.data.tasks import Task
+from ssar_jax.errors import UserError
+
+SourceKind = Literal["d4rl", "minari", "embedded", "path", "arrays"]
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where a dataset comes from; it stands in every result.
+
+    Attributes:
+        kind: One of `d4rl`, `minari`, `embedded`, `path`, `arrays`.
+        name: D4RL name, Minari id, file name, or a name of the user's.
+        location: Path of the file or folder; None for arrays.
+    """
+
+    kind: SourceKind
+    name: str
+    location: str | None = None
+
+    def __str__(self) -> str:
+        """Return the label that error messages start with."""
+        return self.location or f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class OfflineDataset:
+    """Transitions in the order in which they were recorded; all arrays are checked, private and read-only.
+
+    Actions that rounding carried outside [-1, 1] by at most 1e-5 are clipped; nothing else is altered.
+
+    Attributes:
+        observations: [N, O] float32.
+        actions: [N, A] float32 in [-1, 1].
+        rewards: Raw rewards, [N] float32.
+        masks: 1 - terminated, [N] float32; a time-out never zeroes a mask.
+        next_observations: [N, O] float32.
+        episode_ends: Whether the episode ends with this row, for whatever reason, [N] bool; the last row
+            always does.
+        source: Where the data come from.
+
+    Raises:
+        UserError: Shapes do not fit together, a value is NaN or infinite, or an action lies outside [-1, 1].
+    """
+
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    masks: np.ndarray
+    next_observations: np.ndarray
+    episode_ends: np.ndarray
+    source: DataSource
+
+    def __post_init__(self) -> None:
+        """Copy, check and freeze the arrays."""
+        where = str(self.source)
+        fields = {
+            "observations": checks.numbers(self.observations, "observations", where, ndim=2),
+            "actions": checks.numbers(self.actions, "actions", where, ndim=2),
+            "rewards": checks.numbers(self.rewards, "rewards", where, ndim=1),
+            "masks": checks.numbers(self.masks, "masks", where, ndim=1),
+            "next_observations": checks.numbers(self.next_observations, "next_observations", where, ndim=2),
+            "episode_ends": checks.numbers(self.episode_ends, "episode_ends", where, ndim=1),
+        }
+        checks.require_rows(fields, where)
+        now, after = fields["observations"].shape, fields["next_observations"].shape
+        if now != after:
+            raise UserError(f"{where}: observations has shape {now}, but next_observations has {after}")
+        checks.require_flags(fields["masks"], "masks", where)
+        ends = checks.require_flags(fields.pop("episode_ends"), "episode_ends", where).copy()
+        ends[-1] = True
+        frozen = {key: checks.as_float32(array, key, where) for key, array in fields.items()}
+        frozen["episode_ends"] = ends
+        frozen["actions"] = checks.clip_overshoot(frozen["actions"], where)
+        for key, array in frozen.items():
+            array.setflags(write=False)
+            object.__setattr__(self, key, array)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        *,
+        observations: ArrayLike,
+        actions: ArrayLike,
+        rewards: ArrayLike,
+        masks: ArrayLike,
+        next_observations: ArrayLike,
+        episode_ends: ArrayLike | None = None,
+        action_scaling: ActionScaling | None = None,
+        source: DataSource | None = None,
+    ) -> "OfflineDataset":
+        """Make a dataset from anything numpy understands.
+
+        Args:
+            observations: [N, O].
+            actions: [N, A], in [-1, 1] after `action_scaling`.
+            rewards: [N] or [N, 1].
+            masks: 1 - terminated, [N] or [N, 1]. A time-out is no termination.
+            next_observations: [N, O].
+            episode_ends: [N]; None cuts at zero masks and wherever `observations[t+1]` differs from
+                `next_observations[t]` by more than 1e-6.
+            action_scaling: Map of the actions to [-1, 1]; None leaves them as they are.
+            source: Origin; None names the data `arrays`.
+
+        Returns:
+            The dataset, with copies of the arrays.
+
+        Raises:
+            UserError: As for the class.
+        """
+        source = source or DataSource("arrays", "arrays")
+        where = str(source)
+        columns = {
+            "observations": checks.numbers(observations, "observations", where, ndim=2),
+            "actions": checks.numbers(actions, "actions", where, ndim=2),
+            "rewards": checks.numbers(rewards, "rewards", where, ndim=1),
+            "masks": checks.numbers(masks, "masks", where, ndim=1),
+            "next_observations": checks.numbers(next_observations, "next_observations", where, ndim=2),
+        }
+        if action_scaling is not None:
+            size, bounds = columns["actions"].shape[1], action_scaling.low.size
+            if size != bounds:
+                raise UserError(
+                    f"{where}: actions has {size} columns, but there are action bounds for {bounds}"
+                )
+            columns["actions"] = action_scaling.to_unit(columns["actions"])
+        if episode_ends is not None:
+            return cls(**columns, episode_ends=np.asarray(episode_ends), source=source)
+        checked = cls(**columns, episode_ends=np.zeros(len(columns["rewards"]), bool), source=source)
+        segments = find_segments(checked.observations, checked.next_observations, checked.masks)
+        return dataclasses.replace(checked, episode_ends=segments.ends)
+
+    @classmethod
+    def from_npz(
+        cls,
+        path: str | Path,
+        *,
+        action_scaling: ActionScaling | None = None,
+        source: DataSource | None = None,
+    ) -> "OfflineDataset":
+        """Read a dataset from a `.npz` file.
+
+        Args:
+            path: File with the arrays of `from_arrays`; `terminals` may stand for `masks` = 1 - terminals.
+            action_scaling: Map of the actions to [-1, 1].
+            source: Origin; None names the file.
+
+        Returns:
+            The dataset.
+
+        Raises:
+            UserError: The file is missing, damaged or lacks a key, or its arrays do not fit.
+        """
+        source = source or DataSource("path", Path(path).name, str(path))
+        arrays = open_npz(Path(path))
+        if "masks" not in arrays and "terminals" in arrays:
+            terminals = checks.numbers(arrays["terminals"], "terminals", str(path), ndim=1)
+            arrays["masks"] = ~checks.require_flags(terminals, "terminals", str(path))
+        needed = ("observations", "actions", "rewards", "masks", "next_observations")
+        for key in needed:
+            if key not in arrays:
+                alternative = " (or terminals)" if key == "masks" else ""
+                raise UserError(
+                    f"{path}: missing key {key!r}{alternative}; the file has {', '.join(sorted(arrays))}"
+                )
+        columns = {key: arrays[key] for key in needed}
+        return cls.from_arrays(
+            **columns, episode_ends=arrays.get("episode_ends"), action_scaling=action_scaling, source=source
+        )
+
+    def save_npz(self, path: str | Path) -> None:
+        """Write the arrays to a `.npz` file that `from_npz` reads back bit for bit; never half-written.
+
+        Raises:
+            UserError: The file cannot be written.
+        """
+        arrays: dict[str, Any] = self.arrays()
+        write_atomically(Path(path), lambda file: np.savez(file, **arrays))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the six arrays by name."""
+        return {
+            "observations": self.observations,
+            "actions": self.actions,
+            "rewards": self.rewards,
+            "masks": self.masks,
+            "next_observations": self.next_observations,
+            "episode_ends": self.episode_ends,
+        }
+
+    def __len__(self) -> int:
+        """Return the number N of transitions."""
+        return len(self.rewards)
+
+    @property
+    def observation_size(self) -> int:
+        """Length O of an observation."""
+        return self.observations.shape[1]
+
+    @property
+    def action_size(self) -> int:
+        """Length A of an action."""
+        return self.actions.shape[1]
+
+    @functools.cached_property
+    def content_hash(self) -> str:
+        """The sha256 of all names, shapes and bytes, in hexadecimal; the same wherever the data came from."""
+        digest = hashlib.sha256()
+        for name, array in self.arrays().items():
+            digest.update(f"{name} {array.dtype.str} {array.shape};".encode())
+            digest.update(array.data)
+        return digest.hexdigest()
+
+    @functools.cached_property
+    def episodes(self) -> Segments:
+        """The recorded episodes, M of them, by `episode_ends`."""
+        return Segments.from_ends(self.episode_ends)
+
+    def episode_returns(self) -> np.ndarray:
+        """Return the undiscounted sum of raw rewards of each episode, [M] float64."""
+        return self.episodes.sums(self.rewards)
+
+    def episode_lengths(self) -> np.ndarray:
+        """Return the number of transitions of each episode, [M] int64."""
+        return self.episodes.lengths
+
+    def require_sizes(self, task: Task) -> None:
+        """Require the observation and action sizes of a task.
+
+        Raises:
+            UserError: A size differs.
+        """
+        for key, size, needed in (
+            ("observation", self.observation_size, task.observation_size),
+            ("action", self.action_size, task.action_size),
+        ):
+            if size != needed:
+                raise UserError(f"{self.source}: {key}s have size {size}, but task {task.name} has {needed}")
+
+    def describe_line(self) -> str:
+        """Describe the data in one line: source, file, number of transitions and episodes, mean return."""
+        location = f" ({self.source.location})" if self.source.location else ""
+        return (
+            f"data: {self.source.kind} {self.source.name}{location}: {len(self):,} transitions, "
+            f"{len(self.episodes):,} episodes, mean return {self.episode_returns().mean():.2f}"
+        )
+
+    def card(self) -> str:
+        """Describe the data in a few lines: the dataset card."""
+        source, returns = self.source, self.episode_returns()
+        quantiles = ", ".join(
+            f"{name} {value:.2f}"
+            for name, value in zip(
+                ("min", "10 %", "median", "90 %", "max"),
+                np.quantile(returns, [0.0, 0.1, 0.5, 0.9, 1.0]),
+                strict=True,
+            )
+        )
+        lines = {
+            "dataset": source.name,
+            "source": source.kind + (f", {source.location}" if source.location else ""),
+            "transitions": f"{len(self):,} with {self.observation_size} observations and {self.action_size} actions",
+            "episodes": f"{len(self.episodes):,}, mean length {self.episode_lengths().mean():.1f}",
+            "returns": f"mean {returns.mean():.2f}; {quantiles}",
+            "terminals": f"{100.0 * np.mean(self.masks == 0.0):.3f} % of the transitions",
+            "content": f"sha256 {self.content_hash}",
+        }
+        return "\n".join(f"{key:<12} {text}" for key, text in lines.items())

@@ -1,0 +1,1 @@
+"""Environments and the only code that steps them."""

@@ -1,0 +1,73 @@
+"""Builds a task's environment with the physics asked for."""
+
+from typing import Any, NamedTuple, SupportsFloat, cast, get_args
+
+import gymnasium
+
+from ssar_jax.envs.physics import Physics, restore_mujoco_210
+from ssar_jax.errors import UserError
+
+
+class _Locomotion(NamedTuple):
+    """How an agent's v5 environment becomes its v2 one."""
+
+    environment_id: str
+    options: dict[str, Any]
+    total_mass: float | None
+    terminal_bonus: float
+
+
+# walker2d_v5.xml differs from walker2d.xml in the right foot's friction alone; v2 used the latter's.
+_LOCOMOTION = {
+    "halfcheetah": _Locomotion("HalfCheetah-v5", {}, 14.0, 0.0),
+    "hopper": _Locomotion("Hopper-v5", {}, None, 1.0),
+    "walker2d": _Locomotion("Walker2d-v5", {"xml_file": "walker2d.xml"}, None, 1.0),
+}
+
+
+class TerminalAliveBonus(gymnasium.Wrapper):
+    """Pays the alive bonus on the terminal step too, as v2 to v4 did and v5 does not.
+
+    Args:
+        env: the environment.
+        bonus: the reward for being alive one step.
+    """
+
+    def __init__(self, env: gymnasium.Env, bonus: float) -> None:
+        super().__init__(env)
+        self._bonus = bonus
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Steps the environment and adds the bonus when the episode terminates."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, float(reward) + self._bonus * terminated, terminated, truncated, info
+
+
+def make(environment: str, physics: Physics = "d4rl-v2") -> gymnasium.Env:
+    """Builds an environment.
+
+    Args:
+        environment: `halfcheetah`, `hopper`, `walker2d`, or the id of any registered Gymnasium environment.
+        physics: see `ssar_jax.envs.physics.Physics`; other environments than the named ones have one physics.
+
+    Raises:
+        UserError: for an unknown environment or physics.
+    """
+    if physics not in get_args(Physics):
+        raise UserError(f"physics {physics!r} is unknown: choose one of {', '.join(get_args(Physics))}")
+    recipe = _LOCOMOTION.get(environment)
+    if recipe is None:
+        return _make_registered(environment)
+    if physics == "gymnasium":
+        return gymnasium.make(recipe.environment_id, disable_env_checker=True)
+    env = gymnasium.make(recipe.environment_id, disable_env_checker=True, **recipe.options)
+    simulator = cast(Any, env.unwrapped)
+    restore_mujoco_210(simulator.model, simulator.data, total_mass=recipe.total_mass)
+    return TerminalAliveBonus(env, recipe.terminal_bonus) if recipe.terminal_bonus else env
+
+
+def _make_registered(environment: str) -> gymnasium.Env:
+    try:
+        return gymnasium.make(environment, disable_env_checker=True)
+    except gymnasium.error.Error as error:
+        raise UserError(f"environment {environment!r} cannot be made: {error}") from error

@@ -1,0 +1,1 @@
+"""Training loops: where pure functions meet devices, files and environments."""

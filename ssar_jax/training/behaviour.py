@@ -1,0 +1,136 @@
+"""Trains a behaviour policy of the embedded suite: SAC, online, until its return lies in a band."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssar_jax.algorithms.base import Algorithm
+from ssar_jax.behaviour.policies import GaussianPolicy
+from ssar_jax.envs.rollout import FirstEpisodes
+from ssar_jax.types import Array, Batch, Key
+
+BLOCK = 50
+"""Environment steps per device call; as many updates follow, so the update-to-data ratio is one."""
+
+
+class Progress(NamedTuple):
+    """One evaluation of the stochastic policy.
+
+    Attributes:
+        steps: environment steps so far.
+        mean_return: mean undiscounted return.
+        seconds: wall time so far.
+        policy: the policy evaluated.
+    """
+
+    steps: int
+    mean_return: float
+    seconds: float
+    policy: GaussianPolicy
+
+
+def train(
+    algorithm: Algorithm,
+    make_env: Callable[[], gymnasium.Env],
+    *,
+    seed: int,
+    max_steps: int,
+    batch_size: int,
+    warmup_steps: int = 10_000,
+    evaluation_interval: int = 10_000,
+    evaluation_episodes: int = 10,
+    until: Callable[[Progress], bool],
+    report: Callable[[Progress], None],
+) -> list[Progress]:
+    """Trains until `until` accepts an evaluation or `max_steps` are made.
+
+    Args:
+        algorithm: SAC, or another whose `policy` is a `TanhGaussianActor`.
+        make_env: builds one environment.
+        seed: seed of everything random.
+        max_steps: environment steps at most.
+        batch_size: B.
+        warmup_steps: environment steps with uniform actions before the first update.
+        evaluation_interval: environment steps between evaluations.
+        evaluation_episodes: episodes per evaluation.
+        until: whether training is done.
+        report: called after every evaluation.
+
+    Returns:
+        All evaluations in order; the last is the policy trained for.
+    """
+    rng = np.random.default_rng(seed)
+    env, evaluation = make_env(), FirstEpisodes(make_env, evaluation_episodes)
+    observation, _ = env.reset(seed=seed)
+    sizes = env.observation_space.shape[0], env.action_space.shape[0]  # pyright: ignore
+    init_key, update_key = jax.random.split(jax.random.key(seed))
+    state = algorithm.init(init_key, jnp.zeros((1, sizes[0])), jnp.zeros((1, sizes[1])))
+    buffer = _empty_buffer(max_steps, *sizes)
+    train_block = jax.jit(partial(_train_block, algorithm, batch_size), donate_argnums=(0, 1))
+    insert = jax.jit(_insert, donate_argnums=0)
+    policy = GaussianPolicy.from_params(algorithm.policy(state))
+    history: list[Progress] = []
+    start = time.monotonic()
+    for steps in range(BLOCK, max_steps + 1, BLOCK):
+        rows = []
+        for _ in range(BLOCK):
+            if steps <= warmup_steps:
+                action = rng.uniform(-1.0, 1.0, sizes[1]).astype(np.float32)
+            else:
+                action = policy.sample(observation[None], rng)[0]
+            following, reward, terminated, truncated, _ = env.step(action)
+            rows.append((observation, action, reward, 1.0 - terminated, following))
+            observation = following if not (terminated or truncated) else env.reset()[0]
+        block = Batch(*(np.asarray(column, np.float32) for column in zip(*rows, strict=True)), np.ones(BLOCK))  # pyright: ignore
+        if steps <= warmup_steps:
+            buffer = insert(buffer, block, steps - BLOCK)
+        else:
+            state, buffer = train_block(state, buffer, block, steps, update_key)
+            policy = GaussianPolicy.from_params(jax.device_get(algorithm.policy(state)))
+        if steps % evaluation_interval == 0 and steps > warmup_steps:
+            seeds = rng.integers(2**31, size=evaluation_episodes).tolist()
+            returns, _ = evaluation.play(partial(policy.sample, rng=rng), seeds)
+            history.append(Progress(steps, float(returns.mean()), time.monotonic() - start, policy))
+            report(history[-1])
+            if until(history[-1]):
+                break
+    return history
+
+
+def _empty_buffer(capacity: int, observation_size: int, action_size: int) -> Batch:
+    observations, scalars = jnp.zeros((capacity, observation_size)), jnp.zeros(capacity)
+    return Batch(
+        observations,
+        jnp.zeros((capacity, action_size)),
+        scalars,
+        jnp.copy(scalars),
+        jnp.copy(observations),
+        jnp.ones(capacity),
+    )
+
+
+def _insert(buffer: Batch, block: Batch, row: Array) -> Batch:
+    return jax.tree.map(lambda b, new: jax.lax.dynamic_update_slice_in_dim(b, new.astype(b.dtype), row, 0), buffer, block)
+
+
+def _train_block(
+    algorithm: Algorithm, batch_size: int, state: Any, buffer: Batch, block: Batch, steps: Array, key: Key
+) -> tuple[Any, Batch]:
+    """Stores a block of transitions and takes one update for each."""
+    buffer = _insert(buffer, block, steps - BLOCK)
+
+    def one_update(i: Array, state: Any) -> Any:
+        index_key, draw_key = jax.random.split(jax.random.fold_in(key, steps + i))
+        rows = jax.random.randint(index_key, (batch_size,), 0, steps)
+        batch = jax.tree.map(lambda column: column[rows], buffer)
+        return algorithm.update(
+            state, batch, algorithm.draw(draw_key, batch), step=steps + i, annealing=1.0, phase="online"
+        )[0]
+
+    return jax.lax.fori_loop(0, BLOCK, one_update, state), buffer
