@@ -8,13 +8,14 @@ Deviation from the first paper: its alpha multiplies the Q term, ours divides th
 algorithm and SA are one piece of code.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from ssar_jax.algorithms.base import Algorithm, Phase
+from ssar_jax.coefficients import build as build_coefficient
 from ssar_jax.coefficients.base import Coefficient
 from ssar_jax.coefficients.trust_region import deterministic_slack
 from ssar_jax.networks.actors import DeterministicActor
@@ -227,3 +228,22 @@ def make(
         return {"beta": coefficient.apply(state.coefficient, observations)}
 
     return Algorithm(init, draw, update, lambda state: state.actor, act, diagnose)
+
+
+def from_config(config: Any, action_size: int) -> Algorithm:
+    """Builds TD3+BC from a config of `configs/td3_bc.py`."""
+    hyperparameters = Hyperparameters(
+        discount=config.discount,
+        tau=config.critic.tau,
+        critic_hidden_sizes=tuple(config.critic.hidden_sizes),
+        critic_layer_norm=config.critic.layer_norm,
+        critic_learning_rate=config.critic.learning_rate,
+        actor_hidden_sizes=tuple(config.actor.hidden_sizes),
+        actor_learning_rate=config.actor.learning_rate,
+        policy_freq=config.actor.policy_freq,
+        online_policy_freq=config.online.policy_freq,
+        policy_noise=config.actor.policy_noise,
+        noise_clip=config.actor.noise_clip,
+        delta=config.coefficient.delta,
+    )
+    return make(action_size, build_coefficient.from_config(config.coefficient), hyperparameters)

@@ -13,21 +13,21 @@ class ActionScaling:
     """The map `unit = 2 (a - low) / (high - low) - 1` and its inverse.
 
     Attributes:
-        low: Lower action bounds [A], float64.
-        high: Upper action bounds [A], float64.
+        low: Lower action bounds [A], float64, or one bound for all actions, [1].
+        high: Upper action bounds, likewise.
     """
 
     low: np.ndarray
     high: np.ndarray
 
     @classmethod
-    def from_bounds(cls, low: ArrayLike, high: ArrayLike, action_size: int) -> "ActionScaling":
-        """Check the bounds and spread single numbers over all actions.
+    def from_bounds(cls, low: ArrayLike, high: ArrayLike, action_size: int | None = None) -> "ActionScaling":
+        """Check the bounds.
 
         Args:
             low: Lower bounds, one number or [A].
             high: Upper bounds, one number or [A].
-            action_size: A.
+            action_size: A; None where only the data will tell.
 
         Returns:
             The scaling.
@@ -37,14 +37,14 @@ class ActionScaling:
         """
         bounds = []
         for key, value in (("action_low", low), ("action_high", high)):
-            bound = np.asarray(value, dtype=np.float64)
-            if bound.shape not in ((), (action_size,)):
+            bound = np.atleast_1d(np.asarray(value, dtype=np.float64))
+            if bound.ndim != 1 or (action_size is not None and bound.size not in (1, action_size)):
                 raise UserError(
                     f"dataset.{key} has shape {bound.shape}; give one number or {action_size} of them"
                 )
             if not np.isfinite(bound).all():
                 raise UserError(f"dataset.{key} must be finite, not {value}")
-            bounds.append(np.broadcast_to(bound, (action_size,)))
+            bounds.append(bound)
         if not (bounds[0] < bounds[1]).all():
             raise UserError(f"dataset.action_low must be below dataset.action_high, not {low} and {high}")
         return cls(*bounds)

@@ -94,8 +94,8 @@ def clip_overshoot(actions: np.ndarray, where: str) -> np.ndarray:
     if outside.any():
         row, column = np.argwhere(outside)[0]
         raise UserError(
-            f"{where}: actions holds {actions[row, column]:g} in row {row}, column {column}, outside [-1, 1]; for "
-            "data of your own give dataset.action_low and dataset.action_high"
+            f"{where}: actions holds {actions[row, column]:g} in row {row}, column {column}, not in [-1, 1]; "
+            "scale data of your own by dataset.action_low and dataset.action_high"
         )
     return np.clip(actions, -1.0, 1.0)
 

@@ -185,7 +185,9 @@ def _read_columns(path: Path) -> dict[str, np.ndarray]:
     """Read the raw arrays of an HDF5 file."""
     require_file(path)
     if not h5py.is_hdf5(path):
-        raise UserError(f"{path}: not an HDF5 file (it starts with {path.open('rb').read(12)!r})")
+        with path.open("rb") as file:
+            start = file.read(12)
+        raise UserError(f"{path}: not an HDF5 file (it starts with {start!r})")
     needed = ("observations", "actions", "rewards", "terminals")
     columns = {}
     try:

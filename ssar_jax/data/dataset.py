@@ -135,7 +135,7 @@ class OfflineDataset:
         }
         if action_scaling is not None:
             size, bounds = columns["actions"].shape[1], action_scaling.low.size
-            if size != bounds:
+            if bounds not in (1, size):
                 raise UserError(
                     f"{where}: actions has {size} columns, but there are action bounds for {bounds}"
                 )
@@ -275,7 +275,7 @@ class OfflineDataset:
         lines = {
             "dataset": source.name,
             "source": source.kind + (f", {source.location}" if source.location else ""),
-            "transitions": f"{len(self):,} with {self.observation_size} observations and {self.action_size} actions",
+            "transitions": f"{len(self):,}, observations {self.observation_size}, actions {self.action_size}",
             "episodes": f"{len(self.episodes):,}, mean length {self.episode_lengths().mean():.1f}",
             "returns": f"mean {returns.mean():.2f}; {quantiles}",
             "terminals": f"{100.0 * np.mean(self.masks == 0.0):.3f} % of the transitions",

@@ -82,9 +82,7 @@ def download(
         retry_if_failed=retries,
     )
     pooch.get_logger().setLevel("WARNING")
-    downloader: Any = _SizedDownloader(
-        record, bar, timeout_seconds
-    )  # pooch's annotation is that of a processor
+    downloader: Any = _Downloader(record, bar, timeout_seconds)  # pooch annotates this argument wrongly
     try:
         store.fetch(record.file_name, downloader=downloader)
     except UserError:
@@ -108,28 +106,36 @@ def download(
     return Downloaded(path, fetched=True)
 
 
-class _SizedDownloader:
-    """Pooch's HTTP downloader, which also tells a file of the wrong length from a damaged one."""
+class _Downloader:
+    """What pooch calls to fill its temporary file.
+
+    Pooch's own downloader neither closes a broken connection nor tells a short file from a damaged one.
+    """
 
     def __init__(self, record: D4RLFile, bar: Any, timeout_seconds: float) -> None:
         self.record = record
         self.bar = bar
         self.timeout_seconds = timeout_seconds
 
-    def __call__(self, url: str, output_file: str, pooch_: object) -> None:
+    def __call__(self, url: str, output_file: str, _: object) -> None:
         """Download to the temporary file."""
-        import pooch
+        import requests
 
+        size, expected = 0, self.record.size
         self.bar.reset()
-        fetch = pooch.HTTPDownloader(progressbar=self.bar, chunk_size=_CHUNK, timeout=self.timeout_seconds)
-        fetch(url, output_file, pooch_)
-        size = os.path.getsize(output_file)
-        if size < self.record.size:
-            raise UserError(f"{url}: truncated, {size:,} bytes came instead of {self.record.size:,}")
-        if size > self.record.size:
-            raise UserError(
-                f"{url}: not the official file, {size:,} bytes came instead of {self.record.size:,}"
-            )
+        with (
+            requests.get(url, stream=True, timeout=self.timeout_seconds) as response,
+            open(output_file, "wb") as file,
+        ):
+            response.raise_for_status()
+            for chunk in response.iter_content(_CHUNK):
+                file.write(chunk)
+                self.bar.update(len(chunk))
+                size += len(chunk)
+                if size > expected:
+                    raise UserError(f"{url}: not the official file, more than {expected:,} bytes came")
+        if size < expected:
+            raise UserError(f"{url}: truncated, {size:,} bytes came instead of {expected:,}")
 
 
 def _is_intact(path: Path, record: D4RLFile) -> bool:

@@ -1,6 +1,7 @@
 """Files on disk: read with one clear line on failure, written whole or not at all."""
 
 import os
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -34,7 +35,8 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
     """
     require_file(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file:  # numpy leaves a file that it opened itself open on failure
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise UserError(f"{path}: a single array, not a .npz archive of named arrays")
             return {key: archive[key] for key in archive.files}
@@ -75,6 +77,11 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the reason of an operating-system or library error without its line breaks."""
+    """Return the reason of an operating-system or library error in one line.
+
+    HDF5 wraps the system's reason into a page of its own; only the reason is taken from it.
+    """
+    if match := re.search(r"error message = '([^']+)'", str(error)):
+        return match[1]
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(reason).split())

@@ -1,4 +1,7 @@
-"""Minari datasets on this machine: where they lie, and how they become transitions. The remote is never touched."""
+"""Minari datasets on this machine: where they lie, and how they become transitions.
+
+The remote is never touched.
+"""
 
 import json
 import os
@@ -89,13 +92,13 @@ def read_minari(
             episodes = list(_hdf5_episodes(data / "main_data.hdf5", int(metadata["total_episodes"])))
         else:
             episodes = list(_other_episodes(data))
+        if not episodes:
+            raise UserError(f"{source}: the dataset is empty; at least one episode is needed")
+        return _concatenate(episodes, action_scaling, source)
     except UserError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise _damaged(data, error) from error
-    if not episodes:
-        raise UserError(f"{source}: the dataset is empty; at least one episode is needed")
-    return _concatenate(episodes, action_scaling, source)
 
 
 def _concatenate(
@@ -103,18 +106,13 @@ def _concatenate(
 ) -> OfflineDataset:
     """Put episodes one after the other."""
     for i, columns in enumerate(episodes):
-        observations, actions, *_ = columns
         rows = [len(column) for column in columns]
         if rows != [rows[1] + 1, rows[1], rows[1], rows[1]]:
             raise UserError(
-                f"{source}: episode {i} is damaged; observations, actions, rewards and terminations have {rows} rows "
-                "where T+1, T, T, T are needed"
+                f"{source}: episode {i} is damaged; observations, actions, rewards and terminations have "
+                f"{rows} rows where T+1, T, T, T are needed"
             )
-        first_observations, first_actions, *_ = episodes[0]
-        if (observations.shape[1:], actions.shape[1:]) != (
-            first_observations.shape[1:],
-            first_actions.shape[1:],
-        ):
+        if [column.shape[1:] for column in columns] != [column.shape[1:] for column in episodes[0]]:
             raise UserError(
                 f"{source}: episode {i} has observations or actions of another size than episode 0"
             )
@@ -147,17 +145,16 @@ def _hdf5_episodes(path: Path, num_episodes: int) -> Iterator[_Columns]:
             group = h5py.h5g.open(file.id, f"episode_{i}".encode())
             observations = h5py.h5o.open(group, b"observations")
             if isinstance(observations, h5py.h5g.GroupID):
-                flat = _flatten(
-                    {key.decode(): _read_array(observations, key) for key in observations}, str(path)
-                )
+                parts = {key.decode(): _read_array(h5py.h5d.open(observations, key)) for key in observations}
+                flat = _flatten(parts, str(path))
             else:
-                flat = _read_array(group, b"observations")
-            yield flat, *(_read_array(group, key) for key in (b"actions", b"rewards", b"terminations"))
+                flat = _read_array(observations)
+            others = (b"actions", b"rewards", b"terminations")
+            yield flat, *(_read_array(h5py.h5d.open(group, key)) for key in others)
 
 
-def _read_array(group: h5py.h5g.GroupID, key: bytes) -> np.ndarray:
-    """Read a whole array through h5py's low-level interface."""
-    dataset = h5py.h5d.open(group, key)
+def _read_array(dataset: Any) -> np.ndarray:
+    """Read the whole of a low-level h5py dataset."""
     array = np.empty(dataset.shape, dataset.dtype)
     dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
     return array
@@ -176,7 +173,7 @@ def _other_episodes(data: Path) -> Iterator[_Columns]:
 
 
 def _flatten(observations: Mapping[str, np.ndarray], where: str) -> np.ndarray:
-    """Lay goal-conditioned observations out as D4RL does: position first, then the rest; the goal is left out."""
+    """Lay goal-conditioned observations out as D4RL does: position first, then the rest, no goal."""
     if set(observations) != _GOAL_KEYS:
         raise UserError(
             f"{where}: observations with the keys {', '.join(sorted(observations))} are not supported"
@@ -186,9 +183,9 @@ def _flatten(observations: Mapping[str, np.ndarray], where: str) -> np.ndarray:
 
 def _data_folder(dataset: str | Path) -> Path:
     """Return the folder `data` of a dataset given by id or by folder."""
-    folder = Path(dataset)
-    if not folder.is_dir():
-        folder = minari_directory() / dataset
+    folder = minari_directory() / dataset
+    if not folder.is_dir() and Path(dataset).is_dir():
+        folder = Path(dataset)
     for data in (folder / "data", folder):
         if (data / "metadata.json").exists():
             return data
@@ -203,5 +200,6 @@ def _data_folder(dataset: str | Path) -> Path:
 def _damaged(data: Path, error: BaseException) -> UserError:
     """Say that a dataset is damaged."""
     return UserError(
-        f"{data.parent}: damaged or half-written Minari dataset ({one_line(error)}); delete it and make it again"
+        f"{data.parent}: damaged or half-written Minari dataset ({one_line(error)}); "
+        "delete it and make it again"
     )

@@ -63,36 +63,54 @@ def write_minari(
     if final.exists():
         raise UserError(f"{final}: exists already; delete the folder to make the dataset again")
     partial = final.with_name(f".{final.name}.{uuid.uuid4().hex}")
+    stream = _Stream(episodes)
     try:
         partial.mkdir(parents=True)
         _write_episodes(
-            partial / "data", dataset_id, episodes, {"description": description, **(metadata or {})}
+            partial / "data", dataset_id, stream, {"description": description, **(metadata or {})}
         )
         try:
             partial.rename(final)
         except OSError:
             if not has_minari(dataset_id):  # otherwise another process was faster, and its dataset is as good
                 raise
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # h5py raises either when the disk is full
+        if error is stream.error:
+            raise
         raise UserError(f"cannot write Minari dataset {final}: {one_line(error)}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return final
 
 
-def _write_episodes(
-    data: Path, dataset_id: str, episodes: Iterable[Episode], metadata: dict[str, Any]
-) -> None:
+class _Stream(Iterator[Episode]):
+    """Passes episodes on and remembers an error of their generator, which is not one of writing."""
+
+    def __init__(self, episodes: Iterable[Episode]) -> None:
+        self.episodes = iter(episodes)
+        self.error: BaseException | None = None
+
+    def __next__(self) -> Episode:
+        """Return the next episode."""
+        try:
+            return next(self.episodes)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.error = error
+            raise
+
+
+def _write_episodes(data: Path, dataset_id: str, stream: Iterator[Episode], metadata: dict[str, Any]) -> None:
     """Write episodes with Minari's own storage.
 
-    `minari.create_dataset_from_buffers` would do the same but writes to the final place.
+    `minari.create_dataset_from_buffers` does the same, but straight to the final place.
     """
     # Here and not above: the imports take half a second.
     from gymnasium.spaces import Box
     from minari.data_collector import EpisodeBuffer
     from minari.dataset.minari_storage import MinariStorage
 
-    stream = iter(episodes)
     first = next(stream, None)
     if first is None:
         raise UserError(f"Minari dataset {dataset_id!r}: there are no episodes to write")

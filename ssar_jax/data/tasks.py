@@ -165,7 +165,7 @@ def get_task(name: str) -> Task:
         raise UserError("task 'custom' has no fixed sizes: build it with ssar_jax.data.custom_task(...)")
     if name.startswith(("D4RL/", "mujoco/")):
         raise UserError(
-            f"{name!r} is a Minari dataset, not a task: choose a task of the same robot (such as hopper-m) with "
+            f"{name!r} is a Minari dataset, not a task: choose a task such as hopper-m with "
             f"--config.dataset.source=minari --config.dataset.path={name}"
         )
     nearest = difflib.get_close_matches(name, [*_BY_NAME, CUSTOM], n=4, cutoff=0.5)

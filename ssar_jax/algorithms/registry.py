@@ -1,0 +1,27 @@
+"""From a config to an algorithm: one line per algorithm."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ssar_jax.algorithms import td3_bc
+from ssar_jax.algorithms.base import Algorithm
+from ssar_jax.errors import UserError
+
+_BUILDERS: dict[str, Callable[[Any, int], Algorithm]] = {
+    "td3_bc": td3_bc.from_config,
+}
+
+
+def build(config: Any, action_size: int) -> Algorithm:
+    """Builds the algorithm that a config describes.
+
+    Args:
+        config: a config of `configs/`, read by attribute.
+        action_size: A.
+
+    Raises:
+        UserError: for an unknown algorithm.
+    """
+    if config.algorithm not in _BUILDERS:
+        raise UserError(f"algorithm {config.algorithm!r} is unknown: choose one of {', '.join(_BUILDERS)}")
+    return _BUILDERS[config.algorithm](config, action_size)

@@ -1,0 +1,155 @@
+"""Plays the behaviour policies and writes the embedded datasets."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
+from multiprocessing.sharedctypes import Synchronized
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import logging
+
+from ssar_jax.behaviour.recipes import Segment, recipe_hash, segments
+from ssar_jax.data.dataset import OfflineDataset
+from ssar_jax.data.embedded import embedded_description, embedded_id
+from ssar_jax.data.minari import has_minari, read_minari, read_minari_metadata
+from ssar_jax.data.minari_writing import delete_minari, write_minari
+from ssar_jax.data.tasks import Task
+from ssar_jax.envs.make import make
+from ssar_jax.envs.rollout import Episode, collect
+from ssar_jax.errors import UserError
+
+SEED = 0
+"""Seed of every embedded dataset: a task has one dataset of each size."""
+
+_NUM_PIECES = 4
+"""Pieces into which a segment is cut for parallel play, whatever the number of cores, so that the data do not
+depend on it."""
+
+_NUM_ENVS = 8
+"""Environments stepped together in a piece."""
+
+_REPORT_SECONDS = 5.0
+_counter: Any = None  # set in worker processes: the number of transitions made by all of them
+
+
+class _Piece(NamedTuple):
+    """What one process plays in one go."""
+
+    environment: str
+    segment: Segment
+    entropy: tuple[int, ...]
+
+
+def load_or_generate(task: Task, num_steps: int, seed: int = SEED) -> OfflineDataset:
+    """Reads a task's embedded dataset, generating it first where it is missing or made by another recipe.
+
+    Args:
+        task: one of the 18 tasks.
+        num_steps: number of transitions; part of the dataset's identity.
+        seed: seed of the generation.
+
+    Raises:
+        UserError: where the task has no recipe or the dataset cannot be written.
+    """
+    dataset_id, wanted = embedded_id(task, num_steps), recipe_hash(task, num_steps, seed)
+    if has_minari(dataset_id):
+        try:
+            if read_minari_metadata(dataset_id).get("recipe") == wanted:
+                return read_minari(dataset_id)
+            logging.warning("%s was made by another recipe (policies or package versions): making it again", dataset_id)
+        except UserError as error:
+            logging.warning("%s; making it again", error)
+        delete_minari(dataset_id)
+    generate(task, num_steps, seed)
+    return read_minari(dataset_id)
+
+
+def generate(task: Task, num_steps: int, seed: int = SEED) -> str:
+    """Plays and writes a task's embedded dataset; returns its Minari id."""
+    dataset_id = embedded_id(task, num_steps)
+    logging.info("generating %s: %s transitions", dataset_id, f"{num_steps:,}")
+    write_minari(
+        dataset_id,
+        play(task, num_steps, seed),
+        description=embedded_description(task, num_steps),
+        metadata={
+            "recipe": recipe_hash(task, num_steps, seed),
+            "physics": "d4rl-v2",
+            "seed": seed,
+            "ref_min_score": task.reference_min,
+            "ref_max_score": task.reference_max,
+        },
+    )
+    return dataset_id
+
+
+def play(task: Task, num_steps: int, seed: int = SEED) -> list[Episode]:
+    """Plays all segments of a dataset on all cores; the episodes come in the recipe's order."""
+    assert task.environment is not None
+    pieces = list(_pieces(task.environment, segments(task, num_steps), seed))
+    context = multiprocessing.get_context("spawn")  # JAX may be running here, and it does not survive a fork
+    counter = context.Value("q", 0)
+    workers = min(os.cpu_count() or 1, len(pieces))
+    with ProcessPoolExecutor(workers, context, _set_counter, (counter,)) as pool:
+        futures = [pool.submit(_play_piece, piece) for piece in pieces]
+        _report(futures, counter, num_steps)
+        return [episode for future in futures for episode in future.result()]
+
+
+def _pieces(environment: str, parts: list[Segment], seed: int) -> Iterator[_Piece]:
+    for s, (policy, num_steps) in enumerate(parts):
+        bounds = [round(i * num_steps / _NUM_PIECES) for i in range(_NUM_PIECES + 1)]
+        for p, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False)):
+            if stop > start:
+                yield _Piece(environment, Segment(policy, stop - start), (seed, s, p))
+
+
+def _set_counter(counter: "Synchronized[int]") -> None:
+    global _counter
+    _counter = counter
+
+
+def _play_piece(piece: _Piece) -> list[Episode]:
+    """Plays one piece; runs in a worker process."""
+    rng = np.random.default_rng(piece.entropy)
+    env = make(piece.environment)
+    low, high = env.action_space.low, env.action_space.high  # pyright: ignore[reportAttributeAccessIssue]
+    policy = piece.segment.policy
+
+    def act(observations: np.ndarray) -> np.ndarray:
+        if policy is None:
+            return rng.uniform(low, high, (len(observations), *low.shape)).astype(np.float32)
+        return policy.sample(observations, rng)
+
+    return list(
+        collect(
+            partial(make, piece.environment), act,
+            num_steps=piece.segment.num_steps, num_envs=_NUM_ENVS, rng=rng, on_step=_count,
+        )
+    )  # fmt: skip
+
+
+def _count(steps: int) -> None:
+    with _counter.get_lock():
+        _counter.value += steps
+
+
+def _report(futures: list[Future], counter: "Synchronized[int]", num_steps: int) -> None:
+    """Logs progress until all pieces are played or one has failed."""
+    start = last = time.monotonic()
+    while not all(future.done() for future in futures):
+        if any(future.done() and future.exception() for future in futures):
+            return
+        time.sleep(0.2)
+        if time.monotonic() - last >= _REPORT_SECONDS:
+            last, done = time.monotonic(), counter.value
+            rate = done / (last - start)
+            logging.info(
+                "%s of %s transitions (%d %%), %s per second, %.0f s left",
+                f"{done:,}", f"{num_steps:,}", 100 * done // num_steps, f"{rate:,.0f}",
+                (num_steps - done) / max(rate, 1.0),
+            )  # fmt: skip

@@ -1,0 +1,70 @@
+"""How each embedded dataset is played: which policies, for how many transitions, in which order."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib import metadata
+from typing import NamedTuple
+
+from ssar_jax.behaviour import policies
+from ssar_jax.behaviour.policies import GaussianPolicy
+from ssar_jax.data.tasks import Task
+from ssar_jax.errors import UserError
+
+VERSION = 1
+"""Raised when the way of generating changes, so that older sets are recognised."""
+
+_UNIFORM_SHARE = 0.05
+"""Share of medium-replay that comes from uniform actions, as a learner's first steps do."""
+
+
+class Segment(NamedTuple):
+    """A part of a dataset that one policy plays.
+
+    Attributes:
+        policy: the policy; None for uniform actions.
+        num_steps: its transitions.
+    """
+
+    policy: GaussianPolicy | None
+    num_steps: int
+
+
+def segments(task: Task, num_steps: int) -> list[Segment]:
+    """The segments of a task's dataset in order; their lengths add up to `num_steps`.
+
+    medium and expert: one stochastic policy. medium-expert: half of each. medium-replay: uniform actions, then
+    the snapshots of a training run in order; D4RL has the learner's own replay buffer there.
+
+    Raises:
+        UserError: where no recipe exists, or its policies do not ship.
+    """
+    match task.tier:
+        case "medium" | "expert" as tier:
+            players: Sequence[GaussianPolicy | None] = policies.load(f"{task.agent}-{tier}")
+        case "medium-expert":
+            players = [*policies.load(f"{task.agent}-medium"), *policies.load(f"{task.agent}-expert")]
+        case "medium-replay":
+            uniform = round(_UNIFORM_SHARE * num_steps)
+            snapshots = policies.load(f"{task.agent}-replay")
+            return [Segment(None, uniform), *_even(snapshots, num_steps - uniform)]
+        case _:
+            raise UserError(f"task {task.name} has no embedded dataset in this version; give --config.dataset.path")
+    return _even(players, num_steps)
+
+
+def _even(players: Sequence[GaussianPolicy | None], num_steps: int) -> list[Segment]:
+    bounds = [round(i * num_steps / len(players)) for i in range(len(players) + 1)]
+    return [Segment(player, stop - start) for player, start, stop in zip(players, bounds, bounds[1:], strict=False)]
+
+
+def recipe_hash(task: Task, num_steps: int, seed: int) -> str:
+    """A hash of everything that decides a dataset's bytes on one machine."""
+    versions = {name: metadata.version(name) for name in ("mujoco", "gymnasium", "numpy")}
+    recipe = {"version": VERSION, "task": task.d4rl_name, "num_steps": num_steps, "seed": seed, **versions}
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
+    for policy, steps in segments(task, num_steps):
+        digest.update(str(steps).encode())
+        for array in (array for layer in policy.layers for array in layer) if policy else ():
+            digest.update(array.tobytes())
+    return digest.hexdigest()

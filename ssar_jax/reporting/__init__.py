@@ -1,0 +1,1 @@
+"""What a run tells: written without JAX, so that reports read runs anywhere."""

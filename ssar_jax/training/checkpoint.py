@@ -1,0 +1,73 @@
+"""Checkpoints: everything a killed run needs to go on, written whole or not at all."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from ssar_jax.errors import UserError
+
+FORMAT_VERSION = 1
+"""Raised when the layout of a checkpoint changes; others are refused."""
+
+
+class Checkpoints:
+    """The checkpoints of one run, in `<folder>/<step>/`.
+
+    A checkpoint holds the states of all seeds, the step and the format version. Random keys are not state: they
+    follow from seed and step (see `ssar_jax.training.loop`).
+
+    Args:
+        folder: made if missing.
+        keep: how many of the latest to keep.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
+        self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
+
+    @property
+    def latest_step(self) -> int | None:
+        """The step of the latest complete checkpoint."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, states: Any) -> None:
+        """Writes a checkpoint under a temporary name and renames it when complete."""
+        if step in self._manager.all_steps():
+            return
+        tree = {"format_version": np.int32(FORMAT_VERSION), "step": np.int64(step), "states": states}
+        self._manager.save(step, args=ocp.args.StandardSave(tree))
+
+    def restore(self, step: int, like: Any) -> Any:
+        """Reads the states of a checkpoint.
+
+        Args:
+            step: which one.
+            like: states of the same structure, shapes and placement; only these are looked at.
+
+        Raises:
+            UserError: where the checkpoint is of another format or does not fit.
+        """
+        target = {"format_version": np.int32(0), "step": np.int64(0), "states": like}
+        try:
+            tree = self._manager.restore(step, args=ocp.args.StandardRestore(jax.tree.map(_abstract, target)))
+        except (ValueError, KeyError, FileNotFoundError) as error:
+            raise UserError(
+                f"checkpoint {step} of {self._manager.directory} does not fit this configuration: {error}"
+            ) from error
+        if tree["format_version"] != FORMAT_VERSION:
+            raise UserError(
+                f"checkpoint {step} of {self._manager.directory} has format {tree['format_version']}, this version "
+                f"reads {FORMAT_VERSION}: train again, or use the version named in versions.json"
+            )
+        return tree["states"]
+
+    def close(self) -> None:
+        """Waits for what is being written."""
+        self._manager.close()
+
+
+def _abstract(leaf: Any) -> Any:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None))

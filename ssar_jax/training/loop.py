@@ -1,0 +1,199 @@
+"""The hot path: many updates of many seeds as one compiled program.
+
+This is the only place with `jit`, donation, sharding and the mapping over seeds. Seeds are first spread over the
+devices. Within a device they run in a loop on a CPU, where matrix products are the limit and batching them
+gains nothing, and under `vmap` on an accelerator.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ssar_jax.algorithms.base import Algorithm, Phase
+from ssar_jax.types import Array, Batch, Key, Metrics
+
+_SEEDS = PartitionSpec("seeds")
+_REPLICATED = PartitionSpec()
+
+
+class Layout(NamedTuple):
+    """Where seeds live.
+
+    Attributes:
+        mesh: one axis of devices, `seeds`.
+        vmapped: whether the seeds of a device are vmapped, or else looped over.
+    """
+
+    mesh: Mesh
+    vmapped: bool
+
+    def rows(self, num_seeds: int) -> int:
+        """Length of the leading axis: the number of seeds, rounded up to fill all devices."""
+        return -(-num_seeds // self.mesh.size) * self.mesh.size
+
+
+class TrainingData(NamedTuple):
+    """A prepared dataset on the devices.
+
+    Attributes:
+        observations: [N, O].
+        actions: [N, A].
+        rewards: [N].
+        masks: [N].
+        next_observations: [N, O].
+        trusted: [S, N], the selected rows of each seed.
+    """
+
+    observations: Array
+    actions: Array
+    rewards: Array
+    masks: Array
+    next_observations: Array
+    trusted: Array
+
+
+def choose_layout(num_seeds: int, vmapped: bool | None = None) -> Layout:
+    """Spreads seeds over the default backend's devices, no more of them than there are seeds.
+
+    Args:
+        num_seeds: S.
+        vmapped: see `Layout`; None takes a loop on a CPU and `vmap` elsewhere.
+    """
+    devices = jax.devices()[:num_seeds]
+    if vmapped is None:
+        vmapped = jax.default_backend() != "cpu"
+    return Layout(Mesh(np.array(devices), ("seeds",)), vmapped)
+
+
+def seed_keys(seed: int) -> tuple[Key, Key]:
+    """The key of a seed's initialisation and the key of its updates; no other seed has a part in them."""
+    init_key, update_key = jax.random.split(jax.random.key(seed))
+    return init_key, update_key
+
+
+def initial_states(algorithm: Algorithm, seeds: Sequence[int], layout: Layout, observation_size: int, action_size: int) -> Any:
+    """Initialises every seed and stacks the states, [rows, ...], spread over the devices.
+
+    Where the seeds do not fill all devices, the last one is repeated; the copies are never looked at.
+    """
+    padded = _pad(list(seeds), layout)
+    keys = jnp.stack([seed_keys(seed)[0] for seed in padded])
+    shapes = jnp.zeros((1, observation_size)), jnp.zeros((1, action_size))
+    # A loop, not vmap: batched matrix decompositions and draws may round differently from single ones.
+    init = jax.jit(lambda keys: jax.lax.map(lambda key: algorithm.init(key, *shapes), keys))
+    return jax.device_put(init(keys), NamedSharding(layout.mesh, _SEEDS))
+
+
+def place_states(states: Any, layout: Layout) -> Any:
+    """Spreads states of S seeds, leaves [S, ...] on the host, over the devices."""
+
+    def place(leaf: np.ndarray) -> Array:
+        missing = layout.rows(len(leaf)) - len(leaf)
+        return jax.device_put(np.concatenate([leaf, *[leaf[-1:]] * missing]), NamedSharding(layout.mesh, _SEEDS))
+
+    return jax.tree.map(place, states)
+
+
+def place_data(columns: Sequence[np.ndarray], trusted: np.ndarray, seeds: Sequence[int], layout: Layout) -> TrainingData:
+    """Puts a dataset on every device.
+
+    Args:
+        columns: observations, actions, rewards, masks and next observations.
+        trusted: [N] for all seeds, or [S, N].
+        seeds: S seeds.
+        layout: where they live.
+    """
+    per_seed = np.broadcast_to(trusted, (len(seeds), trusted.shape[-1]))
+    rows = per_seed[_pad(list(range(len(seeds))), layout)]
+    shared = [jax.device_put(column, NamedSharding(layout.mesh, _REPLICATED)) for column in columns]
+    return TrainingData(*shared, jax.device_put(rows, NamedSharding(layout.mesh, _SEEDS)))
+
+
+def make_chunk(
+    algorithm: Algorithm, seeds: Sequence[int], layout: Layout, *, batch_size: int, phase: Phase
+) -> Callable[[Any, TrainingData, int, int], tuple[Any, dict[str, Array]]]:
+    """Compiles a function that takes every seed through a number of updates.
+
+    The number is an argument of the compiled program, so that chunks of any length share one compilation.
+    The random numbers of update i of a seed depend on that seed and i alone: neither the other seeds nor the
+    lengths of the chunks change them.
+
+    Args:
+        algorithm: what to train.
+        seeds: S seeds.
+        layout: where they live.
+        batch_size: B.
+        phase: which phase the updates belong to.
+
+    Returns:
+        A function (states, data, start, stop) -> (states, metrics) that performs the updates start + 1 to stop.
+        States are donated. Metrics are means over the chunk, [rows]; NaN where a metric did not occur.
+    """
+    keys = jnp.stack([seed_keys(seed)[1] for seed in _pad(list(seeds), layout)])
+    keys = jax.device_put(keys, NamedSharding(layout.mesh, _SEEDS))
+    train_seed = partial(_train_seed, algorithm, batch_size, phase)
+
+    def train_device(states: Any, data: TrainingData, keys: Key, start: Array, stop: Array) -> tuple[Any, Any]:
+        def train(state: Any, trusted: Array, key: Key) -> tuple[Any, dict[str, Array]]:
+            return train_seed(state, data._replace(trusted=trusted), key, start, stop)
+
+        if layout.vmapped:
+            return jax.vmap(train)(states, data.trusted, keys)
+        return jax.lax.map(lambda seed: train(*seed), (states, data.trusted, keys))
+
+    data_specs = TrainingData(*[_REPLICATED] * 5, _SEEDS)
+    sharded = jax.shard_map(
+        train_device,
+        mesh=layout.mesh,
+        in_specs=(_SEEDS, data_specs, _SEEDS, _REPLICATED, _REPLICATED),
+        out_specs=_SEEDS,
+        check_vma=False,
+    )
+    compiled = jax.jit(sharded, donate_argnums=0)
+    return lambda states, data, start, stop: compiled(states, data, keys, start, stop)
+
+
+def _train_seed(
+    algorithm: Algorithm, batch_size: int, phase: Phase, state: Any, data: TrainingData, key: Key, start: Array, stop: Array
+) -> tuple[Any, dict[str, Array]]:
+    def one_update(i: Array, carry: tuple[Any, Metrics]) -> tuple[Any, Metrics]:
+        state, sums = carry
+        step = i + 1
+        index_key, draw_key = jax.random.split(jax.random.fold_in(key, step))
+        batch = sample(data, index_key, batch_size)
+        state, metrics = algorithm.update(
+            state, batch, algorithm.draw(draw_key, batch), step=step, annealing=1.0, phase=phase
+        )
+        return state, jax.tree.map(jnp.add, sums, metrics)
+
+    shapes = jax.eval_shape(lambda: _metrics_of_one_update(algorithm, state, data, key, batch_size, phase))
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    state, sums = jax.lax.fori_loop(start, stop, one_update, (state, zeros))
+    return state, {name: average.total / average.weight for name, average in sums.items()}
+
+
+def _metrics_of_one_update(algorithm: Algorithm, state: Any, data: TrainingData, key: Key, batch_size: int, phase: Phase) -> Metrics:
+    """The metrics of one update, traced for their names and shapes alone."""
+    batch = sample(data, key, batch_size)
+    return algorithm.update(state, batch, algorithm.draw(key, batch), step=jnp.int32(1), annealing=1.0, phase=phase)[1]
+
+
+def sample(data: TrainingData, key: Key, batch_size: int) -> Batch:
+    """Draws a minibatch uniformly with replacement.
+
+    Args:
+        data: a dataset whose `trusted` is that of one seed, [N].
+        key: a key.
+        batch_size: B.
+    """
+    rows = jax.random.randint(key, (batch_size,), 0, data.rewards.shape[0])
+    return Batch(*(column[rows] for column in data))
+
+
+def _pad(items: list, layout: Layout) -> list:
+    return items + items[-1:] * (layout.rows(len(items)) - len(items))

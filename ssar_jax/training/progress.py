@@ -1,0 +1,59 @@
+"""Progress of a run, one line at a time."""
+
+import sys
+import time
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Progress:
+    """Shows updates per second, the time left and the last score.
+
+    On a terminal one line is overwritten; elsewhere lines follow each other, at most one in ten seconds.
+
+    Args:
+        start: updates done before.
+        total: updates at the end.
+        num_seeds: S.
+    """
+
+    def __init__(self, start: int, total: int, num_seeds: int) -> None:
+        self._total, self._num_seeds = total, num_seeds
+        self._last_time, self._last_step = time.monotonic(), start
+        self._rate: float | None = None
+        self._terminal = sys.stdout.isatty()
+        self.score = ""
+
+    def show(self, step: int, training_seconds: float, updates: int) -> None:
+        """Reports a chunk.
+
+        Args:
+            step: updates done.
+            training_seconds: time the chunk took.
+            updates: updates in the chunk.
+        """
+        rate = updates / training_seconds
+        self._rate = rate if self._rate is None else 0.8 * self._rate + 0.2 * rate
+        now = time.monotonic()
+        if not self._terminal and now - self._last_time < _SECONDS_BETWEEN_LINES and step < self._total:
+            return
+        self._last_time = now
+        seeds = f" x {self._num_seeds} seeds" if self._num_seeds > 1 else ""
+        left = _duration((self._total - step) / self._rate)
+        text = f"{step:,} of {self._total:,} updates, {self._rate:.0f} updates/s{seeds}, {left} left{self.score}"
+        print(f"\r\033[K{text}" if self._terminal else text, end="" if self._terminal else "\n", flush=True)
+
+    def line(self, text: str) -> None:
+        """Prints a line of its own."""
+        print(f"\r\033[K{text}" if self._terminal else text, flush=True)
+
+    def close(self) -> None:
+        """Ends the overwritten line."""
+        if self._terminal:
+            print()
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

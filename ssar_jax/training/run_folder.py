@@ -1,0 +1,155 @@
+"""The folder of one run: the user's interface to what was trained."""
+
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ssar_jax.data.files import write_atomically
+from ssar_jax.errors import UserError
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "mujoco", "gymnasium", "minari", "orbax-checkpoint")
+
+
+def default_folder(root: Path, config: Any, phase: str) -> Path:
+    """runs/<algorithm>/<task>/<phase>-<variant>-<preset>-s<first>-<last>."""
+    last = config.seed + config.num_seeds - 1
+    name = f"{phase}-{config.variant}-{config.preset}-s{config.seed}-{last}"
+    return root / config.algorithm / config.task / name
+
+
+class RunFolder:
+    """Opens a run's folder for writing; no other process can while this one lives.
+
+    Args:
+        path: the folder.
+        config: the run's config as plain nested dictionaries.
+        resume: whether to continue the run that lies there.
+        overwrite: whether a finished or broken-off run there may be replaced.
+
+    Attributes:
+        path: the folder.
+
+    Raises:
+        UserError: where another process writes there, a run lies there and neither flag allows it, or the run
+            there has another config.
+    """
+
+    def __init__(self, path: Path, config: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
+        self.path = path
+        self._lock = _lock(path)
+        if self.file("config.json").exists():
+            if resume:
+                self.require_same("config.json", config, "the config")
+                return
+            if not overwrite:
+                raise UserError(f"{path} holds a {self._state()} run: {self._way_out()}")
+            self._clear()
+        elif resume:
+            raise UserError(f"--resume: no run lies in {path}; leave the flag out to start one")
+        self.write_json("versions.json", versions())
+        self.write_json("config.json", config)  # last: a folder with a config is a run
+
+    def file(self, name: str) -> Path:
+        """The path of a file in the folder."""
+        return self.path / name
+
+    def read_json(self, name: str) -> Any:
+        """Reads a JSON file of the run."""
+        return read_json(self.file(name))
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Writes a JSON file whole or not at all."""
+        text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+        write_atomically(self.file(name), lambda file: file.write(text.encode()))
+
+    def require_same(self, name: str, content: dict[str, Any], what: str) -> None:
+        """Requires a JSON file of the run to hold what it would hold if it were written now.
+
+        Raises:
+            UserError: naming every difference.
+        """
+        old, new = _flatten(self.read_json(name)), _flatten(json.loads(json.dumps(content)))
+        changed = [
+            f"{key} was {old.get(key)}, is {new.get(key)}" for key in sorted(old | new) if old.get(key) != new.get(key)
+        ]
+        if changed:
+            raise UserError(
+                f"cannot resume {self.path}: {what} changed: {'; '.join(changed)}; take the old values, or another --workdir"
+            )
+
+    def _state(self) -> str:
+        return "finished" if self.file("summary.json").exists() else "broken-off"
+
+    def _way_out(self) -> str:
+        resume = "" if self.file("summary.json").exists() else "--resume continues it, "
+        return f"{resume}--overwrite replaces it, --workdir=<folder> writes elsewhere"
+
+    def _clear(self) -> None:
+        """Removes what a run wrote, its config first, and nothing else that may lie there."""
+        for name in ("config.json", "summary.json", "versions.json", "data.json", "train.csv", "eval.csv", "preparation.npz"):
+            self.file(name).unlink(missing_ok=True)
+        for folder in ("checkpoints", "diagnostics"):
+            for file in sorted(self.file(folder).rglob("*"), reverse=True):
+                file.rmdir() if file.is_dir() else file.unlink()
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file of a run.
+
+    Raises:
+        UserError: where it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): is its folder a run?") from error
+
+
+def versions() -> dict[str, Any]:
+    """What a run's numbers depend on besides its config: packages, commit, device."""
+    installed = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {
+        "packages": installed | {"ssar_jax": importlib.metadata.version("ssar_jax")},
+        "python": platform.python_version(),
+        "commit": _commit(),
+        "device": f"{len(jax.devices())} x {jax.devices()[0].device_kind}",
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the source, `-dirty` appended where files differ from it; None outside a repository."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None
+
+
+def _lock(path: Path) -> Any:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"cannot write to {path}: {error.strerror}; choose another --workdir") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise UserError(f"another process is writing to {path}: wait for it, or choose another --workdir") from error
+    return lock
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return leaves

@@ -1,0 +1,153 @@
+"""From a config to the data of a run: the dataset, its preparation and its selection."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import gymnasium
+import numpy as np
+from absl import logging
+
+from ssar_jax.behaviour.generate import load_or_generate
+from ssar_jax.data.actions import ActionScaling
+from ssar_jax.data.dataset import OfflineDataset
+from ssar_jax.data.normalisation import ObservationScaling, PreparedData, prepare
+from ssar_jax.data.selection import Selection, select_all, select_by_return, select_successful, select_top_fraction
+from ssar_jax.data.sources import load_dataset, read_path
+from ssar_jax.data.tasks import CUSTOM, Task, custom_task, get_task
+from ssar_jax.envs.make import make
+from ssar_jax.envs.physics import Physics
+from ssar_jax.errors import UserError
+
+
+class TaskData(NamedTuple):
+    """The data of a run.
+
+    Attributes:
+        task: the task.
+        dataset: the raw dataset.
+        prepared: the same, normalised and with mapped rewards.
+        selection: the trusted rows.
+        action_scaling: maps actions from [-1, 1] to the environment's range; None where they agree.
+        physics: of evaluation, and of generated data.
+    """
+
+    task: Task
+    dataset: OfflineDataset
+    prepared: PreparedData
+    selection: Selection
+    action_scaling: ActionScaling | None
+    physics: Physics
+
+    def describe(self) -> dict[str, Any]:
+        """What every result states about its data, for JSON."""
+        return {
+            "data_source": self.dataset.source.kind,
+            "data_name": self.dataset.source.name,
+            "dataset_hash": self.dataset.content_hash,
+            "num_transitions": len(self.dataset),
+            "physics": self.physics,
+            "selection_threshold": self.selection.threshold,
+            "selection_fraction": self.selection.fraction,
+        }
+
+    def save_preparation(self, path: Path) -> None:
+        """Writes what a policy needs besides its parameters."""
+        scaling, bounds = self.prepared.observation_scaling, self.action_scaling
+        arrays = {} if bounds is None else {"action_low": bounds.low, "action_high": bounds.high}
+        np.savez(path, mean=scaling.mean, std=scaling.std, action_size=self.dataset.action_size, **arrays)
+
+
+def load_preparation(path: Path) -> tuple[ObservationScaling, ActionScaling | None, int]:
+    """Reads what `save_preparation` wrote: observation scaling, action scaling, action size."""
+    with np.load(path) as arrays:
+        bounds = ActionScaling(arrays["action_low"], arrays["action_high"]) if "action_low" in arrays else None
+        return ObservationScaling(arrays["mean"], arrays["std"]), bounds, int(arrays["action_size"])
+
+
+def load(config: Any) -> TaskData:
+    """Finds or generates the data of a config, prepares them and selects the trusted rows.
+
+    Raises:
+        UserError: where they are missing, damaged or do not fit.
+    """
+    if config.task == CUSTOM:
+        task, dataset, action_scaling = _load_custom(config)
+    else:
+        task, action_scaling = get_task(config.task), None
+        generate = partial(load_or_generate, num_steps=config.dataset.embedded.num_steps)
+        dataset = load_dataset(task, source=config.dataset.source, path=config.dataset.path, embedded=generate)
+    prepared = prepare(
+        dataset,
+        normalize_states=config.dataset.normalize_states,
+        reward_scale=config.dataset.reward_scale,
+        reward_bias=config.dataset.reward_bias,
+        range_scaling_horizon=task.horizon if config.dataset.reward_range_scaling else None,
+        clip_actions=config.dataset.clip_actions,
+    )
+    return TaskData(
+        task, dataset, prepared, select(config.selection, dataset), action_scaling, _physics(config, dataset)
+    )
+
+
+def select(config: Any, dataset: OfflineDataset) -> Selection:
+    """Applies the selection rule of a config.
+
+    Published return thresholds belong to D4RL's files; on any other data the best trajectories by return take
+    their place, `selection.fraction` of them.
+
+    Raises:
+        UserError: where the rule is not available or selects less than `selection.min_fraction`.
+    """
+    match config.rule:
+        case "none":
+            return select_all(dataset)
+        case "return" if dataset.source.kind == "d4rl":
+            selection = select_by_return(dataset, config.threshold)
+        case "return" | "top_fraction":
+            selection = select_top_fraction(dataset, config.fraction)
+        case "success":
+            selection = select_successful(dataset)
+        case rule:
+            raise UserError(
+                f"selection.rule={rule} is not available in this version: take another, such as "
+                "--config.selection.rule=top_fraction"
+            )
+    if selection.fraction < config.min_fraction:
+        raise UserError(
+            f"the selection holds {selection.fraction:.4f} of the data, less than selection.min_fraction="
+            f"{config.min_fraction}: lower one of the thresholds"
+        )
+    if selection.fraction == 0.0:
+        logging.warning(
+            "THE SELECTION IS EMPTY: no trajectory passes (threshold %s, best return %.1f). The coefficient "
+            "will never train, and a masked regulariser is off everywhere.",
+            selection.threshold, dataset.episode_returns().max(),
+        )  # fmt: skip
+    return selection
+
+
+def _physics(config: Any, dataset: OfflineDataset) -> Physics:
+    if config.physics != "auto":
+        assert config.physics in get_args(Physics)
+        return config.physics
+    minaris_own = dataset.source.kind == "minari" and dataset.source.name.startswith("mujoco/")
+    return "gymnasium" if minaris_own else "d4rl-v2"
+
+
+def _load_custom(config: Any) -> tuple[Task, OfflineDataset, ActionScaling | None]:
+    """A private dataset: sizes come from the data, action bounds from the environment or the config."""
+    environment = config.environment.id
+    bounds = config.dataset.action_low, config.dataset.action_high
+    if environment is not None and bounds == (None, None):
+        space = make(environment).action_space
+        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+            raise UserError(f"environment.id={environment} has actions {space}: continuous vectors are needed")
+        bounds = space.low, space.high
+    if (bounds[0] is None) != (bounds[1] is None):
+        raise UserError("dataset.action_low and dataset.action_high go together: give both or neither")
+    scaling = None if bounds[0] is None else ActionScaling.from_bounds(*bounds)
+    placeholder = custom_task(1, 1)  # tells the reader the horizon; the sizes are the data's own
+    dataset = read_path(placeholder, Path(config.dataset.path), scaling)
+    task = custom_task(dataset.observation_size, dataset.action_size, environment_id=environment)
+    return task, dataset, scaling

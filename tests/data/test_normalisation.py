@@ -1,0 +1,99 @@
+"""Scaling of observations and rewards, worked out by hand."""
+
+import numpy as np
+import pytest
+
+from ssar_jax.data import (
+    ObservationScaling,
+    OfflineDataset,
+    RewardMap,
+    prepare,
+    range_scale,
+    reward_range,
+    segments,
+)
+from tests.data.helpers import trajectories, user_error
+
+
+def test_observation_scaling_by_hand() -> None:
+    scaling = ObservationScaling.from_observations(np.array([[1.0, 5.0], [3.0, 5.0]], np.float32))
+    # mean (1 + 3) / 2 = 2, population std sqrt((1 + 1) / 2) = 1; a constant column has std 0; both + 1e-3
+    np.testing.assert_array_equal(scaling.mean, np.float32([2.0, 5.0]))
+    np.testing.assert_array_equal(scaling.std, np.float32([1.001, 0.001]))
+    np.testing.assert_allclose(scaling(np.array([4.002, 5.001])), [2.0, 1.0], rtol=1e-4)
+
+
+def test_statistics_of_many_rows_do_not_drift() -> None:
+    # A million values, 0.1 and 1000.1 by turns: mean 500.1, std 500. Sums in float32 are visibly off.
+    observations = np.tile(np.float32([[0.1], [1000.1]]), (500_000, 1))
+    scaling = ObservationScaling.from_observations(observations)
+    assert scaling.mean[0] == pytest.approx(500.1, rel=1e-7)
+    assert scaling.std[0] == pytest.approx(500.001, rel=1e-7)
+
+
+def test_identity() -> None:
+    observations = np.float32([[1.5, -2.0]])
+    np.testing.assert_array_equal(ObservationScaling.identity(2)(observations), observations)
+
+
+def test_reward_map_keeps_the_floating_point_type_it_gets() -> None:
+    reward_map = RewardMap(10.0, -5.0)
+    assert reward_map(np.float32([0.0, 1.0])).dtype == np.float32
+    np.testing.assert_array_equal(reward_map(np.float32([0.0, 1.0])), [-5.0, 5.0])
+    assert reward_map(np.array(0.25)).dtype == np.float64
+    np.testing.assert_array_equal(
+        RewardMap(0.5, 0.0)(np.array([1, 2])), [0.5, 1.0]
+    )  # integers are not cut off
+
+
+def test_reward_range_by_real_and_by_the_authors_boundaries() -> None:
+    # Three trajectories of 2, 5 and 1 rows with the returns 10, 5 and -1, none of them terminal.
+    dataset = trajectories([4.0, 6.0], [1.0] * 5, [-1.0], terminal=False)
+    assert reward_range(dataset) == (-1.0, 10.0)
+    # The authors cut every 4 rows whatever the borders: 4 + 6 + 1 + 1 and 1 + 1 + 1 - 1.
+    authors = segments(dataset, tolerance=np.inf, max_steps=4, tail="drop_open")
+    assert reward_range(dataset, boundaries=authors) == (2.0, 12.0)
+    with user_error("no complete trajectory"):
+        reward_range(dataset, boundaries=segments(dataset, tolerance=np.inf, max_steps=9, tail="drop_open"))
+
+
+def test_range_scale() -> None:
+    assert range_scale(-100.0, 400.0, 1000) == 2.0
+    with user_error("all returns are 3"):
+        range_scale(3.0, 3.0, 1000)
+
+
+def test_prepare_changes_only_what_it_is_told_to() -> None:
+    dataset = trajectories([1.0, 2.0])
+    transitions = prepare(dataset, normalize_states=False).transitions
+    for name, array in transitions._asdict().items():
+        assert array is getattr(dataset, name)
+
+
+def test_prepare_applies_one_map_offline_and_online() -> None:
+    dataset = trajectories([1.0, 1.0], [4.0])
+    prepared = prepare(dataset, reward_scale=2.0, reward_bias=-1.0, range_scaling_horizon=1000)
+    # Returns 2 and 4: r' = r * 1000 / 2 = 500 r, and 2 * 500 r - 1 = 1000 r - 1
+    assert prepared.reward_map == RewardMap(1000.0, -1.0)
+    np.testing.assert_array_equal(prepared.transitions.rewards, [999.0, 999.0, 3999.0])
+    np.testing.assert_array_equal(prepared.reward_map(np.float32([0.5])), [499.0])
+    scaling = prepared.observation_scaling
+    np.testing.assert_array_equal(prepared.transitions.observations, scaling(dataset.observations))
+    np.testing.assert_array_equal(prepared.transitions.next_observations, scaling(dataset.next_observations))
+    assert prepared.transitions.observations.dtype == prepared.transitions.rewards.dtype == np.float32
+
+
+def test_prepare_clips_actions() -> None:
+    dataset = OfflineDataset.from_arrays(
+        observations=[[0.0]] * 3,
+        actions=[[-1.0], [0.5], [1.0]],
+        rewards=[0.0] * 3,
+        masks=[1.0] * 3,
+        next_observations=[[0.0]] * 3,
+    )
+    actions = prepare(dataset, clip_actions=0.75).transitions.actions
+    np.testing.assert_array_equal(actions, [[-0.75], [0.5], [0.75]])
+    assert actions.dtype == np.float32
+    np.testing.assert_array_equal(dataset.actions, [[-1.0], [0.5], [1.0]])
+    with user_error("clip_actions must lie in (0, 1], not 0.0"):
+        prepare(dataset, clip_actions=0.0)
