@@ -30,6 +30,7 @@ setup(
         "optax>=0.2.6",
         "orbax-checkpoint>=0.11",
         "pooch>=1.8",
+        "requests>=2.31",
         "tqdm>=4.66",
     ],
     extras_require={

@@ -86,9 +86,7 @@ def _are_sizes(value: Any) -> bool:
 def _check_seeds(config: Config) -> None:
     last = config.seed + config.num_seeds - 1
     if last >= _MAX_SEED:
-        raise UserError(
-            f"seed={config.seed} with num_seeds={config.num_seeds} ends at {last}, above {_MAX_SEED - 1}"
-        )
+        raise UserError(f"seed={config.seed} with num_seeds={config.num_seeds} ends at {last}, above {_MAX_SEED - 1}")
 
 
 def _check_data(config: Config) -> None:

@@ -69,9 +69,7 @@ def parse_arg(arg: str | None, *, algorithm: str, variants: Sequence[str]) -> Ch
         if key not in known:
             meant = [f"{name}={key}" for name, values in known.items() if key in values]
             hint = f"; did you mean {meant[0]}?" if meant else did_you_mean(key, known)
-            raise UserError(
-                f"unknown setting {setting!r} after {task}{hint or '; write variant=... or preset=...'}"
-            )
+            raise UserError(f"unknown setting {setting!r} after {task}{hint or '; write variant=... or preset=...'}")
         if key in chosen:
             raise UserError(f"{key} is given twice: {chosen[key]} and {value}")
         if value not in known[key]:
@@ -120,67 +118,71 @@ def fields(config: Config, prefix: str = "") -> dict[str, Field]:
 def shared_config(choice: Choice) -> Config:
     """Returns the settings that all algorithms share, as published; each config file adds its own."""
     antmaze = choice.is_antmaze
-    return ConfigDict({
-        **choice._asdict(),
-        "num_updates": 1_000_000,  # program and CORL
-        "seed": 0,  # the first seed; the others follow it
-        "num_seeds": 1,
-        "batch_size": 256,  # program and CORL
-        "discount": 0.99,  # program and CORL
-        "physics": "auto",  # ours: d4rl-v2, but gymnasium for Minari's own sets
-        "dataset": {
-            "source": "auto",  # ours: D4RL's file if it is there, else the embedded set, with a warning
-            "path": placeholder(str),
-            "normalize_states": True,  # program and CORL
-            "reward_scale": 1.0,  # reward = reward_scale * raw reward + reward_bias
-            "reward_bias": 0.0,
-            "reward_range_scaling": False,  # whether to scale by 1000 / (best return - worst return)
-            "clip_actions": placeholder(float),  # to [-clip_actions, clip_actions]
-            "action_low": placeholder(object),  # task custom: a number, or one for each action
-            "action_high": placeholder(object),
-            # D4RL's own sizes: medium-expert is two sets in one.
-            "embedded": {"num_steps": 2_000_000 if choice.task.endswith("-me") else 1_000_000},
-        },
-        "environment": {"id": placeholder(str)},  # task custom: the Gymnasium environment to evaluate in
-        "selection": {
-            "rule": "none",
-            "threshold": placeholder(float),  # rule "return": the raw return, on D4RL's files
-            "fraction": 0.3,  # ours: share of the trajectories kept by return on other data
-            "expectile": placeholder(float),  # rule "advantage"
-            # Rule "advantage"; unset: 1,000,000 on D4RL's files (program), 100,000 on embedded data (ours).
-            "num_updates": placeholder(int),
-            "min_fraction": 0.0,  # ours: refuse to train on less; off, as in the program
-        },
-        "online": {
-            "num_steps": 250_000,  # program
-            "warmup_steps": 5_000,  # program: interactions before the first online update
-            "part_k": 50,  # program: trajectories kept by the buffer mode "part"
-            "trust": "stale",  # program: a new transition inherits the flag of the slot it overwrites
-        },
-        "evaluation": {
-            "interval": 50_000 if antmaze else 5_000,  # program
-            "episodes": 100 if antmaze else 10,  # program and CORL
-        },
-        "checkpoint": {
-            "every": 50_000,  # ours
-            "keep": 2,  # ours: the last two, and always the final one
-        },
-    })
+    return ConfigDict(
+        {
+            **choice._asdict(),
+            "num_updates": 1_000_000,  # program and CORL
+            "seed": 0,  # the first seed; the others follow it
+            "num_seeds": 1,
+            "batch_size": 256,  # program and CORL
+            "discount": 0.99,  # program and CORL
+            "physics": "auto",  # ours: d4rl-v2, but gymnasium for Minari's own sets
+            "dataset": {
+                "source": "auto",  # ours: D4RL's file if it is there, else the embedded set, with a warning
+                "path": placeholder(str),
+                "normalize_states": True,  # program and CORL
+                "reward_scale": 1.0,  # reward = reward_scale * raw reward + reward_bias
+                "reward_bias": 0.0,
+                "reward_range_scaling": False,  # whether to scale by 1000 / (best return - worst return)
+                "clip_actions": placeholder(float),  # to [-clip_actions, clip_actions]
+                "action_low": placeholder(object),  # task custom: a number, or one for each action
+                "action_high": placeholder(object),
+                # D4RL's own sizes: medium-expert is two sets in one.
+                "embedded": {"num_steps": 2_000_000 if choice.task.endswith("-me") else 1_000_000},
+            },
+            "environment": {"id": placeholder(str)},  # task custom: the Gymnasium environment to evaluate in
+            "selection": {
+                "rule": "none",
+                "threshold": placeholder(float),  # rule "return": the raw return, on D4RL's files
+                "fraction": 0.3,  # ours: share of the trajectories kept by return on other data
+                "expectile": placeholder(float),  # rule "advantage"
+                # Rule "advantage"; unset: 1,000,000 on D4RL's files (program), 100,000 on embedded data (ours).
+                "num_updates": placeholder(int),
+                "min_fraction": 0.0,  # ours: refuse to train on less; off, as in the program
+            },
+            "online": {
+                "num_steps": 250_000,  # program
+                "warmup_steps": 5_000,  # program: interactions before the first online update
+                "part_k": 50,  # program: trajectories kept by the buffer mode "part"
+                "trust": "stale",  # program: a new transition inherits the flag of the slot it overwrites
+            },
+            "evaluation": {
+                "interval": 50_000 if antmaze else 5_000,  # program
+                "episodes": 100 if antmaze else 10,  # program and CORL
+            },
+            "checkpoint": {
+                "every": 50_000,  # ours
+                "keep": 2,  # ours: the last two, and always the final one
+            },
+        }
+    )
 
 
 def coefficient_config() -> Config:
     """Returns what the state-adaptive coefficients of all backbones share, all from the program."""
-    return ConfigDict({
-        "kind": "state_adaptive",
-        "max_ratio": 1.5,  # the coefficient lies in (0, max_ratio * base)
-        "hidden_sizes": (512, 512, 512),
-        "last_kernel_init": "xavier",  # the coefficient starts near base; with "zeros" exactly there
-        "max_grad_norm": 0.5,
-        "n_period": 50_000,  # updates between two looks at the threshold n
-        "n_increments": 10,  # steps from n_start to n_end
-        "mask_coefficient": True,  # whether the coefficient learns from trusted transitions alone
-        "decay_steps": 400_000,  # online updates until the coefficient is annealed away; <= 0: never
-    })
+    return ConfigDict(
+        {
+            "kind": "state_adaptive",
+            "max_ratio": 1.5,  # the coefficient lies in (0, max_ratio * base)
+            "hidden_sizes": (512, 512, 512),
+            "last_kernel_init": "xavier",  # the coefficient starts near base; with "zeros" exactly there
+            "max_grad_norm": 0.5,
+            "n_period": 50_000,  # updates between two looks at the threshold n
+            "n_increments": 10,  # steps from n_start to n_end
+            "mask_coefficient": True,  # whether the coefficient learns from trusted transitions alone
+            "decay_steps": 400_000,  # online updates until the coefficient is annealed away; <= 0: never
+        }
+    )
 
 
 def use_library_preset(config: Config) -> None:

@@ -72,16 +72,18 @@ def get_config(arg: str | None = None) -> common.Config:
     config.selection.threshold = row.threshold
     config.selection.expectile = row.expectile
     config.coefficient = common.coefficient_config()
-    config.coefficient.update({
-        "base": 0.4,  # program and CORL: 1 / alpha with alpha = 2.5
-        "learning_rate": 3e-8,  # program
-        "n_start": row.n_start,
-        "n_end": row.n_end,
-        "delta": 0.1,  # program: the trust region has radius n * delta
-        "mask_regulariser": row.mask_regulariser,
-        "anneal": "linear",  # program
-        "decay_steps": row.decay_steps,
-    })
+    config.coefficient.update(
+        {
+            "base": 0.4,  # program and CORL: 1 / alpha with alpha = 2.5
+            "learning_rate": 3e-8,  # program
+            "n_start": row.n_start,
+            "n_end": row.n_end,
+            "delta": 0.1,  # program: the trust region has radius n * delta
+            "mask_regulariser": row.mask_regulariser,
+            "anneal": "linear",  # program
+            "decay_steps": row.decay_steps,
+        }
+    )
     config.critic = {
         "hidden_sizes": (256, 256),  # program and CORL
         "layer_norm": True,  # program
@@ -95,12 +97,14 @@ def get_config(arg: str | None = None) -> common.Config:
         "policy_noise": 0.2,  # program and CORL: on the target's actions
         "noise_clip": 0.5,  # program and CORL
     }
-    config.online.update({
-        "buffer": row.buffer,
-        "buffer_capacity": row.capacity,
-        "policy_freq": row.policy_freq,
-        "noise": 0.0,  # program: it explores with the bare policy
-    })
+    config.online.update(
+        {
+            "buffer": row.buffer,
+            "buffer_capacity": row.capacity,
+            "policy_freq": row.policy_freq,
+            "noise": 0.0,  # program: it explores with the bare policy
+        }
+    )
 
     if choice.variant == "sa":
         _settle_antmaze_buffer(config, choice)

@@ -7,14 +7,17 @@ writes `ssar_jax/behaviour/hopper-medium.npz`, the snapshots `hopper-replay.npz`
 """
 
 import csv
+import logging
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from absl import flags, logging
+from absl import flags
 
 from experiments import command
 from ssar_jax.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the training run.")
 _MAX_STEPS = flags.DEFINE_integer("max_steps", 1_000_000, "Environment steps at most.")
@@ -51,13 +54,15 @@ def train(agent: str, tier: str) -> None:
         if not band.low <= score(progress.mean_return) <= band.high:
             return False
         rng = np.random.default_rng((_SEED.value, progress.steps))
-        returns, _ = check.play(partial(progress.policy.sample, rng=rng), rng.integers(2**31, size=_CHECK_EPISODES).tolist())
+        returns, _ = check.play(
+            partial(progress.policy.sample, rng=rng), rng.integers(2**31, size=_CHECK_EPISODES).tolist()
+        )
         confirmed[:] = [float(returns.mean()), float(returns.std())]
-        logging.info("check over %d episodes: return %.0f +- %.0f", _CHECK_EPISODES, *confirmed)
+        _LOG.info("check over %d episodes: return %.0f +- %.0f", _CHECK_EPISODES, *confirmed)
         return band.low <= score(confirmed[0]) <= band.high
 
     def report(progress: behaviour.Progress) -> None:
-        logging.info(
+        _LOG.info(
             "%s %s: %d steps, return %.0f, score %.1f, %.0f s",
             agent, tier, progress.steps, progress.mean_return, score(progress.mean_return), progress.seconds,
         )  # fmt: skip
@@ -83,7 +88,7 @@ def train(agent: str, tier: str) -> None:
         chosen = np.linspace(0, len(history) - 1, NUM_SNAPSHOTS).round().astype(int)
         description = description | {"tier": "replay", "steps": [history[i].steps for i in chosen]}
         policies.save(directory / f"{agent}-replay.npz", [history[i].policy for i in chosen], description)
-    logging.info("wrote %s: score %.1f", directory / f"{agent}-{tier}.npz", score(confirmed[0]))
+    _LOG.info("wrote %s: score %.1f", directory / f"{agent}-{tier}.npz", score(confirmed[0]))
 
 
 def _write_curve(path: Path, history: list) -> None:

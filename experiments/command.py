@@ -1,12 +1,14 @@
 """Runs an entry point: flags and config in, one line and exit status 2 for what the user can mend."""
 
 import contextlib
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, overload
 
 from absl import app, flags
+from absl import logging as absl_logging
 
 from configs.checks import check_config
 from configs.common import Config, did_you_mean, fields
@@ -41,7 +43,19 @@ def run(main: Callable[[Any], int | None], *, needs_config: bool = False) -> Non
         # --help shows the flags of the main module, and this one is among them.
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["config"])
     read = _read_config if needs_config else _read_arguments
+    _show_messages()
     app.run(_errors_in_one_line()(main), flags_parser=_errors_in_one_line()(read))
+
+
+def _show_messages() -> None:
+    """Prints what the project has to say, and of other packages' messages the warnings alone."""
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name in ("ssar_jax", "experiments"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.INFO)
 
 
 @contextlib.contextmanager

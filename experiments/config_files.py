@@ -2,18 +2,19 @@
 
 import importlib.util
 import json
+import logging
 import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from absl import logging
-
 from configs.common import IDENTITY, Config, did_you_mean, fields
 from experiments.overrides import suggest_fields
 from experiments.values import restore_value
 from ssar_jax.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 _FOLDER = Path("configs")
 _NO_CONFIGS = ("__init__", "checks", "common")
@@ -109,7 +110,7 @@ def _restore_config(path: Path) -> Config:
         config.update_from_flattened_dict({name: restore_value(f"{path}: {name}", value, known[name])})
     missing = [name for name in known if name not in values]
     if missing:
-        logging.warning("%s lacks %s; the defaults are taken", path, ", ".join(missing))
+        _LOG.warning("%s lacks %s; the defaults are taken", path, ", ".join(missing))
     return config
 
 

@@ -1,19 +1,19 @@
 """Download official D4RL files: `python -m experiments.download hopper-m walker2d-m`, or `all`."""
 
-from collections.abc import Sequence
-
 from experiments import command
 from ssar_jax.data import TASKS, download, get_task
 from ssar_jax.errors import UserError
 
 
-def main(argv: Sequence[str]) -> None:
-    """Download the files of the tasks named after the program, one after the other.
+def main(names: list[str]) -> None:
+    """Download the files of these tasks, one after the other.
+
+    Args:
+        names: Names of tasks, or `all` alone.
 
     Raises:
         UserError: No task is named, a name is unknown, or a download fails.
     """
-    names = list(argv[1:])
     if not names:
         raise UserError("name at least one task, such as `python -m experiments.download hopper-m`, or all")
     tasks = TASKS if names == ["all"] else [get_task(name) for name in names]

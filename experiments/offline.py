@@ -1,6 +1,6 @@
 """Trains and scores one system offline.
 
-    python -m experiments.offline --config=configs/td3_bc.py:hopper-m,preset=short
+python -m experiments.offline --config=configs/td3_bc.py:hopper-m,preset=short
 """
 
 from pathlib import Path

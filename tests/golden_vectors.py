@@ -23,9 +23,7 @@ def golden_files(prefix: str) -> list[Path]:
     """
     files = sorted(golden_dir().glob(f"{prefix}*.npz"))
     if not files:
-        raise FileNotFoundError(
-            f"no conformance vectors {prefix}*.npz in {golden_dir()} (set SSAR_GOLDEN_DIR)"
-        )
+        raise FileNotFoundError(f"no conformance vectors {prefix}*.npz in {golden_dir()} (set SSAR_GOLDEN_DIR)")
     return files
 
 

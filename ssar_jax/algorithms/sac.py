@@ -104,19 +104,22 @@ def make(
         del step, annealing, phase  # SAC has no schedule and knows one phase
         temperature = jnp.exp(state.log_temperature)
 
-        next_actions, next_log_prob = distribution(state.actor, batch.next_observations).sample(
-            draws.next_actions
-        )
-        next_values = jnp.min(
-            critics.apply(state.target_critics, batch.next_observations, next_actions), axis=0
-        )
+        next_actions, next_log_prob = distribution(state.actor, batch.next_observations).sample(draws.next_actions)
+        next_values = jnp.min(critics.apply(state.target_critics, batch.next_observations, next_actions), axis=0)
         target = batch.rewards + discount * batch.masks * (next_values - temperature * next_log_prob)
 
         critics_params, critics_opt, q_loss, q_mean, _ = gradient_step(
             critic_loss, optimiser, state.critics, state.critics_opt, batch, target
         )
         actor_params, actor_opt, pi_loss, log_prob, _ = gradient_step(
-            actor_loss, optimiser, state.actor, state.actor_opt, batch, draws.actions, critics_params, temperature
+            actor_loss,
+            optimiser,
+            state.actor,
+            state.actor_opt,
+            batch,
+            draws.actions,
+            critics_params,
+            temperature,
         )
         log_temperature, temperature_opt, _, _, _ = gradient_step(
             temperature_loss, optimiser, state.log_temperature, state.temperature_opt, log_prob

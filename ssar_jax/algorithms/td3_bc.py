@@ -81,7 +81,7 @@ def smoothed_target_action(target_action: Array, noise: Array, policy_noise: flo
 
 
 def td_target(rewards: Array, masks: Array, target_values: Array, discount: float) -> Array:
-    """r + discount * mask * min_e Q'_e(s', a'), clipped double Q-learning.
+    """R + discount * mask * min_e Q'_e(s', a'), clipped double Q-learning.
 
     Args:
         rewards: [B].
@@ -95,9 +95,7 @@ def td_target(rewards: Array, masks: Array, target_values: Array, discount: floa
     return rewards + discount * masks * jnp.min(target_values, axis=0)
 
 
-def make(
-    action_size: int, coefficient: Coefficient, hyperparameters: Hyperparameters = Hyperparameters()
-) -> Algorithm:
+def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparameters = Hyperparameters()) -> Algorithm:
     """Builds TD3+BC around a coefficient.
 
     Args:

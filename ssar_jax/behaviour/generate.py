@@ -1,5 +1,6 @@
 """Plays the behaviour policies and writes the embedded datasets."""
 
+import logging
 import multiprocessing
 import os
 import time
@@ -10,7 +11,6 @@ from multiprocessing.sharedctypes import Synchronized
 from typing import Any, NamedTuple
 
 import numpy as np
-from absl import logging
 
 from ssar_jax.behaviour.recipes import Segment, recipe_hash, segments
 from ssar_jax.data.dataset import OfflineDataset
@@ -21,6 +21,8 @@ from ssar_jax.data.tasks import Task
 from ssar_jax.envs.make import make
 from ssar_jax.envs.rollout import Episode, collect
 from ssar_jax.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 SEED = 0
 """Seed of every embedded dataset: a task has one dataset of each size."""
@@ -60,9 +62,9 @@ def load_or_generate(task: Task, num_steps: int, seed: int = SEED) -> OfflineDat
         try:
             if read_minari_metadata(dataset_id).get("recipe") == wanted:
                 return read_minari(dataset_id)
-            logging.warning("%s was made by another recipe (policies or package versions): making it again", dataset_id)
+            _LOG.warning("%s was made by another recipe (policies or package versions): making it again", dataset_id)
         except UserError as error:
-            logging.warning("%s; making it again", error)
+            _LOG.warning("%s; making it again", error)
         delete_minari(dataset_id)
     generate(task, num_steps, seed)
     return read_minari(dataset_id)
@@ -71,7 +73,7 @@ def load_or_generate(task: Task, num_steps: int, seed: int = SEED) -> OfflineDat
 def generate(task: Task, num_steps: int, seed: int = SEED) -> str:
     """Plays and writes a task's embedded dataset; returns its Minari id."""
     dataset_id = embedded_id(task, num_steps)
-    logging.info("generating %s: %s transitions", dataset_id, f"{num_steps:,}")
+    _LOG.info("generating %s: %s transitions", dataset_id, f"{num_steps:,}")
     write_minari(
         dataset_id,
         play(task, num_steps, seed),
@@ -148,7 +150,7 @@ def _report(futures: list[Future], counter: "Synchronized[int]", num_steps: int)
         if time.monotonic() - last >= _REPORT_SECONDS:
             last, done = time.monotonic(), counter.value
             rate = done / (last - start)
-            logging.info(
+            _LOG.info(
                 "%s of %s transitions (%d %%), %s per second, %.0f s left",
                 f"{done:,}", f"{num_steps:,}", 100 * done // num_steps, f"{rate:,.0f}",
                 (num_steps - done) / max(rate, 1.0),

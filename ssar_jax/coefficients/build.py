@@ -18,9 +18,7 @@ def from_config(config: Any) -> Coefficient:
         case "constant":
             return constant.make(config.base)
         case "state_adaptive":
-            network = CoefficientNet(
-                config.base, config.max_ratio, tuple(config.hidden_sizes), config.last_kernel_init
-            )
+            network = CoefficientNet(config.base, config.max_ratio, tuple(config.hidden_sizes), config.last_kernel_init)
             return state_adaptive.make(
                 network,
                 learning_rate=config.learning_rate,

@@ -116,4 +116,3 @@ def make(
         return jnp.where(due & ~inside, grown, state.n), state.active & ~(due & inside)
 
     return Coefficient(init, apply, update, mask_regulariser)
-

@@ -12,7 +12,7 @@ from ssar_jax.data.minari import (
     read_minari,
     read_minari_metadata,
 )
-from ssar_jax.data.minari_writing import Episode, write_minari
+from ssar_jax.data.minari_writing import Episode, delete_minari, write_minari
 from ssar_jax.data.normalisation import (
     ObservationScaling,
     PreparedData,
@@ -58,6 +58,7 @@ __all__ = [
     "custom_task",
     "d4rl_directory",
     "default_num_steps",
+    "delete_minari",
     "download",
     "embedded_description",
     "embedded_id",

@@ -39,15 +39,18 @@ class ActionScaling:
         for key, value in (("action_low", low), ("action_high", high)):
             bound = np.atleast_1d(np.asarray(value, dtype=np.float64))
             if bound.ndim != 1 or (action_size is not None and bound.size not in (1, action_size)):
-                raise UserError(
-                    f"dataset.{key} has shape {bound.shape}; give one number or {action_size} of them"
-                )
+                count = "one for each action" if action_size is None else f"{action_size} of them"
+                raise UserError(f"dataset.{key} has shape {bound.shape}; give one number or {count}")
             if not np.isfinite(bound).all():
                 raise UserError(f"dataset.{key} must be finite, not {value}")
             bounds.append(bound)
+        sizes = [bound.size for bound in bounds]
+        if 1 not in sizes and sizes[0] != sizes[1]:
+            raise UserError(f"dataset.action_low and dataset.action_high have {sizes[0]} and {sizes[1]} numbers")
         if not (bounds[0] < bounds[1]).all():
             raise UserError(f"dataset.action_low must be below dataset.action_high, not {low} and {high}")
-        return cls(*bounds)
+        low_bounds, high_bounds = np.broadcast_arrays(*bounds)
+        return cls(low_bounds, high_bounds)
 
     def to_unit(self, actions: np.ndarray) -> np.ndarray:
         """Map actions [..., A] within the bounds to [-1, 1]."""

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
+import logging
 import os
 from pathlib import Path
 
 import h5py
 import numpy as np
-from absl import logging
 
 from ssar_jax.data import checks
 from ssar_jax.data.actions import ActionScaling
@@ -17,6 +17,8 @@ from ssar_jax.data.files import one_line, require_file, write_atomically
 from ssar_jax.data.segments import Segments
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 # Raw returns (min, mean, max) of whole episodes: public comments in the Decision Transformer's
 # configurations.
@@ -64,8 +66,7 @@ def verify_file(path: Path, record: D4RLFile) -> None:
     if status.st_size != record.size:
         cause = "truncated" if status.st_size < record.size else "not the official file"
         raise UserError(
-            f"{path}: {cause}, {status.st_size:,} bytes instead of {record.size:,}; "
-            "delete it and download it again"
+            f"{path}: {cause}, {status.st_size:,} bytes instead of {record.size:,}; delete it and download it again"
         )
     memory = path.with_name(path.name + ".verified.json")
     fingerprint = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": record.sha256}
@@ -74,13 +75,11 @@ def verify_file(path: Path, record: D4RLFile) -> None:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 != record.sha256:
-        raise UserError(
-            f"{path}: damaged, sha256 {sha256} instead of {record.sha256}; delete it and download it again"
-        )
+        raise UserError(f"{path}: damaged, sha256 {sha256} instead of {record.sha256}; delete it and download it again")
     try:
         write_atomically(memory, lambda file: file.write(json.dumps(fingerprint).encode()))
     except UserError as error:
-        logging.info("the checksum of %s will be taken again next time: %s", path, error)
+        _LOG.info("the checksum of %s will be taken again next time: %s", path, error)
 
 
 def _read_memory(path: Path) -> object:
@@ -197,9 +196,7 @@ def _read_columns(path: Path) -> dict[str, np.ndarray]:
                 if isinstance(entry, h5py.Dataset):
                     columns[key] = np.asarray(entry[()])
                 elif key in needed:
-                    raise UserError(
-                        f"{path}: missing key {key!r}; the file has {', '.join(sorted(file)) or 'none'}"
-                    )
+                    raise UserError(f"{path}: missing key {key!r}; the file has {', '.join(sorted(file)) or 'none'}")
     except (OSError, RuntimeError, KeyError) as error:
         raise UserError(f"{path}: truncated or damaged HDF5 file ({one_line(error)})") from error
     return columns
@@ -229,7 +226,7 @@ def warn_of_unexpected_returns(task: Task, dataset: OfflineDataset) -> None:
     tolerance = float(np.abs(dataset.rewards).max()) + 0.01  # the published figures have two decimals
     for what, value, expected in zip(("smallest", "mean", "largest"), found, published, strict=True):
         if abs(value - expected) > tolerance:
-            logging.warning(
+            _LOG.warning(
                 "%s: the %s episode return is %.2f, but %.2f is known of %s; check where the file comes from",
                 dataset.source,
                 what,

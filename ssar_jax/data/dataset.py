@@ -136,9 +136,7 @@ class OfflineDataset:
         if action_scaling is not None:
             size, bounds = columns["actions"].shape[1], action_scaling.low.size
             if bounds not in (1, size):
-                raise UserError(
-                    f"{where}: actions has {size} columns, but there are action bounds for {bounds}"
-                )
+                raise UserError(f"{where}: actions has {size} columns, but there are action bounds for {bounds}")
             columns["actions"] = action_scaling.to_unit(columns["actions"])
         if episode_ends is not None:
             return cls(**columns, episode_ends=np.asarray(episode_ends), source=source)
@@ -176,9 +174,7 @@ class OfflineDataset:
         for key in needed:
             if key not in arrays:
                 alternative = " (or terminals)" if key == "masks" else ""
-                raise UserError(
-                    f"{path}: missing key {key!r}{alternative}; the file has {', '.join(sorted(arrays))}"
-                )
+                raise UserError(f"{path}: missing key {key!r}{alternative}; the file has {', '.join(sorted(arrays))}")
         columns = {key: arrays[key] for key in needed}
         return cls.from_arrays(
             **columns, episode_ends=arrays.get("episode_ends"), action_scaling=action_scaling, source=source

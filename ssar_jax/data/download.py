@@ -71,9 +71,7 @@ def download(
     _require_space(folder, record)
     url = base_url.rstrip("/") + "/" + record.path
     # disable=None: a bar on a terminal, nothing in a log file.
-    bar = tqdm(
-        total=record.size, unit="B", unit_scale=True, desc=task.name, disable=None if progress else True
-    )
+    bar = tqdm(total=record.size, unit="B", unit_scale=True, desc=task.name, disable=None if progress else True)
     store = pooch.create(
         path=folder,
         base_url="",
@@ -90,9 +88,7 @@ def download(
     except requests.exceptions.HTTPError as error:
         raise UserError(f"{url}: the server refuses ({one_line(error)})") from error
     except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
-        raise UserError(
-            f"{url}: truncated, the connection broke before {record.size:,} bytes came"
-        ) from error
+        raise UserError(f"{url}: truncated, the connection broke before {record.size:,} bytes came") from error
     except requests.exceptions.RequestException as error:
         raise UserError(_network_failure(url, error, timeout_seconds)) from error
     except ValueError as error:  # pooch's word for a wrong checksum

@@ -1,7 +1,6 @@
 """Files on disk: read with one clear line on failure, written whole or not at all."""
 
 import os
-import re
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -43,9 +42,7 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(
-            f"{path}: not a readable .npz file, truncated or damaged ({one_line(error)})"
-        ) from error
+        raise UserError(f"{path}: not a readable .npz file, truncated or damaged ({one_line(error)})") from error
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -65,9 +62,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             write(file)
-        temporary.chmod(
-            0o644
-        )  # mkstemp gives 0600, which would hide the file from a shared folder's other users
+        temporary.chmod(0o644)  # mkstemp gives 0600, which would hide the file from a shared folder's other users
         temporary.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {one_line(error)}") from error
@@ -77,11 +72,6 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the reason of an operating-system or library error in one line.
-
-    HDF5 wraps the system's reason into a page of its own; only the reason is taken from it.
-    """
-    if match := re.search(r"error message = '([^']+)'", str(error)):
-        return match[1]
+    """Return the reason of an operating-system or library error in one line."""
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(reason).split())

@@ -101,9 +101,7 @@ def read_minari(
         raise _damaged(data, error) from error
 
 
-def _concatenate(
-    episodes: list[_Columns], action_scaling: ActionScaling | None, source: DataSource
-) -> OfflineDataset:
+def _concatenate(episodes: list[_Columns], action_scaling: ActionScaling | None, source: DataSource) -> OfflineDataset:
     """Put episodes one after the other."""
     for i, columns in enumerate(episodes):
         rows = [len(column) for column in columns]
@@ -113,9 +111,7 @@ def _concatenate(
                 f"{rows} rows where T+1, T, T, T are needed"
             )
         if [column.shape[1:] for column in columns] != [column.shape[1:] for column in episodes[0]]:
-            raise UserError(
-                f"{source}: episode {i} has observations or actions of another size than episode 0"
-            )
+            raise UserError(f"{source}: episode {i} has observations or actions of another size than episode 0")
     lengths = np.array([len(rewards) for _, _, rewards, _ in episodes])
     ends = np.zeros(int(lengths.sum()), bool)
     ends[np.cumsum(lengths)[lengths > 0] - 1] = True
@@ -175,9 +171,7 @@ def _other_episodes(data: Path) -> Iterator[_Columns]:
 def _flatten(observations: Mapping[str, np.ndarray], where: str) -> np.ndarray:
     """Lay goal-conditioned observations out as D4RL does: position first, then the rest, no goal."""
     if set(observations) != _GOAL_KEYS:
-        raise UserError(
-            f"{where}: observations with the keys {', '.join(sorted(observations))} are not supported"
-        )
+        raise UserError(f"{where}: observations with the keys {', '.join(sorted(observations))} are not supported")
     return np.concatenate([observations["achieved_goal"], observations["observation"]], axis=1)
 
 
@@ -200,6 +194,5 @@ def _data_folder(dataset: str | Path) -> Path:
 def _damaged(data: Path, error: BaseException) -> UserError:
     """Say that a dataset is damaged."""
     return UserError(
-        f"{data.parent}: damaged or half-written Minari dataset ({one_line(error)}); "
-        "delete it and make it again"
+        f"{data.parent}: damaged or half-written Minari dataset ({one_line(error)}); delete it and make it again"
     )

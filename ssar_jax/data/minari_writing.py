@@ -6,31 +6,17 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import h5py
 import numpy as np
 
 from ssar_jax.data.files import one_line
 from ssar_jax.data.minari import has_minari, is_minari_id, minari_directory
+from ssar_jax.episodes import Episode
 from ssar_jax.errors import UserError
 
-
-class Episode(NamedTuple):
-    """One recorded episode of T steps.
-
-    Attributes:
-        observations: From the reset to the last state, [T+1, O].
-        actions: [T, A] in [-1, 1].
-        rewards: [T].
-        terminations: Whether the step ended the episode by its own rules, [T] bool.
-        truncations: Whether the time limit ended it, [T] bool.
-    """
-
-    observations: np.ndarray
-    actions: np.ndarray
-    rewards: np.ndarray
-    terminations: np.ndarray
-    truncations: np.ndarray
+_BLOCK = 1 << 25  # bytes by which the file grows in memory
 
 
 def write_minari(
@@ -42,8 +28,8 @@ def write_minari(
 ) -> Path:
     """Write a Minari dataset in HDF5 storage.
 
-    It grows in a hidden folder beside its final place and is renamed when complete: a crash or a full disk
-    leaves no broken dataset behind, and of two processes that write the same one, the first to finish wins.
+    It is written to a hidden folder beside its final place, which is renamed when complete: a crash or a full
+    disk leaves no broken dataset behind, and of two processes that write one, the first to finish wins.
 
     Args:
         dataset_id: Id of a dataset that does not exist yet.
@@ -66,21 +52,36 @@ def write_minari(
     stream = _Stream(episodes)
     try:
         partial.mkdir(parents=True)
-        _write_episodes(
-            partial / "data", dataset_id, stream, {"description": description, **(metadata or {})}
-        )
+        _write_episodes(partial / "data", dataset_id, stream, {"description": description, **(metadata or {})})
         try:
             partial.rename(final)
         except OSError:
             if not has_minari(dataset_id):  # otherwise another process was faster, and its dataset is as good
                 raise
-    except (OSError, RuntimeError) as error:  # h5py raises either when the disk is full
+    except OSError as error:
         if error is stream.error:
             raise
         raise UserError(f"cannot write Minari dataset {final}: {one_line(error)}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return final
+
+
+def delete_minari(dataset_id: str) -> None:
+    """Delete a dataset if it is there. Its name is free at once, so no reader ever sees half of it.
+
+    Raises:
+        UserError: The folder cannot be changed.
+    """
+    folder = minari_directory() / dataset_id
+    removed = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    try:
+        folder.rename(removed)
+        shutil.rmtree(removed)
+    except FileNotFoundError:
+        return  # it was never there, or another process deletes it too
+    except OSError as error:
+        raise UserError(f"cannot delete Minari dataset {folder}: {one_line(error)}") from error
 
 
 class _Stream(Iterator[Episode]):
@@ -102,36 +103,37 @@ class _Stream(Iterator[Episode]):
 
 
 def _write_episodes(data: Path, dataset_id: str, stream: Iterator[Episode], metadata: dict[str, Any]) -> None:
-    """Write episodes with Minari's own storage.
+    """Write a dataset's files: Minari makes the metadata, the episodes are laid out here in its HDF5 format.
 
-    `minari.create_dataset_from_buffers` does the same, but straight to the final place.
+    Minari's own writer lets HDF5 write to the disk, and when the disk is full HDF5 crashes the process. Here
+    the file grows in memory (some 100 bytes a transition) and Python writes it.
     """
     # Here and not above: the imports take half a second.
     from gymnasium.spaces import Box
-    from minari.data_collector import EpisodeBuffer
     from minari.dataset.minari_storage import MinariStorage
 
     first = next(stream, None)
     if first is None:
         raise UserError(f"Minari dataset {dataset_id!r}: there are no episodes to write")
+    num_episodes = num_steps = 0
+    with h5py.File(str(data), "w", driver="core", backing_store=False, block_size=_BLOCK) as file:
+        for episode in itertools.chain([first], stream):
+            group = file.create_group(f"episode_{num_episodes}")
+            group.attrs["id"], group.attrs["total_steps"] = num_episodes, len(episode.rewards)
+            for key, column in zip(Episode._fields, episode, strict=True):
+                dtype = bool if key in ("terminations", "truncations") else np.float32
+                group.create_dataset(key, data=np.asarray(column, dtype))
+            num_episodes += 1
+            num_steps += len(episode.rewards)
+        file.flush()
+        image = file.id.get_file_image()
     storage = MinariStorage.new(
         data,
-        observation_space=Box(-np.inf, np.inf, (first.observations.shape[1],), np.float32),
-        action_space=Box(-1.0, 1.0, (first.actions.shape[1],), np.float32),
+        observation_space=Box(-np.inf, np.inf, first.observations.shape[1:], np.float32),
+        action_space=Box(-1.0, 1.0, first.actions.shape[1:], np.float32),
         data_format="hdf5",
     )
-    storage.update_metadata({"dataset_id": dataset_id, "minari_version": version("minari"), **metadata})
-    storage.update_episodes(_buffers(first, stream, EpisodeBuffer))
-
-
-def _buffers(first: Episode, rest: Iterator[Episode], buffer: type) -> Iterator[Any]:
-    """Turn episodes into Minari's records, in the dtypes of the spaces."""
-    for i, episode in enumerate(itertools.chain([first], rest)):
-        yield buffer(
-            id=i,
-            observations=np.asarray(episode.observations, np.float32),
-            actions=np.asarray(episode.actions, np.float32),
-            rewards=np.asarray(episode.rewards, np.float32),
-            terminations=np.asarray(episode.terminations, bool),
-            truncations=np.asarray(episode.truncations, bool),
-        )
+    (data / "main_data.hdf5").write_bytes(image)
+    sizes = {"total_episodes": num_episodes, "total_steps": num_steps, "dataset_size": storage.get_size()}
+    versions = {"dataset_id": dataset_id, "minari_version": version("minari")}
+    storage.update_metadata({**metadata, **versions, **sizes})

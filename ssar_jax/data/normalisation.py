@@ -98,9 +98,7 @@ def reward_range(dataset: OfflineDataset, *, boundaries: Segments | None = None)
     """
     boundaries = dataset.episodes if boundaries is None else boundaries
     if not len(boundaries):
-        raise UserError(
-            f"{dataset.source}: no complete trajectory, so there is no range of returns to scale by"
-        )
+        raise UserError(f"{dataset.source}: no complete trajectory, so there is no range of returns to scale by")
     returns = boundaries.sums(dataset.rewards)
     return float(returns.min()), float(returns.max())
 

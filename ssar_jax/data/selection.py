@@ -67,9 +67,7 @@ def select_by_return(dataset: OfflineDataset, threshold: float, *, max_steps: in
     return Selection(trajectories.spread(above.astype(np.float32)), threshold)
 
 
-def select_top_fraction(
-    dataset: OfflineDataset, fraction: float = 0.3, *, max_steps: int | None = None
-) -> Selection:
+def select_top_fraction(dataset: OfflineDataset, fraction: float = 0.3, *, max_steps: int | None = None) -> Selection:
     """Select the best trajectories by raw return, such as the best 30 % of them.
 
     Published thresholds belong to the D4RL files; this is the rule for all other data.
@@ -129,9 +127,7 @@ def select_successful(
     return Selection(trajectories.spread(reached.astype(np.float32)))
 
 
-def keep_best(
-    dataset: OfflineDataset, k: int, *, tolerance: float = 1e-6, keep_open_tail: bool = True
-) -> np.ndarray:
+def keep_best(dataset: OfflineDataset, k: int, *, tolerance: float = 1e-6, keep_open_tail: bool = True) -> np.ndarray:
     """Return the rows of the k best trajectories by raw return, best first.
 
     Args:

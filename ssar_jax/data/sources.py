@@ -1,10 +1,9 @@
 """How a task finds its data."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
-
-from absl import logging
 
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.d4rl import d4rl_directory, load_d4rl, read_hdf5
@@ -12,6 +11,8 @@ from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.minari import has_minari, is_minari_id, read_minari
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 Source = Literal["auto", "d4rl", "minari", "embedded", "path"]
 SOURCES: tuple[Source, ...] = get_args(Source)
@@ -48,14 +49,10 @@ def load_dataset(
     if source not in SOURCES:
         raise UserError(f"unknown dataset.source {source!r}; known: {', '.join(SOURCES)}")
     if path is not None and source in ("d4rl", "embedded"):
-        raise UserError(
-            f"dataset.path={path} has no meaning with dataset.source={source}; use dataset.source=path"
-        )
+        raise UserError(f"dataset.path={path} has no meaning with dataset.source={source}; use dataset.source=path")
     if path is None and (source in ("path", "minari") or task.file is None):
         example = "mujoco/hopper/medium-v0" if source == "minari" else "my_data.hdf5"
-        raise UserError(
-            f"task {task.name} with dataset.source={source} needs dataset.path, such as {example}"
-        )
+        raise UserError(f"task {task.name} with dataset.source={source} needs dataset.path, such as {example}")
     if path is not None:
         reader = _read_minari_task if source == "minari" else read_path
         dataset = reader(task, Path(path), action_scaling)
@@ -120,7 +117,7 @@ def _missing_d4rl(task: Task) -> UserError:
 
 def _warn_not_d4rl(task: Task) -> None:
     """Warn, so that nobody overlooks it, that the data are not D4RL's."""
-    logging.warning(
+    _LOG.warning(
         "\n%s\nTHIS IS NOT D4RL: no file of %s in %s.\nThe embedded dataset of the same recipe takes its "
         "place, generated on this machine.\nIts scores are NOT comparable with published ones.\n"
         "To get the real file: python -m experiments.download %s\n%s",

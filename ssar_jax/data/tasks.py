@@ -11,9 +11,7 @@ from ssar_jax.data.d4rl_files import D4RL_FILES, D4RLFile
 from ssar_jax.errors import UserError
 
 CUSTOM = "custom"
-_EMBEDDED_ID = re.compile(
-    r"ssar-embedded/(?P<agent>[a-z0-9]+)/(?P<tier>[a-z-]+?)(-(?P<num_steps>[0-9]+))?-v0"
-)
+_EMBEDDED_ID = re.compile(r"ssar-embedded/(?P<agent>[a-z0-9]+)/(?P<tier>[a-z-]+?)(-(?P<num_steps>[0-9]+))?-v0")
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,15 @@
 """The only code that steps environments: episodes for datasets, first episodes for evaluation."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, SupportsFloat
+from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
 
+from ssar_jax.episodes import Episode
+
 BatchPolicy = Callable[[np.ndarray], np.ndarray]
 """Observations [N, O] to actions [N, A]."""
-
-
-class Episode(NamedTuple):
-    """One episode as it was played.
-
-    Attributes:
-        observations: [T + 1, O], float32.
-        actions: [T, A], float32.
-        rewards: [T], float32.
-        terminations: [T], bool.
-        truncations: [T], bool; true at the last row when time ran out or the recording was cut.
-    """
-
-    observations: np.ndarray
-    actions: np.ndarray
-    rewards: np.ndarray
-    terminations: np.ndarray
-    truncations: np.ndarray
 
 
 class _Recorder:

@@ -68,15 +68,10 @@ def make_ensemble(critics: Sequence[Critic], stacked: bool | None = None) -> Cri
 def _separate(critics: Sequence[Critic]) -> CriticEnsemble:
     def init(key: Key, observations: Array, actions: Array) -> Params:
         keys = jax.random.split(key, len(critics))
-        return tuple(
-            critic.init(k, observations, actions)["params"] for critic, k in zip(critics, keys, strict=True)
-        )
+        return tuple(critic.init(k, observations, actions)["params"] for critic, k in zip(critics, keys, strict=True))
 
     def apply(params: Params, observations: Array, actions: Array) -> Array:
-        values = [
-            critic.apply({"params": p}, observations, actions)
-            for critic, p in zip(critics, params, strict=True)
-        ]
+        values = [critic.apply({"params": p}, observations, actions) for critic, p in zip(critics, params, strict=True)]
         return jnp.stack(values)  # pyright: ignore[reportArgumentType]  (apply is typed too widely)
 
     def apply_first(params: Params, observations: Array, actions: Array) -> Array:

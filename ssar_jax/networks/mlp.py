@@ -43,9 +43,7 @@ class MLP(nn.Module):
             bias_init = self.bias_init or initialisers.torch_bias(x.shape[-1])
             x = nn.Dense(width, kernel_init=self.kernel_init, bias_init=bias_init, name=f"layer{i}")(x)
             if self.layer_norm:
-                x = nn.LayerNorm(
-                    epsilon=LAYER_NORM_EPSILON, use_fast_variance=False, name=f"layernorm{i}"
-                )(x)
+                x = nn.LayerNorm(epsilon=LAYER_NORM_EPSILON, use_fast_variance=False, name=f"layernorm{i}")(x)
             x = nn.relu(x)
         return nn.Dense(
             self.output_size,

@@ -46,6 +46,6 @@ class TanhGaussian(NamedTuple):
         return self._log_density(jnp.arctanh(actions))
 
     def _log_density(self, x: Array) -> Array:
-        """log N(x; mean, std) - log(1 - tanh(x)^2), the latter in its stable form."""
+        """Log N(x; mean, std) - log(1 - tanh(x)^2), the latter in its stable form."""
         gaussian = -0.5 * ((x - self.mean) * jnp.exp(-self.log_std)) ** 2 - self.log_std - _LOG_SQRT_2PI
         return gaussian - 2.0 * (_LOG_2 - x - jax.nn.softplus(-2.0 * x))

@@ -116,7 +116,9 @@ def _empty_buffer(capacity: int, observation_size: int, action_size: int) -> Bat
 
 
 def _insert(buffer: Batch, block: Batch, row: Array) -> Batch:
-    return jax.tree.map(lambda b, new: jax.lax.dynamic_update_slice_in_dim(b, new.astype(b.dtype), row, 0), buffer, block)
+    return jax.tree.map(
+        lambda b, new: jax.lax.dynamic_update_slice_in_dim(b, new.astype(b.dtype), row, 0), buffer, block
+    )
 
 
 def _train_block(

@@ -21,10 +21,10 @@ class Checkpoints:
 
     Args:
         folder: made if missing.
-        keep: how many of the latest to keep.
+        keep: how many of the latest to keep; None keeps all.
     """
 
-    def __init__(self, folder: Path, keep: int) -> None:
+    def __init__(self, folder: Path, keep: int | None) -> None:
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
 

@@ -47,7 +47,7 @@ def principal_components(observations: np.ndarray) -> np.ndarray:
     """The coordinates [R, 2] of observations [R, O] along their two directions of largest variance."""
     centred = observations - observations.mean(axis=0)
     _, directions = np.linalg.eigh(centred.T @ centred)
-    return centred @ directions[:, : -3 : -1]
+    return centred @ directions[:, :-3:-1]
 
 
 def _unscale(observations: np.ndarray, data: PreparedData) -> np.ndarray:

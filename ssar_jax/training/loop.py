@@ -76,7 +76,9 @@ def seed_keys(seed: int) -> tuple[Key, Key]:
     return init_key, update_key
 
 
-def initial_states(algorithm: Algorithm, seeds: Sequence[int], layout: Layout, observation_size: int, action_size: int) -> Any:
+def initial_states(
+    algorithm: Algorithm, seeds: Sequence[int], layout: Layout, observation_size: int, action_size: int
+) -> Any:
     """Initialises every seed and stacks the states, [rows, ...], spread over the devices.
 
     Where the seeds do not fill all devices, the last one is repeated; the copies are never looked at.
@@ -89,6 +91,16 @@ def initial_states(algorithm: Algorithm, seeds: Sequence[int], layout: Layout, o
     return jax.device_put(init(keys), NamedSharding(layout.mesh, _SEEDS))
 
 
+def abstract_states(algorithm: Algorithm, num_seeds: int, observation_size: int, action_size: int) -> Any:
+    """Shapes and types of the states of S seeds, leaves [S, ...], without computing any."""
+    shapes = (
+        jax.ShapeDtypeStruct((1, observation_size), jnp.float32),
+        jax.ShapeDtypeStruct((1, action_size), jnp.float32),
+    )
+    state = jax.eval_shape(algorithm.init, jax.random.key(0), *shapes)
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((num_seeds, *leaf.shape), leaf.dtype), state)
+
+
 def place_states(states: Any, layout: Layout) -> Any:
     """Spreads states of S seeds, leaves [S, ...] on the host, over the devices."""
 
@@ -99,7 +111,9 @@ def place_states(states: Any, layout: Layout) -> Any:
     return jax.tree.map(place, states)
 
 
-def place_data(columns: Sequence[np.ndarray], trusted: np.ndarray, seeds: Sequence[int], layout: Layout) -> TrainingData:
+def place_data(
+    columns: Sequence[np.ndarray], trusted: np.ndarray, seeds: Sequence[int], layout: Layout
+) -> TrainingData:
     """Puts a dataset on every device.
 
     Args:
@@ -159,7 +173,14 @@ def make_chunk(
 
 
 def _train_seed(
-    algorithm: Algorithm, batch_size: int, phase: Phase, state: Any, data: TrainingData, key: Key, start: Array, stop: Array
+    algorithm: Algorithm,
+    batch_size: int,
+    phase: Phase,
+    state: Any,
+    data: TrainingData,
+    key: Key,
+    start: Array,
+    stop: Array,
 ) -> tuple[Any, dict[str, Array]]:
     def one_update(i: Array, carry: tuple[Any, Metrics]) -> tuple[Any, Metrics]:
         state, sums = carry
@@ -177,7 +198,9 @@ def _train_seed(
     return state, {name: average.total / average.weight for name, average in sums.items()}
 
 
-def _metrics_of_one_update(algorithm: Algorithm, state: Any, data: TrainingData, key: Key, batch_size: int, phase: Phase) -> Metrics:
+def _metrics_of_one_update(
+    algorithm: Algorithm, state: Any, data: TrainingData, key: Key, batch_size: int, phase: Phase
+) -> Metrics:
     """The metrics of one update, traced for their names and shapes alone."""
     batch = sample(data, key, batch_size)
     return algorithm.update(state, batch, algorithm.draw(key, batch), step=jnp.int32(1), annealing=1.0, phase=phase)[1]

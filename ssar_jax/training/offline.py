@@ -1,5 +1,6 @@
 """A whole offline run: data, training, evaluation, checkpoints and results in one folder."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import logging
 
 from ssar_jax.algorithms import registry
 from ssar_jax.envs.make import make
@@ -22,6 +22,8 @@ from ssar_jax.training.interruption import Interruption, watch_signals
 from ssar_jax.training.progress import Progress
 from ssar_jax.training.run_folder import RunFolder
 from ssar_jax.training.trainer import OfflineTrainer
+
+_LOG = logging.getLogger(__name__)
 
 LOG_INTERVAL = 1_000
 """Updates per row of train.csv, and at most per device call."""
@@ -75,13 +77,21 @@ class _OfflineRun:
         if data.task.environment is not None:
             make_env = partial(make, data.task.environment, data.physics)
             self._evaluator = Evaluator(
-                algorithm, make_env, seeds, config.evaluation.episodes, data.prepared.observation_scaling, data.action_scaling
+                algorithm,
+                make_env,
+                seeds,
+                config.evaluation.episodes,
+                data.prepared.observation_scaling,
+                data.action_scaling,
             )
         self._diagnostics = Diagnostics(
             folder.file("diagnostics"), data.prepared, trusted, maze=data.task.agent == "antmaze"
         )
         self._checkpoints = Checkpoints(folder.file("checkpoints"), config.checkpoint.keep)
-        self._metrics, self._evaluations = CsvTable(folder.file("train.csv")), CsvTable(folder.file("eval.csv"))
+        self._metrics, self._evaluations = (
+            CsvTable(folder.file("train.csv")),
+            CsvTable(folder.file("eval.csv")),
+        )
         self._restore()
 
     def _restore(self) -> None:
@@ -89,7 +99,7 @@ class _OfflineRun:
         step = self._checkpoints.latest_step
         if step is not None:
             self._trainer.load(self._checkpoints.restore(step, self._trainer.states()), step)
-            logging.info("resuming at update %d", step)
+            _LOG.info("resuming at update %d", step)
         for table in (self._metrics, self._evaluations):
             # A run that broke off before its first checkpoint starts anew, its evaluation at step 0 included.
             table.drop_after(-1 if step is None else step)
@@ -188,7 +198,7 @@ def _announce(config: Any, data: task_data.TaskData) -> None:
     if config.coefficient.kind == "state_adaptive" and config.coefficient.n_end > config.coefficient.n_start:
         period = lcm(config.coefficient.n_period, config.actor.policy_freq)
         if config.num_updates < period:
-            logging.warning(
+            _LOG.warning(
                 "the threshold schedule never fires: its period is %d updates, the run has %d; set "
                 "--config.coefficient.n_period", period, config.num_updates,
             )  # fmt: skip
@@ -198,7 +208,7 @@ def _warn_of_divergence(metrics: dict[str, np.ndarray], trainer: OfflineTrainer)
     for name in ("critic/loss", "actor/loss"):
         for seed, value in zip(trainer.seeds, metrics.get(name, ()), strict=False):
             if not np.isfinite(value):
-                logging.error("seed %d: %s is %s at update %d", seed, name, value, trainer.step)
+                _LOG.error("seed %d: %s is %s at update %d", seed, name, value, trainer.step)
 
 
 def _score(scores: np.ndarray) -> str:

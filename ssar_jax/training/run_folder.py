@@ -93,7 +93,15 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Removes what a run wrote, its config first, and nothing else that may lie there."""
-        for name in ("config.json", "summary.json", "versions.json", "data.json", "train.csv", "eval.csv", "preparation.npz"):
+        for name in (
+            "config.json",
+            "summary.json",
+            "versions.json",
+            "data.json",
+            "train.csv",
+            "eval.csv",
+            "preparation.npz",
+        ):
             self.file(name).unlink(missing_ok=True)
         for folder in ("checkpoints", "diagnostics"):
             for file in sorted(self.file(folder).rglob("*"), reverse=True):
@@ -126,7 +134,16 @@ def versions() -> dict[str, Any]:
 
 def _commit() -> str | None:
     """The commit of the source, `-dirty` appended where files differ from it; None outside a repository."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,23 +1,31 @@
 """From a config to the data of a run: the dataset, its preparation and its selection."""
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import gymnasium
 import numpy as np
-from absl import logging
 
 from ssar_jax.behaviour.generate import load_or_generate
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.normalisation import ObservationScaling, PreparedData, prepare
-from ssar_jax.data.selection import Selection, select_all, select_by_return, select_successful, select_top_fraction
+from ssar_jax.data.selection import (
+    Selection,
+    select_all,
+    select_by_return,
+    select_successful,
+    select_top_fraction,
+)
 from ssar_jax.data.sources import load_dataset, read_path
 from ssar_jax.data.tasks import CUSTOM, Task, custom_task, get_task
 from ssar_jax.envs.make import make
 from ssar_jax.envs.physics import Physics
 from ssar_jax.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 
 class TaskData(NamedTuple):
@@ -119,7 +127,7 @@ def select(config: Any, dataset: OfflineDataset) -> Selection:
             f"{config.min_fraction}: lower one of the thresholds"
         )
     if selection.fraction == 0.0:
-        logging.warning(
+        _LOG.warning(
             "THE SELECTION IS EMPTY: no trajectory passes (threshold %s, best return %.1f). The coefficient "
             "will never train, and a masked regulariser is off everywhere.",
             selection.threshold, dataset.episode_returns().max(),

@@ -108,7 +108,10 @@ class OfflineTrainer:
 
 
 def make_policy(
-    algorithm: Algorithm, params: Any, scaling: ObservationScaling, action_scaling: ActionScaling | None = None
+    algorithm: Algorithm,
+    params: Any,
+    scaling: ObservationScaling,
+    action_scaling: ActionScaling | None = None,
 ) -> Policy:
     """Wraps policy parameters as a function from raw observations to actions."""
     act = jax.jit(lambda observations: algorithm.act(params, observations, None))

@@ -39,7 +39,9 @@ class Vectors:
 
     def params(self, net: str) -> dict[str, Any]:
         """The starting parameters of a network as Flax keeps them."""
-        return nested({key: self.cast(key) for key in self._arrays if key.startswith(f"params/{net}/")}, f"params/{net}/")
+        return nested(
+            {key: self.cast(key) for key in self._arrays if key.startswith(f"params/{net}/")}, f"params/{net}/"
+        )
 
     def batch(self, call: int) -> Batch:
         call = call if f"batch/call{call}/observations" in self._arrays else 1

@@ -65,7 +65,10 @@ def build(vectors):
 def starting_state(vectors, algorithm):
     """The file's parameters; the optimisers start at zero, so the shapes of the state are all it takes."""
     shapes = jax.eval_shape(
-        algorithm.init, jax.random.key(0), jnp.zeros((1, vectors.hyper("obs_dim"))), jnp.zeros((1, vectors.hyper("act_dim")))
+        algorithm.init,
+        jax.random.key(0),
+        jnp.zeros((1, vectors.hyper("obs_dim"))),
+        jnp.zeros((1, vectors.hyper("act_dim"))),
     )
     state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     state = state._replace(

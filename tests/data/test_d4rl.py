@@ -67,9 +67,7 @@ def test_q_learning_view_by_hand(tmp_path: Path) -> None:
     ],
     ids=["gzip", "float64", "columns", "float terminals", "integer flags", "next_observations"],
 )
-def test_other_layouts_give_the_same_view(
-    tmp_path: Path, changes: dict[str, Any], options: dict[str, Any]
-) -> None:
+def test_other_layouts_give_the_same_view(tmp_path: Path, changes: dict[str, Any], options: dict[str, Any]) -> None:
     path = write_hdf5(tmp_path / "a.hdf5", ten_rows(**changes), **options)
     assert_is_the_view_of_ten_rows(read_hdf5(path, horizon=1000))
 
@@ -180,9 +178,7 @@ def test_cache_folder(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert d4rl_directory() == Path("/home/somebody/.d4rl/datasets")
 
 
-def test_verification_is_remembered_until_the_file_changes(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_verification_is_remembered_until_the_file_changes(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = task_with_file(b"0123456789")
     path = cache / "small.hdf5"
     path.write_bytes(b"0123456789")
@@ -252,7 +248,7 @@ def test_a_known_file_with_other_returns_is_reported(
 ) -> None:
     # 5000 equal rewards each: the largest single reward, which is the tolerance, is about 0.65 to 0.71.
     parts = [[total / 5000.0] * 5000 for total in returns]
-    with caplog.at_level(logging.WARNING, logger="absl"):
+    with caplog.at_level(logging.WARNING, logger="ssar_jax"):
         d4rl_module.warn_of_unexpected_returns(get_task("hopper-m"), trajectories(*parts))
     assert len(caplog.records) == warnings
     assert all("check where the file comes from" in record.getMessage() for record in caplog.records)
@@ -260,7 +256,7 @@ def test_a_known_file_with_other_returns_is_reported(
 
 def test_an_unfinished_last_episode_is_no_reason_to_warn(caplog: pytest.LogCaptureFixture) -> None:
     parts = [[total / 5000.0] * 5000 for total in (315.87, 728.0, 3222.36)]
-    with caplog.at_level(logging.WARNING, logger="absl"):
+    with caplog.at_level(logging.WARNING, logger="ssar_jax"):
         dataset = trajectories(*parts, [0.5] * 3, terminal=False)
         d4rl_module.warn_of_unexpected_returns(get_task("hopper-m"), dataset)
     assert caplog.records == []

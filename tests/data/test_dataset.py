@@ -108,6 +108,7 @@ def test_action_scaling_there_and_back() -> None:
     ("low", "high", "parts"),
     [
         ([-1.0, -1.0, -1.0], 1.0, ("action_low has shape (3,)", "2 of them")),
+        ([[-1.0]], 1.0, ("action_low has shape (1, 1)",)),
         (-1.0, np.inf, ("action_high must be finite",)),
         (1.0, 1.0, ("action_low must be below dataset.action_high",)),
     ],
@@ -117,8 +118,15 @@ def test_action_bounds_that_make_no_sense(low: Any, high: Any, parts: tuple[str,
         ActionScaling.from_bounds(low, high, action_size=2)
 
 
+def test_one_bound_for_all_actions_needs_no_size() -> None:
+    scaling = ActionScaling.from_bounds(0.0, 4.0)
+    np.testing.assert_array_equal(scaling.to_unit(np.array([[0.0, 1.0, 4.0]])), [[-1.0, -0.5, 1.0]])
+    with user_error("have 2 and 3 numbers"):
+        ActionScaling.from_bounds([0.0, 0.0], [1.0, 1.0, 1.0])
+
+
 def test_action_bounds_for_another_number_of_actions() -> None:
-    scaling = ActionScaling.from_bounds(-1.0, 1.0, action_size=2)
+    scaling = ActionScaling.from_bounds([-1.0, -1.0], 1.0)
     with user_error("actions has 1 columns", "bounds for 2"):
         OfflineDataset.from_arrays(**three_rows(), action_scaling=scaling)
 

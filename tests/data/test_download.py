@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -139,9 +141,7 @@ def test_failures_leave_the_final_name_alone(
 
 
 @pytest.mark.parametrize("behaviour", ["truncate", "short", "corrupt", "stall"])
-def test_failures_that_may_pass_are_tried_again(
-    server: Server, task: Task, tmp_path: Path, behaviour: str
-) -> None:
+def test_failures_that_may_pass_are_tried_again(server: Server, task: Task, tmp_path: Path, behaviour: str) -> None:
     server.behaviours = [behaviour, "whole"]
     assert download(task, tmp_path, base_url=server.url, timeout_seconds=0.3, retries=1).fetched
     assert len(server.requests) == 2
@@ -193,12 +193,21 @@ def test_command(
     (tmp_path / NAME).write_bytes(CONTENT)
     monkeypatch.setenv("D4RL_DATASET_DIR", str(tmp_path))
     monkeypatch.setattr(download_command, "get_task", lambda name: task)
-    download_command.main(["download", "hopper-m"])
+    download_command.main(["hopper-m"])
     assert capsys.readouterr().out == f"hopper-m: already there, verified: {tmp_path / NAME}\n"
 
 
 def test_command_needs_known_tasks() -> None:
     with user_error("name at least one task", "python -m experiments.download hopper-m"):
-        download_command.main(["download"])
+        download_command.main([])
     with user_error("unknown task 'hoper-m'"):
-        download_command.main(["download", "hoper-m"])
+        download_command.main(["hoper-m"])
+
+
+def test_command_line() -> None:
+    command = [sys.executable, "-m", "experiments.download", "hopper-m", "hoper-m"]
+    root = Path(__file__).parents[2]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: unknown task 'hoper-m'; nearest: ")
+    assert result.stderr.count("\n") == 1

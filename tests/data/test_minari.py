@@ -15,6 +15,7 @@ import pytest
 from ssar_jax.data import (
     Episode,
     OfflineDataset,
+    delete_minari,
     has_minari,
     minari_directory,
     read_minari,
@@ -106,7 +107,9 @@ def write_theirs(dataset_id: str, observations: list, space: object, **options: 
         )
         for rows, episode in zip(observations, two_episodes(), strict=True)
     ]
-    with pytest.warns(UserWarning, match=r"set to None|env_spec is None"):  # no author, no e-mail address, no environment
+    with pytest.warns(
+        UserWarning, match=r"set to None|env_spec is None"
+    ):  # no author, no e-mail address, no environment
         minari.create_dataset_from_buffers(
             dataset_id,
             buffers,
@@ -151,9 +154,7 @@ def test_other_dictionaries_are_refused(root: Path) -> None:
 
 
 def test_a_set_that_is_not_here_is_not_looked_for_elsewhere(root: Path) -> None:
-    with user_error(
-        "'mujoco/hopper/medium-v0' is not on this machine", "minari download mujoco/hopper/medium-v0"
-    ):
+    with user_error("'mujoco/hopper/medium-v0' is not on this machine", "minari download mujoco/hopper/medium-v0"):
         read_minari("mujoco/hopper/medium-v0")
 
 
@@ -216,6 +217,15 @@ def test_what_write_minari_refuses(root: Path) -> None:
     with user_error("exists already"):
         write_minari(NAME, two_episodes(), description="")
     assert [path.name for path in (root / "ssar-embedded" / "toy").iterdir()] == ["medium-v0"]
+
+
+def test_delete(root: Path) -> None:
+    write_minari(NAME, two_episodes(), description="")
+    delete_minari(NAME)
+    assert not has_minari(NAME)
+    assert list((root / "ssar-embedded" / "toy").iterdir()) == []
+    delete_minari(NAME)  # once more: nothing to do
+    write_minari(NAME, two_episodes(), description="")
 
 
 def test_unwritable_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,9 +292,7 @@ def test_a_killed_writer_leaves_no_dataset(root: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing(root: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "full"], capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([sys.executable, "-c", PROGRAM, "full"], capture_output=True, text=True, check=False)
     assert result.stdout.startswith(f"cannot write Minari dataset {root / NAME}: "), result
     assert result.stdout.count("\n") == 1
     assert list((root / "ssar-embedded" / "toy").iterdir()) == []

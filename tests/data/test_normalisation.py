@@ -41,9 +41,7 @@ def test_reward_map_keeps_the_floating_point_type_it_gets() -> None:
     assert reward_map(np.float32([0.0, 1.0])).dtype == np.float32
     np.testing.assert_array_equal(reward_map(np.float32([0.0, 1.0])), [-5.0, 5.0])
     assert reward_map(np.array(0.25)).dtype == np.float64
-    np.testing.assert_array_equal(
-        RewardMap(0.5, 0.0)(np.array([1, 2])), [0.5, 1.0]
-    )  # integers are not cut off
+    np.testing.assert_array_equal(RewardMap(0.5, 0.0)(np.array([1, 2])), [0.5, 1.0])  # integers are not cut off
 
 
 def test_reward_range_by_real_and_by_the_authors_boundaries() -> None:

@@ -57,9 +57,7 @@ def test_tails(last_terminal: bool, tail: str, stops: list[int]) -> None:
     segments = cut([False, True, False, last_terminal], [False] * 4, tail=tail)
     np.testing.assert_array_equal(segments.stops, stops)
     assert segments.num_rows == 4
-    np.testing.assert_array_equal(
-        segments.spread(np.ones(len(segments))), [1, 1] + [int(len(stops) == 2)] * 2
-    )
+    np.testing.assert_array_equal(segments.spread(np.ones(len(segments))), [1, 1] + [int(len(stops) == 2)] * 2)
 
 
 def test_no_segment_at_all() -> None:

@@ -59,9 +59,7 @@ def test_top_fraction_takes_ties_along() -> None:
     st.lists(st.lists(st.floats(-1e4, 1e4, width=32), min_size=1, max_size=5), min_size=1, max_size=12),
     st.floats(0.01, 1.0),
 )
-def test_the_threshold_of_a_fraction_selects_the_same_rows(
-    rewards: list[list[float]], fraction: float
-) -> None:
+def test_the_threshold_of_a_fraction_selects_the_same_rows(rewards: list[list[float]], fraction: float) -> None:
     dataset = trajectories(*rewards)
     selection = select_top_fraction(dataset, fraction)
     assert selection.fraction > 0.0

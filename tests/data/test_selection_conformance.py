@@ -147,9 +147,7 @@ def test_keep_best_by_our_segmentation_differs_in_the_two_ways_named(golden: dic
 
 def authors_range(golden: dict[str, np.ndarray]) -> tuple[float, float]:
     dataset = read(golden, "dense")
-    boundaries = segments(
-        dataset, tolerance=math.inf, max_steps=int(golden["hyper/max_steps"]), tail="drop_open"
-    )
+    boundaries = segments(dataset, tolerance=math.inf, max_steps=int(golden["hyper/max_steps"]), tail="drop_open")
     return reward_range(dataset, boundaries=boundaries)
 
 

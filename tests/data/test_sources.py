@@ -77,10 +77,8 @@ def test_a_damaged_file_is_never_replaced_silently(cached_task: Task, source: st
         load_dataset(cached_task, source=source, embedded=never)
 
 
-def test_auto_falls_back_to_embedded_data_and_says_so_loudly(
-    caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
-    with caplog.at_level(logging.WARNING, logger="absl"):
+def test_auto_falls_back_to_embedded_data_and_says_so_loudly(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    with caplog.at_level(logging.WARNING, logger="ssar_jax"):
         dataset = load_dataset(get_task("hopper-m"), embedded=generate)
     assert dataset.source.kind == "embedded"
     [record] = caplog.records
@@ -153,9 +151,7 @@ def test_actions_are_scaled_from_their_bounds(tmp_path: Path) -> None:
     scaling = ActionScaling.from_bounds(0.0, 10.0, action_size=1)
     dataset = load_dataset(TOY, path=path, embedded=never, action_scaling=scaling)
     # kept rows 0 1 2 3 4 5 7 8: a / 5 - 1
-    np.testing.assert_allclose(
-        dataset.actions[:, 0], [-1.0, -0.8, -0.6, -0.4, -0.2, 0.0, 0.4, 0.6], atol=1e-7
-    )
+    np.testing.assert_allclose(dataset.actions[:, 0], [-1.0, -0.8, -0.6, -0.4, -0.2, 0.0, 0.4, 0.6], atol=1e-7)
 
 
 def test_data_that_do_not_fit_the_task(tmp_path: Path) -> None:

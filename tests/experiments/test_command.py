@@ -51,9 +51,7 @@ if __name__ == "__main__":
 def start(tmp_path):
     """Returns a function that runs an entry point with some arguments."""
 
-    def run(
-        *arguments: str, program: str = WITH_CONFIG, cwd: Path = ROOT
-    ) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, program: str = WITH_CONFIG, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
         script = tmp_path / "tiny.py"
         script.write_text(program)
         return subprocess.run(

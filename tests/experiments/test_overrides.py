@@ -61,9 +61,7 @@ def test_overrides_set_fields_in_their_types_and_the_last_one_counts():
     assert config.selection.threshold is None
     assert (config.selection.fraction, type(config.selection.fraction)) == (1.0, float)
     assert config.actor.hidden_sizes == (64, 64)
-    apply_overrides(
-        config, [("selection.threshold", "2000"), *split_overrides(["--noconfig.critic.layer_norm"])[0]]
-    )
+    apply_overrides(config, [("selection.threshold", "2000"), *split_overrides(["--noconfig.critic.layer_norm"])[0]])
     assert (config.selection.threshold, type(config.selection.threshold)) == (2000.0, float)
     assert config.critic.layer_norm is False
 

@@ -3,6 +3,7 @@
 Parameters are trees as the library keeps them, {"layer0": {"kernel": [I, H], "bias": [H]}, ...}, in float64.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,13 +20,12 @@ def as_numpy(tree: Tree) -> Tree:
 
 def mlp(params: Tree, inputs: np.ndarray) -> np.ndarray:
     """Linear, ReLU, ..., linear, without LayerNorm."""
-    depth = sum(name.startswith("layer") for name in params)
     x = inputs
-    for i in range(depth):
+    for i in itertools.count():
         x = x @ params[f"layer{i}"]["kernel"] + params[f"layer{i}"]["bias"]
-        if i < depth - 1:
-            x = np.where(x.real > 0.0, x, 0.0)
-    return x
+        if f"layer{i + 1}" not in params:
+            return x
+        x = np.where(x.real > 0.0, x, 0.0)
 
 
 def critic(params: Tree, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:

@@ -49,9 +49,7 @@ def test_outputs_agree_with_the_authors(path, dtype):
 
             @jax.jit
             def outputs(params, inputs, bases, sizes=sizes):
-                return [
-                    CoefficientNet(base, hidden_sizes=sizes).apply({"params": params}, inputs) for base in bases
-                ]
+                return [CoefficientNet(base, hidden_sizes=sizes).apply({"params": params}, inputs) for base in bases]
 
             bases = arrays["hyper/init_values"].astype(dtype)
             actual = jax.device_get(outputs(params, arrays["inputs"].astype(dtype), list(bases)))
@@ -78,34 +76,36 @@ def test_zero_kernel_output_agrees_with_the_authors(path):
 @pytest.mark.conformance
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_published_initialisation_agrees_in_its_statistics(path):
-    """Ranges of the parameters, and mean and scatter of the outputs over fresh networks and normal states."""
+    """Ranges of the parameters, and mean and scatter of the outputs over fresh networks and normal states.
+
+    The file has several observation sizes, which change the first layer alone; one is compared.
+    """
     arrays = load_golden(path)
-    for size in arrays["hyper/real_obs_dims"]:
-        prefix = f"real_size/obs{size}/param_shape/"
-        shapes = nested({key: arrays[key] for key in arrays if key.startswith(prefix)}, prefix)
-        network = CoefficientNet(1.0, hidden_sizes=hidden_sizes(shapes), last_kernel_init="xavier")
-        num_networks = 6
-
-        @jax.jit
-        @jax.vmap
-        def fresh(key, network=network, size=int(size)):
-            inputs = jax.random.normal(jax.random.fold_in(key, 1), (512, size))
-            beta, variables = network.init_with_output(key, inputs)
-            return beta, variables["params"]
-
-        beta, params = jax.device_get(fresh(jax.random.split(jax.random.key(0), num_networks)))
-        assert jax.tree.map(lambda leaf: leaf.shape[1:], params) == jax.tree.map(tuple, shapes)
-        check_parameters(arrays, size, params)
-        check_outputs(arrays, size, beta)
+    size = int(arrays["hyper/real_obs_dims"][0])
+    prefix = f"real_size/obs{size}/param_shape/"
+    shapes = nested({key: arrays[key] for key in arrays if key.startswith(prefix)}, prefix)
+    network = CoefficientNet(1.0, hidden_sizes=hidden_sizes(shapes), last_kernel_init="xavier")
+    inputs = np.random.default_rng(0).normal(size=(512, size)).astype(np.float32)
+    fresh = jax.jit(jax.vmap(network.init_with_output, in_axes=(0, None)))
+    beta, variables = jax.device_get(fresh(jax.random.split(jax.random.key(0), 6), inputs))
+    params = variables["params"]
+    assert jax.tree.map(lambda leaf: leaf.shape[1:], params) == jax.tree.map(tuple, shapes)
+    check_parameters(arrays, size, params)
+    check_outputs(arrays, size, beta)
 
 
 def check_parameters(arrays, size, params):
-    """Minimum, maximum and standard deviation of every leaf: 5 % for the sampling error of the smallest, 512."""
+    """Minimum, maximum and standard deviation of every leaf of one network.
+
+    The smallest random leaf has 512 entries: its standard deviation has a relative error of
+    sqrt(0.8 / (4 * 512)) = 2 %, the difference of two such 2.8 %; four times that is allowed.
+    """
     for layer, leaves in params.items():
         for name, leaf in leaves.items():
-            low, high, std = arrays[f"real_size/obs{size}/param_min_max_std/{layer}/{name}"]
-            one = leaf[0]
-            np.testing.assert_allclose([one.min(), one.max(), one.std()], [low, high, std], rtol=0.05, err_msg=layer)
+            *extremes, std = arrays[f"real_size/obs{size}/param_min_max_std/{layer}/{name}"]
+            one, what = leaf[0], f"{layer}/{name}"
+            np.testing.assert_allclose([one.min(), one.max()], extremes, rtol=0.05, err_msg=what)
+            np.testing.assert_allclose(one.std(), std, rtol=0.112, err_msg=what)
 
 
 def check_outputs(arrays, size, beta):

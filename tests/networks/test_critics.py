@@ -49,7 +49,7 @@ def test_the_flag_decides_about_layer_norm():
 
 def test_stacked_and_separate_ensembles_agree():
     """One key makes the same members in both layouts, and they give the same values."""
-    critics = [Critic((8, 8), layer_norm=True)] * 2
+    critics = [Critic((8,), layer_norm=True)] * 2
     key, results = jax.random.key(0), {}
     for stacked in (False, True):
         ensemble = make_ensemble(critics, stacked=stacked)

@@ -101,9 +101,7 @@ def test_agrees_with_the_authors(group, dtype, limit):
         wanted = {key.rsplit("/", 1)[1]: arrays[key] for key in arrays if key.startswith(f"{expected}/")}
         with jax.enable_x64(dtype == np.float64):
             multiplier, offset = (arrays[f"hyper/log_std_{name}"].astype(dtype) for name in ("multiplier", "offset"))
-            inputs = [
-                arrays[f"{group}/{name}"].astype(dtype) for name in ("mean", "log_std_raw", "actions", "eps")
-            ]
+            inputs = [arrays[f"{group}/{name}"].astype(dtype) for name in ("mean", "log_std_raw", "actions", "eps")]
             actual = jax.device_get(jax.jit(golden_quantities)(multiplier, offset, *inputs))
         for name, value in actual.items():
             error = np.max(np.abs(value - wanted[name]) / (1.0 + np.abs(wanted[name])))

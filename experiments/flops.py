@@ -1,0 +1,34 @@
+"""Useful floating-point operations per update, counted by hand from the matrix products.
+
+A linear layer of I inputs and H outputs costs 2 B I H for B rows, once forward, once for the gradient of its
+kernel and once for the gradient of its inputs. Everything else is small beside that and left out, so the share
+of the matmul rate that a benchmark reports is a lower bound on what the machine does.
+"""
+
+from typing import Any
+
+
+def _forward(batch_size: int, *widths: int) -> float:
+    return 2.0 * batch_size * sum(i * h for i, h in zip(widths, widths[1:], strict=False))
+
+
+def _train(batch_size: int, *widths: int) -> float:
+    """Forward, kernel gradients and input gradients; the first layer needs none of the latter."""
+    return 3.0 * _forward(batch_size, *widths) - 2.0 * batch_size * widths[0] * widths[1]
+
+
+def td3_bc(config: Any, observation_size: int, action_size: int) -> float:
+    """Operations per update of TD3+BC, averaged over the delayed steps."""
+    batch = config.batch_size
+    critic = (observation_size + action_size, *config.critic.hidden_sizes, 1)
+    actor = (observation_size, *config.actor.hidden_sizes, action_size)
+    every = 2 * _train(batch, *critic) + 2 * _forward(batch, *critic) + _forward(batch, *actor)
+    # Through the critic the actor's gradient passes once forward and once back, no kernel gradients.
+    delayed = _train(batch, *actor) + 2 * _forward(batch, *critic)
+    if config.coefficient.kind == "state_adaptive":
+        delayed += _train(batch, observation_size, *config.coefficient.hidden_sizes, 1)
+    return every + delayed / config.actor.policy_freq
+
+
+PER_UPDATE = {"td3_bc": td3_bc}
+"""By algorithm: (config, observation size, action size) -> operations."""

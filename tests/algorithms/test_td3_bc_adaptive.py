@@ -1,0 +1,122 @@
+"""The state-adaptive coefficient inside TD3+BC: what it changes, and what it must not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ssar_jax.algorithms import td3_bc
+from ssar_jax.coefficients import constant, state_adaptive
+from ssar_jax.networks.coefficient import CoefficientNet
+from tests.algorithms.small_td3_bc import (
+    BATCH,
+    NOISE,
+    SIZES,
+    SMALL,
+    assert_close,
+    equal,
+    make_batch,
+    make_state,
+)
+from tests.networks.numpy_networks import as_numpy, norm
+
+NETWORK = CoefficientNet(0.4, hidden_sizes=(3,))
+
+
+def adaptive(**options):
+    return state_adaptive.make(NETWORK, **options)
+
+
+@pytest.fixture(scope="module")
+def state():
+    """Random networks around a coefficient network whose last kernel is zero."""
+    coefficient = jax.jit(adaptive().init)(jax.random.key(3), BATCH.observations)
+    return make_state(adaptive())._replace(coefficient=coefficient)
+
+
+def test_a_frozen_coefficient_is_the_base_algorithm(state):
+    """beta(s) = 1.5 * 0.4 * sigmoid(0.6931) = 0.3999937 for all states, all rows trusted, rate 0."""
+    value = 0.4 * 1.5 / (1.0 + np.exp(-0.6931))
+    update = jax.jit(td3_bc.make(2, adaptive(learning_rate=0.0), SMALL).update, static_argnames="phase")
+    base_update = jax.jit(td3_bc.make(2, constant.make(value), SMALL).update, static_argnames="phase")
+    base, sa = state._replace(coefficient=()), state
+    for step in range(1, 5):
+        batch, noise = make_batch(step)
+        batch = batch._replace(trusted=np.ones_like(batch.trusted))
+        base, metrics = base_update(base, batch, noise, step=step, annealing=1.0, phase="offline")
+        sa, sa_metrics = update(sa, batch, noise, step=step, annealing=1.0, phase="offline")
+        np.testing.assert_allclose(sa_metrics["actor/loss"].total, metrics["actor/loss"].total, atol=1e-6)
+    assert_close(base, sa._replace(coefficient=()))
+    assert equal(sa.coefficient.params, state.coefficient.params)
+
+
+def test_no_loss_trains_another_losses_network(state):
+    """Critics and actor get nothing from the coefficient's loss, the coefficient nothing from theirs."""
+    algorithm = td3_bc.make(2, adaptive(), SIZES)
+    # Adam's square root has no derivative at the zeros it starts with, and units may be dead.
+    adam, *rest = state.critics_opt
+    adam = adam._replace(nu=jax.tree.map(np.ones_like, adam.nu))
+
+    def losses(phi, actor, critics):
+        coefficient = state.coefficient._replace(params=phi)
+        start = state._replace(actor=actor, critics=critics, critics_opt=(adam, *rest), coefficient=coefficient)
+        metrics = algorithm.update(start, BATCH, NOISE, step=jnp.int32(2), annealing=1.0, phase="offline")[1]
+        return {name: metrics[name].total for name in ("critic/loss", "actor/loss", "coefficient/loss")}
+
+    # [loss][argument]: whole trees of derivatives.
+    jacobian = jax.jit(jax.jacrev(losses, argnums=(0, 1, 2)))(state.coefficient.params, state.actor, state.critics)
+    trained = {
+        (loss, i): norm(as_numpy(tree)) != 0.0 for loss, trees in jacobian.items() for i, tree in enumerate(trees)
+    }
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(jacobian))
+    phi, actor, critics = 0, 1, 2
+    assert trained == {
+        ("critic/loss", phi): False,
+        ("critic/loss", actor): False,
+        ("critic/loss", critics): True,
+        ("actor/loss", phi): False,
+        ("actor/loss", actor): True,
+        ("actor/loss", critics): True,  # it sees them; test_td3_bc.py shows that it does not train them
+        ("coefficient/loss", phi): True,
+        ("coefficient/loss", actor): False,
+        ("coefficient/loss", critics): False,
+    }
+
+
+def test_the_masks_reach_what_they_name(state):
+    """Which networks notice the sub-dataset: the coefficient through one flag, the actor through the other."""
+    flags = [(True, True), (True, False), (False, True), (False, False)]
+    hp = SIZES._replace(policy_freq=1)
+
+    @jax.jit
+    @jax.vmap
+    def updates(trusted):
+        def one(mask_coefficient, mask_regulariser):
+            coefficient = adaptive(
+                learning_rate=0.1, mask_coefficient=mask_coefficient, mask_regulariser=mask_regulariser
+            )
+            update = td3_bc.make(2, coefficient, hp).update
+            batch = BATCH._replace(trusted=trusted)
+            return update(state, batch, NOISE, step=1, annealing=1.0, phase="offline")[0]
+
+        return [one(*pair) for pair in flags]
+
+    def notices(tree):
+        return not all(bool(np.array_equal(leaf[0], leaf[1])) for leaf in jax.tree.leaves(tree))
+
+    results = updates(np.stack([np.ones_like(BATCH.trusted), BATCH.trusted]))
+    for (mask_coefficient, mask_regulariser), after in zip(flags, results, strict=True):
+        assert notices(after.coefficient.params) is mask_coefficient
+        assert notices(after.actor) is mask_regulariser
+        assert not notices(after.critics)
+
+
+def test_online_the_coefficient_is_frozen_and_the_delay_its_own(state):
+    hp = SIZES._replace(policy_freq=2, online_policy_freq=3)
+    update = jax.jit(td3_bc.make(2, adaptive(learning_rate=0.1), hp).update, static_argnames="phase")
+    at_two, _ = update(state, BATCH, NOISE, step=2, annealing=1.0, phase="online")
+    at_three, metrics = update(state, BATCH, NOISE, step=3, annealing=1.0, phase="online")
+    assert equal(at_two.actor, state.actor)
+    assert not equal(at_three.actor, state.actor)
+    assert equal(at_three.coefficient, state.coefficient)
+    assert not any(name.startswith("coefficient/") for name in metrics)
