@@ -5,11 +5,12 @@ kernel and once for the gradient of its inputs. Everything else is small beside 
 of the matmul rate that a benchmark reports is a lower bound on what the machine does.
 """
 
+from itertools import pairwise
 from typing import Any
 
 
 def _forward(batch_size: int, *widths: int) -> float:
-    return 2.0 * batch_size * sum(i * h for i, h in zip(widths, widths[1:], strict=False))
+    return 2.0 * batch_size * sum(i * h for i, h in pairwise(widths))
 
 
 def _train(batch_size: int, *widths: int) -> float:

@@ -68,6 +68,10 @@ class Hyperparameters(NamedTuple):
     delta: float = 0.1
 
 
+PUBLISHED = Hyperparameters()
+"""The defaults."""
+
+
 def smoothed_target_action(target_action: Array, noise: Array, policy_noise: float, noise_clip: float) -> Array:
     """clip(pi'(s') + clip(policy_noise * noise, +-noise_clip), +-1), Fujimoto et al. 2018, equation 14.
 
@@ -95,7 +99,7 @@ def td_target(rewards: Array, masks: Array, target_values: Array, discount: floa
     return rewards + discount * masks * jnp.min(target_values, axis=0)
 
 
-def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparameters = Hyperparameters()) -> Algorithm:
+def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparameters = PUBLISHED) -> Algorithm:
     """Builds TD3+BC around a coefficient.
 
     Args:

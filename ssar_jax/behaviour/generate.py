@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
+from itertools import pairwise
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any, NamedTuple
 
@@ -105,7 +106,7 @@ def play(task: Task, num_steps: int, seed: int = SEED) -> list[Episode]:
 def _pieces(environment: str, parts: list[Segment], seed: int) -> Iterator[_Piece]:
     for s, (policy, num_steps) in enumerate(parts):
         bounds = [round(i * num_steps / _NUM_PIECES) for i in range(_NUM_PIECES + 1)]
-        for p, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False)):
+        for p, (start, stop) in enumerate(pairwise(bounds)):
             if stop > start:
                 yield _Piece(environment, Segment(policy, stop - start), (seed, s, p))
 

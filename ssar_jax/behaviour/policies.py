@@ -52,7 +52,7 @@ def save(path: Path, policies: Sequence[GaussianPolicy], description: dict[str, 
     """Writes policies of one environment as float16, with a description of how they were trained."""
     arrays: dict[str, Any] = {"description": json.dumps(description, sort_keys=True)}
     for p, policy in enumerate(policies):
-        arrays[f"policy{p}/log_std"] = np.float32([policy.log_std_multiplier, policy.log_std_offset])
+        arrays[f"policy{p}/log_std"] = np.asarray([policy.log_std_multiplier, policy.log_std_offset], np.float32)
         for i, (kernel, bias) in enumerate(policy.layers):
             arrays[f"policy{p}/kernel{i}"] = kernel.astype(np.float16)
             arrays[f"policy{p}/bias{i}"] = bias.astype(np.float16)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from importlib import metadata
+from itertools import pairwise
 from typing import NamedTuple
 
 from ssar_jax.behaviour import policies
@@ -55,7 +56,7 @@ def segments(task: Task, num_steps: int) -> list[Segment]:
 
 def _even(players: Sequence[GaussianPolicy | None], num_steps: int) -> list[Segment]:
     bounds = [round(i * num_steps / len(players)) for i in range(len(players) + 1)]
-    return [Segment(player, stop - start) for player, start, stop in zip(players, bounds, bounds[1:], strict=False)]
+    return [Segment(player, stop - start) for player, (start, stop) in zip(players, pairwise(bounds), strict=True)]
 
 
 def recipe_hash(task: Task, num_steps: int, seed: int) -> str:

@@ -74,6 +74,17 @@ class Task:
             return None
         return 100.0 * (returns - self.reference_min) / (self.reference_max - self.reference_min)
 
+    def require_score(self, mean_return: float) -> float:
+        """Map one return to a score, for a task that has reference returns.
+
+        Raises:
+            UserError: It has none.
+        """
+        score = self.normalised_score(mean_return)
+        if score is None:
+            raise UserError(f"task {self.name} has no reference returns, so there is no score")
+        return score
+
 
 @dataclass(frozen=True)
 class _Agent:

@@ -9,6 +9,9 @@ two things that change returns:
 `restore_mujoco_210` undoes both in a compiled model. tests/golden/mujoco210_onestep.npz holds the proof.
 """
 
+# MuJoCo ships no stubs for its bindings.
+# pyright: reportAttributeAccessIssue=false
+
 import re
 from typing import Literal
 

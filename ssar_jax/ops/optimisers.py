@@ -14,7 +14,7 @@ def clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
     which the double-precision vectors see.
     """
 
-    def update(updates: Params, state: optax.EmptyState, params: Params = None) -> tuple[Params, optax.EmptyState]:
+    def update(updates: Params, state: optax.OptState, params: Params | None = None) -> tuple[Params, optax.OptState]:
         del params
         scale = clip_factor(optax.tree.norm(updates), max_norm)
         return jax.tree.map(lambda u: scale * u, updates), state

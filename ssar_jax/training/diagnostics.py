@@ -1,6 +1,7 @@
 """What a run keeps for looking at: the algorithm's view of a fixed sample of dataset rows."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Diagnostics:
 
     def write(self, trainer: OfflineTrainer) -> None:
         """Writes the file of the trainer's present step."""
-        arrays = self._constant | trainer.diagnose(self._rows)
+        arrays: dict[str, Any] = self._constant | trainer.diagnose(self._rows)
         write_atomically(self._folder / f"{trainer.step}.npz", lambda file: np.savez_compressed(file, **arrays))
 
 

@@ -124,8 +124,8 @@ def place_data(
     """
     per_seed = np.broadcast_to(trusted, (len(seeds), trusted.shape[-1]))
     rows = per_seed[_pad(list(range(len(seeds))), layout)]
-    shared = [jax.device_put(column, NamedSharding(layout.mesh, _REPLICATED)) for column in columns]
-    return TrainingData(*shared, jax.device_put(rows, NamedSharding(layout.mesh, _SEEDS)))
+    arrays = [jax.device_put(column, NamedSharding(layout.mesh, _REPLICATED)) for column in columns]
+    return TrainingData._make([*arrays, jax.device_put(rows, NamedSharding(layout.mesh, _SEEDS))])
 
 
 def make_chunk(
@@ -160,7 +160,7 @@ def make_chunk(
             return jax.vmap(train)(states, data.trusted, keys)
         return jax.lax.map(lambda seed: train(*seed), (states, data.trusted, keys))
 
-    data_specs = TrainingData(*[_REPLICATED] * 5, _SEEDS)
+    data_specs = TrainingData(_REPLICATED, _REPLICATED, _REPLICATED, _REPLICATED, _REPLICATED, trusted=_SEEDS)  # pyright: ignore[reportArgumentType]  (specs stand where arrays will)
     sharded = jax.shard_map(
         train_device,
         mesh=layout.mesh,

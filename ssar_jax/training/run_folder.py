@@ -81,7 +81,8 @@ class RunFolder:
         ]
         if changed:
             raise UserError(
-                f"cannot resume {self.path}: {what} changed: {'; '.join(changed)}; take the old values, or another --workdir"
+                f"cannot resume {self.path}: {what} changed: {'; '.join(changed)}; "
+                "take the old values, or another --workdir"
             )
 
     def _state(self) -> str:

@@ -62,7 +62,7 @@ class TaskData(NamedTuple):
     def save_preparation(self, path: Path) -> None:
         """Writes what a policy needs besides its parameters."""
         scaling, bounds = self.prepared.observation_scaling, self.action_scaling
-        arrays = {} if bounds is None else {"action_low": bounds.low, "action_high": bounds.high}
+        arrays: dict[str, Any] = {} if bounds is None else {"action_low": bounds.low, "action_high": bounds.high}
         np.savez(path, mean=scaling.mean, std=scaling.std, action_size=self.dataset.action_size, **arrays)
 
 

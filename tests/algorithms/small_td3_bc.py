@@ -54,3 +54,12 @@ def equal(first, second):
 def assert_close(first, second, atol=2e-6):
     """Every leaf of one tree is within `atol` of the other's."""
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=atol), first, second)
+
+
+def warmed(opt_state):
+    """Adam as in the middle of training: with second moments of 1 its next step follows the gradient's size.
+
+    From zero moments the first step would show the gradient's sign alone.
+    """
+    adam, *rest = opt_state
+    return (adam._replace(nu=jax.tree.map(np.ones_like, adam.nu)), *rest)

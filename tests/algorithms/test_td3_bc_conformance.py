@@ -142,7 +142,10 @@ def intermediates(vectors, hp, coefficient):
 
 def check_metrics(vectors, call, metrics):
     """The metrics that the update reports."""
-    value = lambda name: metrics[name].total
+
+    def value(name):
+        return metrics[name].total
+
     vectors.check(value("critic/loss"), call, "critic_loss")
     vectors.check(value("critic/grad_norm_1"), call, "grad_norm/critic_1")
     vectors.check(value("critic/grad_norm_2"), call, "grad_norm/critic_2")
