@@ -234,7 +234,13 @@ def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparam
 
 def from_config(config: Any, action_size: int) -> Algorithm:
     """Builds TD3+BC from a config of `configs/td3_bc.py`."""
-    hyperparameters = Hyperparameters(
+    coefficient = build_coefficient.from_config(config.coefficient)
+    return make(action_size, coefficient, hyperparameters_from_config(config))
+
+
+def hyperparameters_from_config(config: Any) -> Hyperparameters:
+    """Collects the hyperparameters from a config's groups."""
+    return Hyperparameters(
         discount=config.discount,
         tau=config.critic.tau,
         critic_hidden_sizes=tuple(config.critic.hidden_sizes),
@@ -248,4 +254,3 @@ def from_config(config: Any, action_size: int) -> Algorithm:
         noise_clip=config.actor.noise_clip,
         delta=config.coefficient.delta,
     )
-    return make(action_size, build_coefficient.from_config(config.coefficient), hyperparameters)

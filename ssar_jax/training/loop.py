@@ -160,7 +160,7 @@ def make_chunk(
             return jax.vmap(train)(states, data.trusted, keys)
         return jax.lax.map(lambda seed: train(*seed), (states, data.trusted, keys))
 
-    data_specs = TrainingData(_REPLICATED, _REPLICATED, _REPLICATED, _REPLICATED, _REPLICATED, trusted=_SEEDS)  # pyright: ignore[reportArgumentType]  (specs stand where arrays will)
+    data_specs = TrainingData._make([_REPLICATED] * 5 + [_SEEDS])
     sharded = jax.shard_map(
         train_device,
         mesh=layout.mesh,
@@ -182,28 +182,21 @@ def _train_seed(
     start: Array,
     stop: Array,
 ) -> tuple[Any, dict[str, Array]]:
-    def one_update(i: Array, carry: tuple[Any, Metrics]) -> tuple[Any, Metrics]:
-        state, sums = carry
-        step = i + 1
+    @jax.jit  # traced once, although its shapes are asked for before it runs
+    def one_update(state: Any, step: Array) -> tuple[Any, Metrics]:
         index_key, draw_key = jax.random.split(jax.random.fold_in(key, step))
         batch = sample(data, index_key, batch_size)
-        state, metrics = algorithm.update(
-            state, batch, algorithm.draw(draw_key, batch), step=step, annealing=1.0, phase=phase
-        )
-        return state, jax.tree.map(jnp.add, sums, metrics)
+        draws = algorithm.draw(draw_key, batch)
+        return algorithm.update(state, batch, draws, step=step, annealing=1.0, phase=phase)
 
-    shapes = jax.eval_shape(lambda: _metrics_of_one_update(algorithm, state, data, key, batch_size, phase))
+    def accumulate(i: Array, carry: tuple[Any, Metrics]) -> tuple[Any, Metrics]:
+        state, metrics = one_update(carry[0], i + 1)
+        return state, jax.tree.map(jnp.add, carry[1], metrics)
+
+    shapes = jax.eval_shape(one_update, state, start)[1]
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    state, sums = jax.lax.fori_loop(start, stop, one_update, (state, zeros))
+    state, sums = jax.lax.fori_loop(start, stop, accumulate, (state, zeros))
     return state, {name: average.total / average.weight for name, average in sums.items()}
-
-
-def _metrics_of_one_update(
-    algorithm: Algorithm, state: Any, data: TrainingData, key: Key, batch_size: int, phase: Phase
-) -> Metrics:
-    """The metrics of one update, traced for their names and shapes alone."""
-    batch = sample(data, key, batch_size)
-    return algorithm.update(state, batch, algorithm.draw(key, batch), step=jnp.int32(1), annealing=1.0, phase=phase)[1]
 
 
 def sample(data: TrainingData, key: Key, batch_size: int) -> Batch:

@@ -60,7 +60,7 @@ def test_no_loss_trains_another_losses_network(state):
 
     def losses(phi, actor, critics):
         coefficient = state.coefficient._replace(params=phi)
-        start = state._replace(actor=actor, critics=critics, critics_opt=(adam, *rest), coefficient=coefficient)
+        start = state._replace(actor=actor, critics=critics, coefficient=coefficient)
         metrics = algorithm.update(start, BATCH, NOISE, step=jnp.int32(2), annealing=1.0, phase="offline")[1]
         return {name: metrics[name].total for name in ("critic/loss", "actor/loss", "coefficient/loss")}
 

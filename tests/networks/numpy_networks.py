@@ -38,9 +38,9 @@ def gradient(loss: Callable[[Tree], Any], params: Tree) -> Tree:
     leaves, structure = jax.tree.flatten(params)
     gradients = []
     for position, leaf in enumerate(leaves):
-        partial = np.zeros_like(leaf)
-        for index in np.ndindex(leaf.shape):
-            shifted = [array.astype(complex) for array in leaves]
+        partial = np.zeros(np.shape(leaf))
+        for index in np.ndindex(np.shape(leaf)):
+            shifted = [np.array(array, complex) for array in leaves]
             shifted[position][index] += 1e-30j
             partial[index] = loss(jax.tree.unflatten(structure, shifted)).imag / 1e-30
         gradients.append(partial)

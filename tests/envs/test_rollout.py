@@ -1,0 +1,182 @@
+"""Recording episodes, and counting first episodes alone, on an environment whose every number is known."""
+
+import gymnasium
+import numpy as np
+import pytest
+
+from ssar_jax.envs.make import make
+from ssar_jax.envs.rollout import FirstEpisodes, collect
+
+
+class Scripted(gymnasium.Env):
+    """An episode of 2 + seed % 3 steps whose step t pays 10 * length + t; even seeds end by a terminal state.
+
+    The observation is (seed, steps so far). `played` holds the episodes of all instances as [seed, steps].
+    """
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+    played = []  # noqa: RUF012
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._episode = [seed, 0]
+        self.played.append(self._episode)
+        return np.float32(self._episode), {}
+
+    def step(self, action):
+        self._episode[1] += 1
+        seed, t = self._episode
+        length = episode_length(seed)
+        assert t <= length, "stepped past its end"
+        ended = t == length
+        return np.float32(self._episode), 10.0 * length + t, ended and seed % 2 == 0, ended and seed % 2 == 1, {}
+
+
+def episode_length(seed):
+    return 2 + seed % 3
+
+
+def episode_return(seed):
+    """sum_t 10 L + t over t = 1..L."""
+    length = episode_length(seed)
+    return 10.0 * length**2 + length * (length + 1) / 2
+
+
+@pytest.fixture
+def scripted():
+    """Registers the environment under an id for the time of a test; yields the function that builds it."""
+    Scripted.played.clear()
+    gymnasium.register("ssar-test/Scripted-v0", Scripted)
+    yield lambda: make("ssar-test/Scripted-v0")
+    del gymnasium.registry["ssar-test/Scripted-v0"]
+
+
+def record(make_env, num_steps, num_envs, seed=0):
+    """Collected episodes; the policy's action is a hundredth of the step that it sees."""
+    made = []
+    episodes = list(
+        collect(
+            make_env,
+            lambda observations: observations[:, 1:] / 100.0,
+            num_steps=num_steps,
+            num_envs=num_envs,
+            rng=np.random.default_rng(seed),
+            on_step=made.append,
+        )
+    )
+    assert sum(made) == num_steps
+    return episodes
+
+
+@pytest.mark.parametrize(("num_steps", "num_envs"), [(1, 1), (3, 5), (17, 1), (40, 3), (41, 4)])
+def test_collect_makes_exactly_the_steps_asked_for(scripted, num_steps, num_envs):
+    """Also when they do not divide by the number of environments, or are fewer than those."""
+    episodes = record(scripted, num_steps, num_envs)
+    assert sum(len(episode.rewards) for episode in episodes) == num_steps
+    assert sum(steps for _, steps in Scripted.played) == num_steps
+    # Nobody is reset without being played afterwards.
+    assert len(Scripted.played) == len(episodes)
+
+
+def test_collected_rows_are_those_of_the_environment(scripted):
+    """Observations from the reset to the last one, the actions taken, the rewards, and the kind of end."""
+    complete = cut = 0
+    for episode in record(scripted, 60, 2):
+        rows, seed = len(episode.rewards), int(episode.observations[0, 0])
+        steps = np.arange(rows + 1)
+        np.testing.assert_array_equal(episode.observations, np.float32([[seed, t] for t in steps]))
+        np.testing.assert_array_equal(episode.actions[:, 0], np.float32(steps[:-1] / 100.0))
+        length = episode_length(seed)
+        np.testing.assert_array_equal(episode.rewards, 10.0 * length + steps[1:])
+        assert {episode.observations.dtype, episode.actions.dtype, episode.rewards.dtype} == {np.dtype(np.float32)}
+        terminal = rows == length and seed % 2 == 0
+        assert not np.any(episode.terminations[:-1] | episode.truncations[:-1])
+        # The end of the recording, like the end of time, is a truncation.
+        assert (episode.terminations[-1], episode.truncations[-1]) == (terminal, not terminal)
+        complete, cut = complete + (rows == length), cut + (rows < length)
+    assert complete > 10
+    assert cut <= 2  # at most the last episode of each environment
+
+
+def test_collect_repeats_itself(scripted):
+    """The same generator gives the same resets, another one other resets; environments differ among themselves."""
+
+    def seeds(seed):
+        return [int(episode.observations[0, 0]) for episode in record(scripted, 30, 3, seed)]
+
+    first = seeds(0)
+    assert first == seeds(0)
+    assert first != seeds(1)
+    assert len(set(first)) == len(first)
+
+
+def test_collect_calls_the_policy_once_per_step_with_the_active_environments(scripted):
+    """8 steps over 3 environments: 3 + 3 + 2, so three calls, the last one with two rows."""
+    rows = []
+
+    def policy(observations):
+        rows.append(len(observations))
+        return np.zeros((len(observations), 1), np.float32)
+
+    list(collect(scripted, policy, num_steps=8, num_envs=3, rng=np.random.default_rng(0)))
+    assert rows == [3, 3, 2]
+
+
+def test_first_episodes_count_exactly_once(scripted):
+    """Seeds 3, 4, 5 and 6: lengths 2, 3, 4, 2; returns 10 L^2 + L (L + 1) / 2 = 43, 96, 170, 43."""
+    calls = []
+
+    def policy(observations):
+        calls.append(observations.copy())
+        return np.zeros((len(observations), 1), np.float32)
+
+    environments = FirstEpisodes(scripted, 4)
+    returns, lengths = environments.play(policy, [3, 4, 5, 6])
+    np.testing.assert_array_equal(returns, [43.0, 96.0, 170.0, 43.0])
+    np.testing.assert_array_equal(lengths, [2, 3, 4, 2])
+    # Nobody is reset, or stepped, after the end of its episode.
+    assert Scripted.played == [[3, 2], [4, 3], [5, 4], [6, 2]]
+    # One call per step of the longest episode; finished environments show their last observation on and on.
+    np.testing.assert_array_equal(calls[-1], [[3, 2], [4, 3], [5, 3], [6, 2]])
+    assert [call.shape for call in calls] == [(4, 2)] * 4
+    environments.close()
+
+
+def test_first_episodes_can_be_played_again(scripted):
+    """Two rounds on the same environments share nothing: the second counts from 0."""
+    environments = FirstEpisodes(scripted, 2)
+    policy = lambda observations: np.zeros((2, 1), np.float32)  # noqa: E731
+    for seeds in ([0, 1], [2, 7], [0, 1]):
+        returns, lengths = environments.play(policy, seeds)
+        np.testing.assert_array_equal(lengths, [episode_length(seed) for seed in seeds])
+        np.testing.assert_array_equal(returns, [episode_return(seed) for seed in seeds])
+    environments.close()
+
+
+def test_first_episodes_of_the_hopper():
+    """Against a plain loop over single environments: different lengths, same returns, and again the same."""
+
+    def policy(observations):
+        return np.tanh(observations[:, :3] - observations[:, 5:8]).astype(np.float32)
+
+    def alone(seed):
+        env = make("hopper")
+        observation, _ = env.reset(seed=seed)
+        total, length, ended = 0.0, 0, False
+        while not ended:
+            observation, reward, terminated, truncated, _ = env.step(policy(observation[None])[0])
+            total, length, ended = total + reward, length + 1, terminated or truncated
+        env.close()
+        return total, length
+
+    seeds = [11, 12, 13]
+    environments = FirstEpisodes(lambda: make("hopper"), 3)
+    returns, lengths = environments.play(policy, seeds)
+    again, _ = environments.play(policy, seeds)
+    expected = [alone(seed) for seed in seeds]
+    np.testing.assert_allclose(returns, [total for total, _ in expected], rtol=1e-12)
+    np.testing.assert_array_equal(lengths, [length for _, length in expected])
+    assert len(set(lengths)) > 1
+    np.testing.assert_array_equal(again, returns)
+    environments.close()
