@@ -20,6 +20,7 @@ from ssar_jax.coefficients.base import Coefficient
 from ssar_jax.coefficients.trust_region import deterministic_slack
 from ssar_jax.networks.actors import DeterministicActor
 from ssar_jax.networks.critics import Critic, make_ensemble
+from ssar_jax.ops.losses import td_target
 from ssar_jax.ops.trees import averages, gradient_step, polyak
 from ssar_jax.types import Array, Batch, Key, Metrics, Params
 
@@ -82,21 +83,6 @@ def smoothed_target_action(target_action: Array, noise: Array, policy_noise: flo
         noise_clip: bound.
     """
     return jnp.clip(target_action + jnp.clip(policy_noise * noise, -noise_clip, noise_clip), -1.0, 1.0)
-
-
-def td_target(rewards: Array, masks: Array, target_values: Array, discount: float) -> Array:
-    """R + discount * mask * min_e Q'_e(s', a'), clipped double Q-learning.
-
-    Args:
-        rewards: [B].
-        masks: [B].
-        target_values: [E, B].
-        discount: discount factor.
-
-    Returns:
-        [B].
-    """
-    return rewards + discount * masks * jnp.min(target_values, axis=0)
 
 
 def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparameters = PUBLISHED) -> Algorithm:

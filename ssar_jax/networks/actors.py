@@ -1,6 +1,7 @@
 """Policies: observation in, action or action distribution out."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -29,6 +30,30 @@ class DeterministicActor(nn.Module):
         mlp = MLP(self.hidden_sizes, self.action_size)
         nn.share_scope(self, mlp)
         return jnp.tanh(mlp(observations))
+
+
+class GaussianActor(nn.Module):
+    """The IQL actor: a Gaussian around tanh(MLP(s)) that is not squashed, with one free log-std per action.
+
+    Attributes:
+        hidden_sizes: widths of the hidden layers.
+        action_size: A.
+        log_std_min: lower clip on the log-std, whose upper clip is 2.
+        mlp_options: further arguments of `MLP`, such as initialisers.
+    """
+
+    hidden_sizes: Sequence[int]
+    action_size: int
+    log_std_min: float = -20.0
+    mlp_options: dict[str, Any] | None = None
+
+    @nn.compact
+    def __call__(self, observations: Array) -> tuple[Array, Array]:
+        """Maps observations [..., O] to means [..., A] and log-stds [A]."""
+        mlp = MLP(self.hidden_sizes, self.action_size, **(self.mlp_options or {}))
+        nn.share_scope(self, mlp)
+        log_std = self.param("log_std", nn.initializers.zeros, (self.action_size,))
+        return jnp.tanh(mlp(observations)), jnp.clip(log_std, self.log_std_min, 2.0)
 
 
 class TanhGaussianActor(nn.Module):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ssar_jax.networks.backend import stack_critics
 from ssar_jax.networks.mlp import MLP
 from ssar_jax.types import Array, Key, Params
 
@@ -59,7 +60,7 @@ def make_ensemble(critics: Sequence[Critic], stacked: bool | None = None) -> Cri
     """
     alike = all(critic == critics[0] for critic in critics)
     if stacked is None:
-        stacked = alike and jax.default_backend() != "cpu"
+        stacked = alike and stack_critics()
     if stacked and not alike:
         raise ValueError("critics of different shapes cannot be stacked")
     return _stacked(critics[0], len(critics)) if stacked else _separate(critics)

@@ -12,6 +12,11 @@ _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 _LOG_2 = math.log(2.0)
 
 
+def gaussian_log_prob(x: Array, mean: Array, log_std: Array) -> Array:
+    """log N(x; mean, exp(log_std)) per dimension."""
+    return -0.5 * ((x - mean) * jnp.exp(-log_std)) ** 2 - log_std - _LOG_SQRT_2PI
+
+
 class TanhGaussian(NamedTuple):
     """The law of tanh(x) for x ~ Normal(mean, exp(log_std)), independent per dimension.
 
@@ -47,5 +52,4 @@ class TanhGaussian(NamedTuple):
 
     def _log_density(self, x: Array) -> Array:
         """Log N(x; mean, std) - log(1 - tanh(x)^2), the latter in its stable form."""
-        gaussian = -0.5 * ((x - self.mean) * jnp.exp(-self.log_std)) ** 2 - self.log_std - _LOG_SQRT_2PI
-        return gaussian - 2.0 * (_LOG_2 - x - jax.nn.softplus(-2.0 * x))
+        return gaussian_log_prob(x, self.mean, self.log_std) - 2.0 * (_LOG_2 - x - jax.nn.softplus(-2.0 * x))

@@ -29,8 +29,16 @@ def gradient_step(
         the last three at the old parameters.
     """
     (value, auxiliary), gradients = jax.value_and_grad(loss, has_aux=True)(params, *arguments)
+    params, opt_state = apply_gradients(optimiser, params, opt_state, gradients)
+    return params, opt_state, value, auxiliary, gradients
+
+
+def apply_gradients(
+    optimiser: optax.GradientTransformation, params: Params, opt_state: optax.OptState, gradients: Params
+) -> tuple[Params, optax.OptState]:
+    """Takes one optimiser step with given gradients; returns the new parameters and optimiser state."""
     updates, opt_state = optimiser.update(gradients, opt_state, params)
-    return optax.apply_updates(params, updates), opt_state, value, auxiliary, gradients
+    return optax.apply_updates(params, updates), opt_state
 
 
 def averages(metrics: dict[str, Array]) -> Metrics:

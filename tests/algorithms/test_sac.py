@@ -156,7 +156,10 @@ def test_target_by_hand(update):
     """
     state = make_state()
     actor, critics = (jax.tree.map(np.zeros_like, tree) for tree in (state.actor, state.critics))
-    targets = tuple(c | {"layer2": {**c["layer2"], "bias": np.array([v])}} for c, v in zip(critics, (2.0, 3.0)))
+    targets = tuple(
+        params | {"layer2": {**params["layer2"], "bias": np.array([v])}}
+        for params, v in zip(critics, (2.0, 3.0), strict=True)
+    )
     state = state._replace(actor=actor, critics=critics, target_critics=targets)
     batch = BATCH._replace(rewards=np.ones(6), masks=np.ones(6))
     _, metrics = update(state, batch, sac.SACDraws(*np.zeros((2, 6, 2))))

@@ -31,10 +31,16 @@ def adaptive(**options):
 @pytest.fixture(scope="module")
 def state():
     """Random networks with warm optimisers around a coefficient network whose last kernel is zero."""
-    coefficient = jax.jit(adaptive().init)(jax.random.key(3), BATCH.observations)
     start = make_state(adaptive())
+    rng = np.random.default_rng(3)
+    params = {
+        "layer0": {"kernel": np.float32(rng.normal(size=(2, 3))), "bias": np.ones(3, np.float32)},
+        "layer1": {"kernel": np.zeros((3, 1), np.float32), "bias": np.float32([0.6931])},
+    }
     return start._replace(
-        coefficient=coefficient, actor_opt=warmed(start.actor_opt), critics_opt=warmed(start.critics_opt)
+        coefficient=start.coefficient._replace(params=params, n=np.float32(1.0), active=np.array(True)),
+        actor_opt=warmed(start.actor_opt),
+        critics_opt=warmed(start.critics_opt),
     )
 
 

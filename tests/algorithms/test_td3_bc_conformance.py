@@ -13,6 +13,7 @@ from ssar_jax.coefficients import constant, state_adaptive
 from ssar_jax.coefficients.trust_region import deterministic_slack
 from ssar_jax.networks.coefficient import CoefficientNet
 from ssar_jax.networks.critics import Critic, make_ensemble
+from ssar_jax.ops.losses import td_target
 from ssar_jax.ops.optimisers import clip_factor
 from tests.algorithms.conformance import Vectors
 from tests.golden_vectors import golden_files
@@ -122,7 +123,7 @@ def intermediates(vectors, hp, coefficient):
             "target_q2": targets[1],
             "q1": values[0],
             "q2": values[1],
-            "td_target": td3_bc.td_target(batch.rewards, batch.masks, targets, hp.discount),
+            "td_target": td_target(batch.rewards, batch.masks, targets, hp.discount),
             "pi": pi,
             "q_pi": critics.apply_first(after.critics, batch.observations, pi),
             "beta_raw": beta,

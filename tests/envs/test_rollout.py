@@ -9,9 +9,10 @@ from ssar_jax.envs.rollout import FirstEpisodes, collect
 
 
 class Scripted(gymnasium.Env):
-    """An episode of 2 + seed % 3 steps whose step t pays 10 * length + t; even seeds end by a terminal state.
+    """An episode of 2 + script % 3 steps whose step t pays 10 * length + t; even scripts end by a terminal state.
 
-    The observation is (seed, steps so far). `played` holds the episodes of all instances as [seed, steps].
+    The script is the reset seed modulo 100,000, which float32 holds exactly. The observation is (script, steps
+    so far). `played` holds the episodes of all instances as [script, steps].
     """
 
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
@@ -20,26 +21,26 @@ class Scripted(gymnasium.Env):
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self._episode = [seed, 0]
+        self._episode = [seed % 100_000, 0]
         self.played.append(self._episode)
         return np.float32(self._episode), {}
 
     def step(self, action):
         self._episode[1] += 1
-        seed, t = self._episode
-        length = episode_length(seed)
+        script, t = self._episode
+        length = episode_length(script)
         assert t <= length, "stepped past its end"
-        ended = t == length
-        return np.float32(self._episode), 10.0 * length + t, ended and seed % 2 == 0, ended and seed % 2 == 1, {}
+        ended, terminal = t == length, script % 2 == 0
+        return np.float32(self._episode), 10.0 * length + t, ended and terminal, ended and not terminal, {}
 
 
-def episode_length(seed):
-    return 2 + seed % 3
+def episode_length(script):
+    return 2 + script % 3
 
 
-def episode_return(seed):
+def episode_return(script):
     """sum_t 10 L + t over t = 1..L."""
-    length = episode_length(seed)
+    length = episode_length(script)
     return 10.0 * length**2 + length * (length + 1) / 2
 
 
@@ -83,14 +84,14 @@ def test_collected_rows_are_those_of_the_environment(scripted):
     """Observations from the reset to the last one, the actions taken, the rewards, and the kind of end."""
     complete = cut = 0
     for episode in record(scripted, 60, 2):
-        rows, seed = len(episode.rewards), int(episode.observations[0, 0])
+        rows, script = len(episode.rewards), int(episode.observations[0, 0])
         steps = np.arange(rows + 1)
-        np.testing.assert_array_equal(episode.observations, np.float32([[seed, t] for t in steps]))
+        np.testing.assert_array_equal(episode.observations, [[script, t] for t in steps])
         np.testing.assert_array_equal(episode.actions[:, 0], np.float32(steps[:-1] / 100.0))
-        length = episode_length(seed)
+        length = episode_length(script)
         np.testing.assert_array_equal(episode.rewards, 10.0 * length + steps[1:])
         assert {episode.observations.dtype, episode.actions.dtype, episode.rewards.dtype} == {np.dtype(np.float32)}
-        terminal = rows == length and seed % 2 == 0
+        terminal = rows == length and script % 2 == 0
         assert not np.any(episode.terminations[:-1] | episode.truncations[:-1])
         # The end of the recording, like the end of time, is a truncation.
         assert (episode.terminations[-1], episode.truncations[-1]) == (terminal, not terminal)
@@ -99,15 +100,32 @@ def test_collected_rows_are_those_of_the_environment(scripted):
     assert cut <= 2  # at most the last episode of each environment
 
 
+@pytest.mark.xfail(strict=True, reason="the recorder keeps the environment's own float32 buffer")
+def test_collect_copies_the_observations():
+    """Environments may return one float32 buffer again and again and count in it: 0, 1, 2, 3."""
+
+    class Reusing(Scripted):
+        def reset(self, *, seed=None, options=None):
+            self._buffer = super().reset(seed=0)[0]
+            return self._buffer, {}
+
+        def step(self, action):
+            self._buffer[1] += 1.0
+            return self._buffer, 0.0, False, False, {}
+
+    (episode,) = record(Reusing, 3, 1)
+    np.testing.assert_array_equal(episode.observations[:, 1], [0.0, 1.0, 2.0, 3.0])
+
+
 def test_collect_repeats_itself(scripted):
     """The same generator gives the same resets, another one other resets; environments differ among themselves."""
 
-    def seeds(seed):
+    def scripts(seed):
         return [int(episode.observations[0, 0]) for episode in record(scripted, 30, 3, seed)]
 
-    first = seeds(0)
-    assert first == seeds(0)
-    assert first != seeds(1)
+    first = scripts(0)
+    assert first == scripts(0)
+    assert first != scripts(1)
     assert len(set(first)) == len(first)
 
 

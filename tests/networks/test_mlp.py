@@ -32,7 +32,7 @@ def test_layer_norm_by_hand():
 
     With epsilon 1e-5 they become +-0.002 / sqrt(1.4e-5) = +-0.5345225; scale (2, 1) and shift (0.1, 0.6) give
     1.1690450 and 0.0654775, which the ReLU lets pass; their sum is 1.2345225.
-    (Epsilon 1e-6 would give 1.782..., the unbiased variance 8e-6 would give 1.171...)
+    (Epsilon 1e-6 would give 1.889, the unbiased variance 8e-6 would give 1.171.)
     """
     params = {
         "layer0": layer([[0.003, -0.001]], [0.0, 0.0]),

@@ -1,0 +1,409 @@
+"""CQL and, with a state-adaptive coefficient, CQL(SA).
+
+Kumar et al., "Conservative Q-Learning for Offline Reinforcement Learning", 2020, https://arxiv.org/abs/2006.04779;
+"Selective State-Adaptive Regularization", 2025, https://arxiv.org/abs/2505.19923.
+
+Soft actor-critic whose critics are also pushed down on the policy's and on random actions and up on the data's:
+CQL(H) with importance sampling. All losses of a step see the parameters from before it.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ssar_jax.algorithms.base import Algorithm, Phase
+from ssar_jax.coefficients import build as build_coefficient
+from ssar_jax.coefficients.base import Coefficient
+from ssar_jax.coefficients.trust_region import stochastic_slack
+from ssar_jax.networks import initialisers
+from ssar_jax.networks.actors import TanhGaussianActor
+from ssar_jax.networks.backend import states_per_block
+from ssar_jax.networks.critics import Critic, make_ensemble
+from ssar_jax.ops.blocks import blocked_value_and_grad
+from ssar_jax.ops.distributions import TanhGaussian
+from ssar_jax.ops.losses import conservative_difference, soft_td_target
+from ssar_jax.ops.trees import apply_gradients, averages, gradient_step, polyak
+from ssar_jax.types import Array, Batch, Key, Metrics, Params
+
+MAX_MULTIPLIER = 1e6
+"""Upper limit of the Lagrange multiplier."""
+
+
+class Hyperparameters(NamedTuple):
+    """The numbers of CQL; the defaults are those of the locomotion tasks.
+
+    Attributes:
+        discount: discount factor.
+        tau: rate of the target critics.
+        target_update_period: updates between two moves of the target critics.
+        actor_hidden_sizes: widths of the actor's hidden layers.
+        actor_learning_rate: Adam's rate for the actor and the temperature.
+        temperature_multiplier: factor on the learned temperature.
+        backup_entropy: whether the TD target holds the entropy of the next action.
+        max_backup: whether the TD target takes the best of `num_actions` next actions.
+        critic_hidden_sizes: widths of the hidden layers of each critic.
+        critic_layer_norm: whether LayerNorm follows the critics' hidden linear maps.
+        critic_learning_rate: Adam's rate for the critics and the Lagrange multiplier.
+        critic_output_gain: orthogonal gain of the critics' last kernels.
+        num_actions: K, sampled actions per state of each of the three kinds.
+        importance_sampling: whether sampled values are corrected by their log-densities.
+        softmax_temperature: T of the logsumexp.
+        difference_min: lower clip on the conservative difference.
+        difference_max: upper clip on it.
+        lagrange: whether a learned multiplier holds the difference at `target_gap`.
+        target_gap: see `lagrange`.
+        actor_bc_weight: factor on the actor's squared distance to the data (AntMaze, CQL(SA): 0.5).
+        bc_steps: first updates, in which the actor clones the data's actions.
+    """
+
+    discount: float = 0.99
+    tau: float = 0.005
+    target_update_period: int = 1
+    actor_hidden_sizes: tuple[int, ...] = (256, 256, 256)
+    actor_learning_rate: float = 3e-5
+    temperature_multiplier: float = 1.0
+    backup_entropy: bool = False
+    max_backup: bool = False
+    critic_hidden_sizes: tuple[tuple[int, ...], ...] = ((256, 256, 256), (256, 256, 256))
+    critic_layer_norm: bool = True
+    critic_learning_rate: float = 3e-4
+    critic_output_gain: float = 0.01
+    num_actions: int = 10
+    importance_sampling: bool = True
+    softmax_temperature: float = 1.0
+    difference_min: float = -math.inf
+    difference_max: float = math.inf
+    lagrange: bool = False
+    target_gap: float = 0.8
+    actor_bc_weight: float = 0.0
+    bc_steps: int = 0
+
+
+PUBLISHED = Hyperparameters()
+"""The defaults."""
+
+
+class CQLState(NamedTuple):
+    """Everything that training changes."""
+
+    actor: Params
+    actor_opt: optax.OptState
+    critics: Params
+    critics_opt: optax.OptState
+    target_critics: Params
+    log_temperature: Array
+    temperature_opt: optax.OptState
+    log_multiplier: Array
+    multiplier_opt: optax.OptState
+    coefficient: Any
+
+
+class CQLDraws(NamedTuple):
+    """Random numbers of one update: standard normals, and `uniform` on (-1, 1).
+
+    Attributes:
+        actions: [B, A].
+        target_actions: [B, A], or [B, K, A] with max backup.
+        uniform: [B, K, A].
+        current: [B, K, A].
+        following: [B, K, A].
+    """
+
+    actions: Array
+    target_actions: Array
+    uniform: Array
+    current: Array
+    following: Array
+
+
+class CriticRows(NamedTuple):
+    """What the critics' loss needs of each state.
+
+    Attributes:
+        observations: [B, O].
+        actions: [B, A], the data's.
+        target: [B], the TD target.
+        weight: [B], the coefficient.
+        sampled: [B, 3K, A], uniform, next and current actions.
+        log_densities: [B, 3K], theirs.
+    """
+
+    observations: Array
+    actions: Array
+    target: Array
+    weight: Array
+    sampled: Array
+    log_densities: Array
+
+
+def repeated(policy: TanhGaussian) -> TanhGaussian:
+    """The policy [B, A] as [B, 1, A]: several samples per state cost one pass through the network."""
+    return TanhGaussian(policy.mean[:, None], policy.log_std[:, None])
+
+
+def make_critics(hp: Hyperparameters, stacked: bool | None = None) -> Any:
+    """The ensemble of critics; their depths may differ."""
+    options = {
+        "kernel_init": initialisers.orthogonal(math.sqrt(2.0)),
+        "bias_init": jax.nn.initializers.zeros,
+        "output_kernel_init": initialisers.orthogonal(hp.critic_output_gain),
+    }
+    return make_ensemble([Critic(sizes, hp.critic_layer_norm, options) for sizes in hp.critic_hidden_sizes], stacked)
+
+
+def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparameters = PUBLISHED) -> Algorithm:
+    """Builds CQL around a coefficient.
+
+    Args:
+        action_size: A.
+        coefficient: `constant.make(10.0)` for CQL, `state_adaptive.make(...)` for CQL(SA).
+        hyperparameters: everything else.
+    """
+    hp = hyperparameters
+    actor = TanhGaussianActor(hp.actor_hidden_sizes, action_size)
+    critics = make_critics(hp)
+    actor_optimiser = optax.adam(hp.actor_learning_rate)
+    critic_optimiser = optax.adam(hp.critic_learning_rate)
+    target_entropy = -float(action_size)
+    uniform_log_density = -action_size * math.log(2.0)
+
+    def init(key: Key, observations: Array, actions: Array) -> CQLState:
+        actor_key, critics_key, coefficient_key = jax.random.split(key, 3)
+        actor_params = actor.init(actor_key, observations)["params"]
+        critics_params = critics.init(critics_key, observations, actions)
+        log_temperature, log_multiplier = jnp.zeros(()), jnp.ones(())
+        return CQLState(
+            actor_params,
+            actor_optimiser.init(actor_params),
+            critics_params,
+            critic_optimiser.init(critics_params),
+            jax.tree.map(jnp.copy, critics_params),  # buffers of its own, so that the state can be donated
+            log_temperature,
+            actor_optimiser.init(log_temperature),
+            log_multiplier,
+            critic_optimiser.init(log_multiplier),
+            coefficient.init(coefficient_key, observations),
+        )
+
+    def draw(key: Key, batch: Batch) -> CQLDraws:
+        keys = jax.random.split(key, 5)
+        single, dtype = batch.actions.shape, batch.actions.dtype
+        several = (single[0], hp.num_actions, single[1])
+        return CQLDraws(
+            actions=jax.random.normal(keys[0], single, dtype),
+            target_actions=jax.random.normal(keys[1], several if hp.max_backup else single, dtype),
+            uniform=jax.random.uniform(keys[2], several, dtype, -1.0, 1.0),
+            current=jax.random.normal(keys[3], several, dtype),
+            following=jax.random.normal(keys[4], several, dtype),
+        )
+
+    def policy(params: Params, observations: Array) -> TanhGaussian:
+        return actor.apply({"params": params}, observations)  # pyright: ignore[reportReturnType]
+
+    def temperature_loss(log_temperature: Array, log_prob: Array) -> tuple[Array, None]:
+        """-log alpha * E[log pi + target entropy]."""
+        return -log_temperature * jnp.mean(log_prob + target_entropy), None
+
+    def actor_loss(
+        params: Params, batch: Batch, noise: Array, critics_params: Params, temperature: Array, step: Array
+    ) -> tuple[Array, tuple[TanhGaussian, Array]]:
+        """E[alpha log pi - min_e Q_e + w |a_pi - a|^2]; in the first `bc_steps` the data's density instead of Q."""
+        distribution = policy(params, batch.observations)
+        actions, log_prob = distribution.sample(noise)
+        values = jnp.min(critics.apply(critics_params, batch.observations, actions), axis=0)
+        gain = values - hp.actor_bc_weight * jnp.sum((actions - batch.actions) ** 2, axis=-1)
+        if hp.bc_steps > 0:
+            cloning = jnp.sum(distribution.log_prob(batch.actions), axis=-1)
+            gain = jnp.where(step <= hp.bc_steps, cloning, gain)
+        return jnp.mean(temperature * log_prob - gain), (distribution, log_prob)
+
+    def critic_loss(params: Params, rows: CriticRows, multiplier: Array, batch_size: int) -> tuple[Array, Any]:
+        """Sum over critics and rows of [(Q - y)^2 + alpha' beta (D - gap)] / B; without Lagrange beta D."""
+        data = critics.apply(params, rows.observations, rows.actions)
+        count, samples = rows.log_densities.shape
+        repeated_observations = jnp.repeat(rows.observations, samples, axis=0)
+        flat = critics.apply(params, repeated_observations, rows.sampled.reshape(count * samples, -1))
+        difference, soft_maximum = conservative_difference(
+            flat.reshape(-1, count, samples),
+            data,
+            rows.log_densities if hp.importance_sampling else None,
+            temperature=hp.softmax_temperature,
+            minimum=hp.difference_min,
+            maximum=hp.difference_max,
+        )
+        td = (data - rows.target) ** 2
+        penalty = rows.weight * (difference - (hp.target_gap if hp.lagrange else 0.0))
+        loss = jnp.sum(td + multiplier * penalty) / batch_size
+        return loss, {"q": data.T, "td": td.T, "penalty": penalty.T, "difference": difference.T, "lse": soft_maximum.T}
+
+    def critic_rows(state: CQLState, batch: Batch, draws: CQLDraws, current: TanhGaussian, weight: Array) -> CriticRows:
+        """Samples the actions of the penalty and of the TD target from the policy before its step."""
+        following = policy(state.actor, batch.next_observations)
+        target_actions, target_log_prob = (repeated(following) if hp.max_backup else following).sample(
+            draws.target_actions
+        )
+        target_values = _values(critics, state.target_critics, batch.next_observations, target_actions)
+        entropy_weight = jnp.exp(state.log_temperature) * hp.temperature_multiplier if hp.backup_entropy else 0.0
+        target = soft_td_target(batch.rewards, batch.masks, target_values, target_log_prob, hp.discount, entropy_weight)
+        current_actions, current_log_prob = repeated(current).sample(draws.current)
+        next_actions, next_log_prob = repeated(following).sample(draws.following)
+        uniform_log_prob = jnp.full_like(next_log_prob, uniform_log_density)
+        return jax.lax.stop_gradient(
+            CriticRows(
+                batch.observations,
+                batch.actions,
+                target,
+                weight,
+                jnp.concatenate([draws.uniform, next_actions, current_actions], axis=1),
+                jnp.concatenate([uniform_log_prob, next_log_prob, current_log_prob], axis=1),
+            )
+        )
+
+    def update(
+        state: CQLState, batch: Batch, draws: CQLDraws, *, step: Array, annealing: Array | float, phase: Phase
+    ) -> tuple[CQLState, Metrics]:
+        temperature = jnp.exp(state.log_temperature) * hp.temperature_multiplier
+        weight = coefficient.weight(state.coefficient, batch.observations, batch.trusted, annealing)
+
+        actor_params, actor_opt, pi_loss, (current, log_prob), actor_gradients = gradient_step(
+            actor_loss, actor_optimiser, state.actor, state.actor_opt,
+            batch, draws.actions, state.critics, temperature, step,
+        )  # fmt: skip
+        log_temperature, temperature_opt, alpha_loss, _, temperature_gradient = gradient_step(
+            temperature_loss, actor_optimiser, state.log_temperature, state.temperature_opt, log_prob
+        )
+
+        rows = critic_rows(state, batch, draws, current, weight)
+        batch_size = batch.rewards.shape[0]
+        multiplier = jnp.clip(jnp.exp(state.log_multiplier), 0.0, MAX_MULTIPLIER) if hp.lagrange else jnp.ones(())
+        (q_loss, parts), critic_gradients = blocked_value_and_grad(
+            lambda params, block: critic_loss(params, block, multiplier, batch_size),
+            state.critics, rows, states_per_block(batch_size),
+        )  # fmt: skip
+        critics_params, critics_opt = apply_gradients(
+            critic_optimiser, state.critics, state.critics_opt, critic_gradients
+        )
+
+        metrics = {
+            "critic/loss": q_loss,
+            "critic/q_mean": jnp.mean(parts["q"]),
+            "critic/target_mean": jnp.mean(rows.target),
+            "critic/difference": jnp.mean(parts["difference"]),
+            "actor/loss": pi_loss,
+            "actor/entropy": -jnp.mean(log_prob),
+            "actor/temperature": temperature,
+            "actor/temperature_loss": alpha_loss,
+            "actor/std": jnp.mean(jnp.exp(current.log_std)),
+            "actor/grad_norm": optax.tree.norm(actor_gradients),
+            "actor/temperature_grad_norm": jnp.abs(temperature_gradient),
+            "actor/regulariser_weight": jnp.mean(weight),
+        }
+        for i in range(len(hp.critic_hidden_sizes)):
+            metrics[f"critic/td_loss_{i + 1}"] = jnp.mean(parts["td"][:, i])
+            metrics[f"critic/penalty_{i + 1}"] = multiplier * jnp.mean(parts["penalty"][:, i])
+            metrics[f"critic/grad_norm_{i + 1}"] = optax.tree.norm(critics.member(critic_gradients, i))
+
+        log_multiplier, multiplier_opt = state.log_multiplier, state.multiplier_opt
+        if hp.lagrange:
+            mean_penalty = jnp.sum(jnp.mean(parts["penalty"], axis=0))
+            log_multiplier, multiplier_opt, value, _, gradient = gradient_step(
+                multiplier_loss, critic_optimiser, log_multiplier, multiplier_opt, mean_penalty
+            )
+            metrics["critic/multiplier"] = multiplier
+            metrics["critic/multiplier_loss"] = value
+            metrics["critic/multiplier_grad_norm"] = jnp.abs(gradient)
+
+        metrics = averages(metrics)
+        coefficient_state = state.coefficient
+        if phase == "offline":
+            # Unlike TD3+BC the trust region is that of the policy after its step, as in the authors' program.
+            distribution = policy(actor_params, batch.observations)
+            coefficient_state, coefficient_metrics = coefficient.update(
+                coefficient_state,
+                batch.observations,
+                lambda n: stochastic_slack(distribution, batch.actions, n),
+                batch.trusted,
+                step,
+            )
+            metrics |= coefficient_metrics
+        state = CQLState(
+            actor_params,
+            actor_opt,
+            critics_params,
+            critics_opt,
+            _move_targets(state.target_critics, critics_params, hp, step),
+            log_temperature,
+            temperature_opt,
+            log_multiplier,
+            multiplier_opt,
+            coefficient_state,
+        )
+        return state, metrics
+
+    def act(params: Params, observations: Array, key: Key | None) -> Array:
+        distribution = policy(params, observations)
+        if key is None:
+            return distribution.mode
+        return distribution.sample(jax.random.normal(key, distribution.mean.shape))[0]
+
+    def diagnose(state: CQLState, observations: Array) -> dict[str, Array]:
+        return {"beta": coefficient.apply(state.coefficient, observations)}
+
+    return Algorithm(init, draw, update, lambda state: state.actor, act, diagnose)
+
+
+def multiplier_loss(log_multiplier: Array, mean_penalty: Array) -> tuple[Array, None]:
+    """-1/2 alpha' sum_e E[beta (D_e - gap)]: alpha' grows while the difference exceeds the gap."""
+    return -0.5 * jnp.clip(jnp.exp(log_multiplier), 0.0, MAX_MULTIPLIER) * mean_penalty, None
+
+
+def _values(critics: Any, params: Params, observations: Array, actions: Array) -> Array:
+    """Values [E, B] of actions [B, A], or [E, B, K] of actions [B, K, A]."""
+    if actions.ndim == 2:
+        return critics.apply(params, observations, actions)
+    count, samples, size = actions.shape
+    flat = critics.apply(params, jnp.repeat(observations, samples, axis=0), actions.reshape(-1, size))
+    return flat.reshape(-1, count, samples)
+
+
+def _move_targets(targets: Params, online: Params, hp: Hyperparameters, step: Array) -> Params:
+    if hp.target_update_period == 1:
+        return polyak(targets, online, hp.tau)
+    due = step % hp.target_update_period == 0
+    return jax.lax.cond(due, lambda: polyak(targets, online, hp.tau), lambda: targets)
+
+
+def from_config(config: Any, action_size: int) -> Algorithm:
+    """Builds CQL from a config of `configs/cql.py`."""
+    coefficient = build_coefficient.from_config(config.coefficient)
+    return make(action_size, coefficient, hyperparameters_from_config(config))
+
+
+def hyperparameters_from_config(config: Any) -> Hyperparameters:
+    """Collects the hyperparameters from a config's groups."""
+    return Hyperparameters(
+        discount=config.discount,
+        tau=config.critic.tau,
+        actor_hidden_sizes=tuple(config.actor.hidden_sizes),
+        actor_learning_rate=config.actor.learning_rate,
+        backup_entropy=config.critic.backup_entropy,
+        max_backup=config.critic.max_backup,
+        critic_hidden_sizes=(
+            (config.critic.width,) * config.critic.hidden_layers[0],
+            (config.critic.width,) * config.critic.hidden_layers[1],
+        ),
+        critic_layer_norm=config.critic.layer_norm,
+        critic_learning_rate=config.critic.learning_rate,
+        critic_output_gain=config.critic.output_gain,
+        num_actions=config.critic.num_actions,
+        importance_sampling=config.critic.importance_sampling,
+        softmax_temperature=config.critic.softmax_temperature,
+        difference_min=config.critic.difference_min,
+        difference_max=config.critic.difference_max,
+        lagrange=config.critic.lagrange,
+        target_gap=config.critic.target_gap,
+        actor_bc_weight=config.actor.bc_weight,
+    )

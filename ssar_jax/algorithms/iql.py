@@ -1,0 +1,184 @@
+"""Implicit Q-learning in its two published forms.
+
+Kostrikov et al., "Offline Reinforcement Learning with Implicit Q-Learning", 2021,
+https://arxiv.org/abs/2110.06169. `order="corl"` is CORL's program (all losses see the old V), `order="official"` the
+authors' (actor and Q see the new one).
+"""
+
+import math
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ssar_jax.algorithms.base import Algorithm, Phase
+from ssar_jax.algorithms.iql_values import ValueState, make_value_learner, update_values
+from ssar_jax.networks import initialisers
+from ssar_jax.networks.actors import DeterministicActor, GaussianActor
+from ssar_jax.ops.distributions import gaussian_log_prob
+from ssar_jax.ops.trees import averages, gradient_step
+from ssar_jax.types import Array, Batch, Key, Metrics, Params
+
+MAX_WEIGHT = 100.0
+"""Upper limit of the exponentiated advantage."""
+
+ActorSchedule = Literal["cosine", "constant"]
+
+
+class IQLState(NamedTuple):
+    """Everything that training changes."""
+
+    values: ValueState
+    actor: Params
+    actor_opt: optax.OptState
+
+
+class Hyperparameters(NamedTuple):
+    """The numbers of IQL; the defaults are CORL's for most locomotion tasks.
+
+    Attributes:
+        order: which program's order of updates, reduction of the twin losses and initialisers.
+        discount: discount factor.
+        tau: rate of the target critics.
+        hidden_sizes: widths of the hidden layers of all networks.
+        learning_rate: Adam's rate for all networks.
+        actor_schedule: whether the actor's rate falls to 0 on a cosine over `actor_decay_steps`.
+        actor_decay_steps: see `actor_schedule`; past it the rate stays at 0.
+        expectile: of the value loss.
+        temperature: factor on the advantage in the actor's weight; 0 gives behaviour cloning.
+        deterministic: whether the actor is deterministic and cloned by squared distance.
+    """
+
+    order: Literal["corl", "official"] = "corl"
+    discount: float = 0.99
+    tau: float = 0.005
+    hidden_sizes: tuple[int, ...] = (256, 256)
+    learning_rate: float = 3e-4
+    actor_schedule: ActorSchedule = "cosine"
+    actor_decay_steps: int = 1_000_000
+    expectile: float = 0.7
+    temperature: float = 3.0
+    deterministic: bool = False
+
+
+PUBLISHED = Hyperparameters()
+"""The defaults."""
+
+
+def advantage_weights(advantages: Array, temperature: float) -> Array:
+    """min(exp(temperature * advantage), 100), equation 7."""
+    return jnp.minimum(jnp.exp(temperature * advantages), MAX_WEIGHT)
+
+
+def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED) -> Algorithm:
+    """Builds IQL.
+
+    Args:
+        action_size: A.
+        hyperparameters: everything else.
+    """
+    hp = hyperparameters
+    official = hp.order == "official"
+    options: dict[str, Any] = {}
+    if official:
+        options = {
+            "kernel_init": initialisers.orthogonal(math.sqrt(2.0)),
+            "bias_init": jax.nn.initializers.zeros,
+        }
+    learner = make_value_learner(
+        hidden_sizes=hp.hidden_sizes,
+        learning_rate=hp.learning_rate,
+        discount=hp.discount,
+        expectile=hp.expectile,
+        tau=hp.tau,
+        sum_critic_losses=official,
+        mlp_options=options,
+    )
+    if hp.deterministic:
+        actor: Any = DeterministicActor(hp.hidden_sizes, action_size)
+    else:
+        actor = GaussianActor(hp.hidden_sizes, action_size, -5.0 if official else -20.0, options)
+    rate: Any = hp.learning_rate
+    if hp.actor_schedule == "cosine":
+        rate = optax.cosine_decay_schedule(hp.learning_rate, hp.actor_decay_steps)
+    actor_optimiser = optax.adam(rate)
+
+    def init(key: Key, observations: Array, actions: Array) -> IQLState:
+        value_key, actor_key = jax.random.split(key)
+        actor_params = actor.init(actor_key, observations)["params"]
+        return IQLState(
+            learner.init(value_key, observations, actions), actor_params, actor_optimiser.init(actor_params)
+        )
+
+    def draw(key: Key, batch: Batch) -> tuple[()]:
+        del key, batch  # an update of IQL draws nothing
+        return ()
+
+    def actor_loss(params: Params, batch: Batch, advantages: Array) -> tuple[Array, Array]:
+        """-E[weight * log pi(a | s)], equation 7; deterministic: E[weight * |pi(s) - a|^2]."""
+        weights = advantage_weights(advantages, hp.temperature)
+        if hp.deterministic:
+            distance = jnp.sum((actor.apply({"params": params}, batch.observations) - batch.actions) ** 2, axis=-1)
+        else:
+            mean, log_std = actor.apply({"params": params}, batch.observations)
+            distance = -jnp.sum(gaussian_log_prob(batch.actions, mean, log_std), axis=-1)
+        return jnp.mean(weights * distance), weights
+
+    def update(
+        state: IQLState, batch: Batch, draws: tuple[()], *, step: Array, annealing: Array | float, phase: Phase
+    ) -> tuple[IQLState, Metrics]:
+        del draws, step, annealing, phase  # IQL has no schedule beside its actor's and knows one phase
+        values = state.values
+        if official:
+            values, _, value_loss = learner.update_value(values, batch)
+            target = jnp.min(learner.critics.apply(values.target_critics, batch.observations, batch.actions), axis=0)
+            advantages = target - learner.value(values.value, batch.observations)
+            next_values = learner.value(values.value, batch.next_observations)
+            values, critic_loss, mean = learner.update_critics(values, batch, next_values)
+            metrics = {"value/loss": value_loss, "critic/loss": critic_loss, "critic/q_mean": mean}
+        else:
+            values, advantages, metrics = update_values(learner, values, batch)
+        actor_params, actor_opt, loss, weights, gradients = gradient_step(
+            actor_loss, actor_optimiser, state.actor, state.actor_opt, batch, jax.lax.stop_gradient(advantages)
+        )
+        metrics |= {
+            "actor/loss": loss,
+            "actor/grad_norm": optax.tree.norm(gradients),
+            "actor/weight_mean": jnp.mean(weights),
+            "value/advantage_mean": jnp.mean(advantages),
+            "value/positive_share": jnp.mean(advantages >= 0.0),
+        }
+        return IQLState(values, actor_params, actor_opt), averages(metrics)
+
+    def act(params: Params, observations: Array, key: Key | None) -> Array:
+        output = actor.apply({"params": params}, observations)
+        if hp.deterministic:
+            return output
+        mean, log_std = output
+        if key is None:
+            return mean
+        return jnp.clip(mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape), -1.0, 1.0)
+
+    return Algorithm(init, draw, update, lambda state: state.actor, act)
+
+
+def from_config(config: Any, action_size: int) -> Algorithm:
+    """Builds IQL from a config of `configs/iql.py`."""
+    return make(action_size, hyperparameters_from_config(config))
+
+
+def hyperparameters_from_config(config: Any) -> Hyperparameters:
+    """Collects the hyperparameters from a config's groups."""
+    return Hyperparameters(
+        order=config.variant,
+        discount=config.discount,
+        tau=config.critic.tau,
+        hidden_sizes=tuple(config.critic.hidden_sizes),
+        learning_rate=config.critic.learning_rate,
+        actor_schedule=config.actor.schedule,
+        actor_decay_steps=config.actor.decay_steps,
+        expectile=config.critic.expectile,
+        temperature=config.actor.temperature,
+        deterministic=config.actor.deterministic,
+    )

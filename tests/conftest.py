@@ -1,0 +1,63 @@
+"""Fixtures for all tests: no test touches the user's data, and no two tests compile the same program."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+_COMPILATION_CACHE = pytest.StashKey[tempfile.TemporaryDirectory]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Shares compiled programs among the tests and the processes they start, for this session alone."""
+    folder = tempfile.TemporaryDirectory(prefix="ssar_jax-tests-")
+    config.stash[_COMPILATION_CACHE] = folder
+    # JAX reads these when it is imported, which no plugin and no conftest has done yet.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[_COMPILATION_CACHE].cleanup()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _private_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Points the folders of datasets to empty ones, for fixtures of any scope and for child processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MINARI_DATASETS_PATH", "D4RL_DATASET_DIR"):
+            patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
+        yield
+
+
+def random_rows(observation_size=3, action_size=2):
+    """Twenty random rows in four episodes, prepared; the first observation is the number of the row."""
+    from ssar_jax.data import OfflineDataset, prepare
+
+    rng = np.random.default_rng(0)
+    observations = rng.normal(size=(21, observation_size))
+    observations[:, 0] = np.arange(21)
+    dataset = OfflineDataset.from_arrays(
+        observations=observations[:-1],
+        actions=rng.uniform(-1.0, 1.0, (20, action_size)),
+        rewards=rng.normal(size=20),
+        masks=np.arange(20) % 5 < 4,
+        next_observations=observations[1:],
+    )
+    return prepare(dataset, normalize_states=False)
+
+
+@pytest.fixture
+def rows():
+    return random_rows()
+
+
+@pytest.fixture
+def recorder():
+    """The algorithm of `tests.training.recorder`, which remembers what it is given."""
+    from tests.training.recorder import make
+
+    return make()

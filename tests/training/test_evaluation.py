@@ -1,0 +1,100 @@
+"""Evaluation: scores by hand, reset seeds, one policy call per step, scaled observations and actions."""
+
+import numpy as np
+import pytest
+
+from ssar_jax.algorithms.base import Algorithm
+from ssar_jax.data import ActionScaling, ObservationScaling
+from ssar_jax.training.evaluation import Evaluator, episode_seed
+from tests.training.scripted_env import Scripted, length
+
+
+def no_training(*arguments, **options):
+    raise AssertionError("an evaluation acts and does nothing else")
+
+
+def linear_policy(params, observations, key):
+    """gain * t + offset, for the observation (t, seed)."""
+    assert key is None, "evaluation is deterministic"
+    return params["gain"] * observations[..., :1] + params["offset"]
+
+
+LINEAR = Algorithm(no_training, no_training, no_training, no_training, linear_policy)
+PARAMS = {"gain": np.float32([1.0, 10.0]), "offset": np.float32([0.5, 0.0])}
+
+
+@pytest.fixture
+def evaluate():
+    """Returns a function that evaluates PARAMS and gives the result and the environments."""
+    evaluators = []
+
+    def run(seeds, episodes, params=PARAMS, scaling=None, action_scaling=None, repeats=1):
+        environments = []
+
+        def make_env():
+            environments.append(Scripted())
+            return environments[-1]
+
+        scaling = scaling or ObservationScaling.identity(2)
+        evaluators.append(Evaluator(LINEAR, make_env, seeds, episodes, scaling, action_scaling))
+        results = [evaluators[-1](params) for _ in range(repeats)]
+        return (results[0] if repeats == 1 else results), environments
+
+    yield run
+    for evaluator in evaluators:
+        evaluator.close()
+
+
+def test_returns_and_lengths_by_hand(evaluate):
+    """An episode of T steps sees t = 0 .. T-1: the first seed earns T (T-1) / 2 + T / 2, the second 10 T (T-1) / 2."""
+    result, _ = evaluate((0, 1), 5)
+    lengths = np.array([[length(episode_seed(seed, i)) for i in range(5)] for seed in (0, 1)])
+    assert len(np.unique(lengths)) > 1  # episodes end at different steps
+    np.testing.assert_array_equal(result.lengths, lengths)
+    np.testing.assert_allclose(result.returns[0], lengths[0] * (lengths[0] - 1) / 2 + lengths[0] / 2)
+    np.testing.assert_allclose(result.returns[1], 10 * lengths[1] * (lengths[1] - 1) / 2)
+
+
+def test_episode_i_of_seed_s_starts_from_the_sequence_s_i(evaluate):
+    _, environments = evaluate((4, 7), 3, repeats=2)
+    wanted = [
+        int(np.random.SeedSequence((seed, episode)).generate_state(1)[0]) for seed in (4, 7) for episode in range(3)
+    ]
+    played = [env.reset_seeds for env in environments if env.reset_seeds]
+    assert played == [[seed, seed] for seed in wanted]  # the same at every evaluation
+    assert len(set(wanted)) == 6
+
+
+def test_a_seeds_episodes_do_not_depend_on_the_seeds_beside_it(evaluate):
+    one = {name: value[:1] for name, value in PARAMS.items()}
+    three = {name: np.repeat(value[:1], 3) for name, value in PARAMS.items()}
+    alone, _ = evaluate((7,), 3, one)
+    beside, _ = evaluate((2, 7, 5), 3, three)
+    np.testing.assert_array_equal(beside.returns[1], alone.returns[0])
+    np.testing.assert_array_equal(beside.lengths[1], alone.lengths[0])
+
+
+def test_the_policy_is_called_once_per_step(evaluate):
+    """As often as the longest episode has steps, with all observations at once."""
+    shapes = []
+
+    def scaling(observations):
+        shapes.append(observations.shape)
+        return observations
+
+    result, _ = evaluate((0, 1), 5, scaling=scaling)
+    assert shapes == [(10, 2)] * result.lengths.max()
+
+
+def test_observations_are_scaled(evaluate):
+    """(t - 1) / 2 instead of t: with gain 1 and offset 0.5 every step pays t / 2."""
+    result, _ = evaluate((0, 1), 5, scaling=ObservationScaling(np.float32([1, 0]), np.float32([2, 1])))
+    lengths = result.lengths[0]
+    np.testing.assert_allclose(result.returns[0], lengths * (lengths - 1) / 4)
+
+
+def test_actions_are_scaled_to_the_environments_range(evaluate):
+    """An action u in [-1, 1] becomes 2 + 0.5 (u + 1) (10 - 2) = 6 + 4 u in [2, 10]."""
+    result, _ = evaluate((0, 1), 5, action_scaling=ActionScaling.from_bounds(2.0, 10.0))
+    lengths = result.lengths[0]
+    np.testing.assert_allclose(result.returns[0], 6 * lengths + 4 * (lengths * (lengths - 1) / 2 + lengths / 2))

@@ -1,0 +1,98 @@
+"""S seeds in one program equal S single runs, for the real algorithm and every layout of the seeds."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from ssar_jax.training import loop
+from ssar_jax.training.trainer import OfflineTrainer
+from tests.conftest import random_rows
+from tests.training import small_sa
+
+ROOT = Path(__file__).parents[2]
+SEEDS = (3, 4, 8)
+
+
+def train(seeds, *chunks, vmapped=None, algorithm=None):
+    trainer = OfflineTrainer(
+        algorithm or small_sa.make(),
+        random_rows(),
+        seeds=seeds,
+        trusted=np.arange(20) % 2,
+        batch_size=4,
+        layout=loop.choose_layout(len(seeds), vmapped),
+    )
+    metrics = [trainer.advance(length) for length in chunks]
+    return trainer.states(), metrics[-1]
+
+
+@pytest.fixture(scope="module")
+def single_runs():
+    """States and metrics of ten updates of every seed, alone."""
+    return [train([seed], 10) for seed in SEEDS]
+
+
+@pytest.fixture(scope="module")
+def looped():
+    """The same of all seeds in one program."""
+    return train(SEEDS, 10)
+
+
+def test_looped_seeds_equal_single_runs_bit_for_bit(looped, single_runs):
+    states, metrics = looped
+    for index, (alone, alone_metrics) in enumerate(single_runs):
+        jax.tree.map(lambda a, b, i=index: np.testing.assert_array_equal(a, b[i : i + 1]), alone, states)
+        assert alone_metrics.keys() == metrics.keys()
+        for name, value in alone_metrics.items():
+            np.testing.assert_array_equal(value, metrics[name][index : index + 1], name)
+
+
+def test_vmapped_seeds_equal_single_runs_to_rounding(single_runs):
+    """Batched products round otherwise: 1e-6 after ten updates."""
+    states, _ = train(SEEDS, 10, vmapped=True)
+    for index, (alone, _) in enumerate(single_runs):
+        jax.tree.map(lambda a, b, i=index: np.testing.assert_allclose(a, b[i : i + 1], atol=1e-6), alone, states)
+
+
+def test_seeds_differ_and_training_moves_everything(looped):
+    """Otherwise the equalities above would say little."""
+    states, metrics = looped
+    start = loop.initial_states(small_sa.make(), SEEDS, loop.choose_layout(3), 3, 2)
+    for name in ("actor", "target_actor", "critics", "target_critics"):
+        for trained, initial in zip(*map(jax.tree.leaves, (getattr(states, name), getattr(start, name))), strict=True):
+            if trained[0].size > 1:  # not the last bias of a critic: it is zero at first, for all seeds
+                assert not np.array_equal(trained, initial), name
+                assert not np.array_equal(trained[0], trained[1]), name
+    assert not np.array_equal(metrics["critic/loss"][0], metrics["critic/loss"][1])
+
+
+def test_the_real_algorithm_compiles_once_for_chunks_of_any_length(looped):
+    """Counted as Python calls of `update`; and 4 + 4 + 2 updates are ten, bit for bit."""
+    algorithm, calls = small_sa.make(), []
+
+    def update(*arguments, **options):
+        calls.append(options["phase"])
+        return algorithm.update(*arguments, **options)
+
+    states, _ = train(SEEDS, 4, 4, 2, algorithm=algorithm._replace(update=update))
+    assert calls == ["offline"]
+    jax.tree.map(np.testing.assert_array_equal, states, looped[0])
+
+
+def test_seeds_on_two_devices_equal_single_runs_bit_for_bit():
+    """In a process of its own, because the number of devices is fixed when JAX starts."""
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.training.two_devices"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (result.returncode, result.stdout) == (0, "same\n"), result.stderr

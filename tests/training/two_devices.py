@@ -1,0 +1,36 @@
+"""Run with two host devices: three seeds, padded to four, against three single runs. Prints `same` or fails."""
+
+import jax
+import numpy as np
+
+from ssar_jax.training import loop
+from ssar_jax.training.trainer import OfflineTrainer
+from tests.conftest import random_rows
+from tests.training import small_sa
+
+SEEDS = (3, 4, 8)
+
+
+def main() -> None:
+    """Trains together and alone, in chunks and in one go, through a reload and without one."""
+    assert len(jax.devices()) == 2
+    data, trusted = random_rows(), np.arange(60).reshape(3, 20) % 2
+    layout = loop.choose_layout(3)
+    assert (layout.mesh.size, layout.rows(3), layout.vmapped) == (2, 4, False)
+    together = OfflineTrainer(small_sa.make(), data, seeds=SEEDS, trusted=trusted, batch_size=4)
+    together.advance(4)
+    together.load(together.states(), 4)
+    metrics = together.advance(6)
+    for index, seed in enumerate(SEEDS):
+        alone = OfflineTrainer(small_sa.make(), data, seeds=[seed], trusted=trusted[index], batch_size=4)
+        alone.advance(4)
+        for name, value in alone.advance(6).items():
+            np.testing.assert_array_equal(value, metrics[name][index : index + 1], name)
+        jax.tree.map(
+            lambda a, b, i=index: np.testing.assert_array_equal(a, b[i : i + 1]), alone.states(), together.states()
+        )
+    print("same")
+
+
+if __name__ == "__main__":
+    main()
