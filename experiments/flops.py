@@ -31,5 +31,31 @@ def td3_bc(config: Any, observation_size: int, action_size: int) -> float:
     return every + delayed / config.actor.policy_freq
 
 
-PER_UPDATE = {"td3_bc": td3_bc}
+def cql(config: Any, observation_size: int, action_size: int) -> float:
+    """Operations per update of CQL: K actions of three kinds per state through both critics dominate."""
+    batch, samples = config.batch_size, config.critic.num_actions
+    actor = (observation_size, *config.actor.hidden_sizes, 2 * action_size)
+    critics = [
+        (observation_size + action_size, *[config.critic.width] * layers, 1) for layers in config.critic.hidden_layers
+    ]
+    penalty = sum(_train(batch * (3 * samples + 1), *critic) for critic in critics)
+    target = sum(_forward(batch * (samples if config.critic.max_backup else 1), *critic) for critic in critics)
+    actor_loss = _train(batch, *actor) + sum(2 * _forward(batch, *critic) for critic in critics)
+    total = penalty + target + actor_loss + _forward(batch, *actor)  # the policy at the next states
+    if config.coefficient.kind == "state_adaptive":
+        total += _forward(batch, *actor)  # the policy after its step
+        total += _train(batch, observation_size, *config.coefficient.hidden_sizes, 1)
+    return total
+
+
+def iql(config: Any, observation_size: int, action_size: int) -> float:
+    """Operations per update of IQL."""
+    batch, hidden = config.batch_size, config.critic.hidden_sizes
+    critic, value = (observation_size + action_size, *hidden, 1), (observation_size, *hidden, 1)
+    critics = 2 * _train(batch, *critic) + 2 * _forward(batch, *critic)
+    values = _train(batch, *value) + _forward(batch, *value)
+    return critics + values + _train(batch, observation_size, *hidden, action_size)
+
+
+PER_UPDATE = {"td3_bc": td3_bc, "cql": cql, "iql": iql}
 """By algorithm: (config, observation size, action size) -> operations."""

@@ -12,11 +12,12 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
+from ssar_jax.algorithms.base import Algorithm, Phase
 from ssar_jax.networks.critics import Critic, CriticEnsemble, make_ensemble
 from ssar_jax.networks.mlp import MLP
 from ssar_jax.ops.losses import expectile_loss
-from ssar_jax.ops.trees import gradient_step, polyak
-from ssar_jax.types import Array, Batch, Key, Params
+from ssar_jax.ops.trees import averages, gradient_step, polyak
+from ssar_jax.types import Array, Batch, Key, Metrics, Params
 
 
 class ValueState(NamedTuple):
@@ -131,3 +132,19 @@ def update_values(learner: ValueLearner, state: ValueState, batch: Batch) -> tup
     state, advantages, value_loss = learner.update_value(state, batch)
     state, critic_loss, mean = learner.update_critics(state, batch, next_values)
     return state, advantages, {"value/loss": value_loss, "critic/loss": critic_loss, "critic/q_mean": mean}
+
+
+def as_algorithm(learner: ValueLearner) -> Algorithm:
+    """The value functions as an algorithm without a policy, so that the ordinary loop trains them."""
+
+    def update(
+        state: ValueState, batch: Batch, draws: tuple[()], *, step: Array, annealing: Array | float, phase: Phase
+    ) -> tuple[ValueState, Metrics]:
+        del draws, step, annealing, phase
+        state, _, losses = update_values(learner, state, batch)
+        return state, averages(losses)
+
+    def act(params: Params, observations: Array, key: Key | None) -> Array:
+        raise TypeError("value functions have no policy")
+
+    return Algorithm(learner.init, lambda key, batch: (), update, lambda state: (), act)

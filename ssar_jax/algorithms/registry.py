@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from ssar_jax.algorithms import td3_bc
+from ssar_jax.algorithms import cql, iql, td3_bc
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.errors import UserError
 
 _BUILDERS: dict[str, Callable[[Any, int], Algorithm]] = {
     "td3_bc": td3_bc.from_config,
+    "cql": cql.from_config,
+    "iql": iql.from_config,
 }
 
 

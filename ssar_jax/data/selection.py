@@ -18,7 +18,7 @@ class Selection:
     """The trusted part of a dataset.
 
     Attributes:
-        trusted: 1 at selected transitions, 0 elsewhere, [N] float32.
+        trusted: 1 at selected transitions, 0 elsewhere, [N] float32, or [S, N] where seeds differ.
         threshold: The return above which trajectories were selected; None for other rules.
     """
 

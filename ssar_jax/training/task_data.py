@@ -24,6 +24,7 @@ from ssar_jax.data.tasks import CUSTOM, Task, custom_task, get_task
 from ssar_jax.envs.make import make
 from ssar_jax.envs.physics import Physics
 from ssar_jax.errors import UserError
+from ssar_jax.training.advantage import select_by_advantage
 
 _LOG = logging.getLogger(__name__)
 
@@ -93,38 +94,45 @@ def load(config: Any) -> TaskData:
         range_scaling_horizon=task.horizon if config.dataset.reward_range_scaling else None,
         clip_actions=config.dataset.clip_actions,
     )
-    return TaskData(
-        task, dataset, prepared, select(config.selection, dataset), action_scaling, _physics(config, dataset)
-    )
+    selection = select(config, dataset, prepared)
+    return TaskData(task, dataset, prepared, selection, action_scaling, _physics(config, dataset))
 
 
-def select(config: Any, dataset: OfflineDataset) -> Selection:
+def select(config: Any, dataset: OfflineDataset, prepared: PreparedData) -> Selection:
     """Applies the selection rule of a config.
 
     Published return thresholds belong to D4RL's files; on any other data the best trajectories by return take
     their place, `selection.fraction` of them.
 
     Raises:
-        UserError: where the rule is not available or selects less than `selection.min_fraction`.
+        UserError: where the rule selects less than `selection.min_fraction`.
     """
-    match config.rule:
+    rule = config.selection
+    match rule.rule:
         case "none":
             return select_all(dataset)
         case "return" if dataset.source.kind == "d4rl":
-            selection = select_by_return(dataset, config.threshold)
+            selection = select_by_return(dataset, rule.threshold)
         case "return" | "top_fraction":
-            selection = select_top_fraction(dataset, config.fraction)
+            selection = select_top_fraction(dataset, rule.fraction)
         case "success":
             selection = select_successful(dataset)
-        case rule:
-            raise UserError(
-                f"selection.rule={rule} is not available in this version: take another, such as "
-                "--config.selection.rule=top_fraction"
+        case "advantage":
+            selection = select_by_advantage(
+                prepared,
+                dataset.content_hash,
+                seeds=range(config.seed, config.seed + config.num_seeds),
+                expectile=rule.expectile,
+                num_updates=rule.num_updates or _value_updates(dataset),
             )
-    if selection.fraction < config.min_fraction:
+        case unknown:
+            raise UserError(
+                f"selection.rule {unknown!r} is unknown: choose none, return, top_fraction, success or advantage"
+            )
+    if selection.fraction < rule.min_fraction:
         raise UserError(
             f"the selection holds {selection.fraction:.4f} of the data, less than selection.min_fraction="
-            f"{config.min_fraction}: lower one of the thresholds"
+            f"{rule.min_fraction}: lower one of the thresholds"
         )
     if selection.fraction == 0.0:
         _LOG.warning(
@@ -133,6 +141,11 @@ def select(config: Any, dataset: OfflineDataset) -> Selection:
             selection.threshold, dataset.episode_returns().max(),
         )  # fmt: skip
     return selection
+
+
+def _value_updates(dataset: OfflineDataset) -> int:
+    """Updates of the value functions that select by advantage: as published on D4RL's files, fewer elsewhere."""
+    return 1_000_000 if dataset.source.kind == "d4rl" else 100_000
 
 
 def _physics(config: Any, dataset: OfflineDataset) -> Physics:

@@ -30,8 +30,11 @@ def make_batch(seed, rows=6):
 BATCH, DRAWS = make_batch(0)
 
 
-def make_state(seed=0):
-    """Random parameters, targets unlike the online critics, a temperature of exp(-0.5), fresh optimisers."""
+def make_state(seed=1):
+    """Random parameters, targets unlike the online critics, a temperature of exp(-0.5), fresh optimisers.
+
+    With this seed each critic is the smaller one on some rows, which the reference asserts.
+    """
     shapes = jax.eval_shape(ALGORITHM.init, jax.random.key(0), BATCH.observations, BATCH.actions)
     rng = np.random.default_rng(seed)
 
@@ -80,7 +83,9 @@ class NumpySAC:
     def update(self, b, draws):
         temperature = np.exp(self.log_temperature)
         next_actions, next_log_prob = self.sample(self.actor, b.next_observations, draws.next_actions)
-        next_values = np.minimum(*(critic(p, b.next_observations, next_actions) for p in self.targets))
+        first, second = (critic(p, b.next_observations, next_actions) for p in self.targets)
+        assert 0.0 < np.mean(first < second) < 1.0
+        next_values = np.minimum(first, second)
         target = b.rewards + DISCOUNT * b.masks * (next_values - temperature * next_log_prob)
 
         def critic_loss(params):
@@ -95,6 +100,7 @@ class NumpySAC:
         def actor_loss(params):
             actions, log_prob = self.sample(params, b.observations, draws.actions)
             first, second = (critic(p, b.observations, actions) for p in self.critics)
+            assert 0.0 < np.mean(first.real < second.real) < 1.0
             return np.mean(temperature * log_prob - np.where(first.real < second.real, first, second))
 
         metrics["actor/loss"], metrics["actor/temperature"] = actor_loss(self.actor), temperature
@@ -108,16 +114,17 @@ class NumpySAC:
 
 
 def test_three_updates_agree_with_numpy(update):
+    """To 1e-10: the reference's log(1 - a^2) loses digits where actions come close to 1."""
     state = make_state()
     reference = NumpySAC(state)
     for seed in range(3):
         batch, draws = make_batch(seed)
         state, metrics = update(state, batch, draws)
         for name, expected in reference.update(batch, draws).items():
-            assert metrics[name] == pytest.approx(float(expected), rel=1e-12, abs=1e-12), name
+            assert metrics[name] == pytest.approx(float(expected), rel=1e-10, abs=1e-10), name
         ours = (state.actor, state.critics, state.target_critics, state.log_temperature)
         theirs = (reference.actor, tuple(reference.critics), tuple(reference.targets), reference.log_temperature)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-12), ours, theirs)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-10), ours, theirs)
 
 
 @pytest.mark.parametrize(

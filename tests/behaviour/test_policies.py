@@ -75,9 +75,9 @@ def test_plays_as_the_actor_it_was_taken_from():
 def test_sample_by_hand():
     """Hidden relu(0.5 * 2 + 1) = 2; mean 2 * 0.1 = 0.2, raw log-std 2 * 3 = 6, clipped to 2."""
     layers = [(np.float32([[2.0]]), np.float32([1.0])), (np.float32([[0.1, 3.0]]), np.float32([0.0, 0.0]))]
-    action = GaussianPolicy(layers, 1.0, 0.0).sample(np.float32([[0.5]]), np.random.default_rng(1))
-    noise = np.random.default_rng(1).standard_normal((1, 1), dtype=np.float32)
-    np.testing.assert_allclose(action, np.tanh(0.2 + np.exp(2.0) * noise), rtol=1e-5)
+    actions = GaussianPolicy(layers, 1.0, 0.0).sample(np.full((50, 1), 0.5), np.random.default_rng(1))
+    noise = np.random.default_rng(1).standard_normal((50, 1), dtype=np.float32)
+    np.testing.assert_allclose(actions, np.tanh(0.2 + np.exp(2.0) * noise), atol=1e-5)
 
 
 def test_unknown_name_lists_what_ships(folder):

@@ -16,12 +16,16 @@ ROOT = Path(__file__).parents[2]
 CONFIG = {"algorithm": "td3_bc", "seed": 0, "critic": {"tau": 0.005, "hidden_sizes": (256, 256)}}
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "runs" / "one"
 
 
 def start(path, config=CONFIG, *, resume=False, overwrite=False):
+    gc.collect()  # a refused folder lives on, and its lock with it, in the traceback of the refusal
     return RunFolder(path, config, resume=resume, overwrite=overwrite)
 
 
@@ -62,9 +66,8 @@ def test_a_broken_off_run_is_refused_unless_resumed_or_replaced(path):
 
 def test_a_finished_run_is_refused_unless_replaced(path):
     start(path).write_json("summary.json", {})
-    with pytest.raises(ValueError, match="finished run: --overwrite replaces it, --workdir") as caught:
+    with user_error(f"{path} holds a finished run: --overwrite replaces it, --workdir="):
         start(path)
-    assert "--resume" not in str(caught.value)
     start(path, resume=True)  # allowed: the caller says that nothing is left to do
 
 
@@ -166,5 +169,4 @@ def test_a_folder_let_go_is_free_again(path):
     with user_error("another process is writing"):
         start(path, resume=True)
     del folder
-    gc.collect()
     start(path, resume=True)

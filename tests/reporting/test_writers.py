@@ -1,0 +1,112 @@
+"""Tables that grow: no row is lost to a new column, a resumption or a kill."""
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssar_jax.reporting.writers import CsvTable
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "train.csv"
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """Reads the file as a stranger would; every row must have every column and no more."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(None not in row and None not in row.values() for row in rows)
+    return rows
+
+
+def test_rows_lie_in_the_file_as_soon_as_they_are_added(path):
+    table = CsvTable(path)
+    table.add({"step": 1, "loss": 0.5})
+    assert path.read_text() == "step,loss\n1,0.5\n"
+    table.add({"step": 2, "loss": 0.25})
+    assert path.read_text() == "step,loss\n1,0.5\n2,0.25\n"
+
+
+def test_a_metric_that_appears_late_loses_no_earlier_row(path):
+    table = CsvTable(path)
+    table.add({"step": 1, "a": 1})
+    table.add({"step": 2, "b": 2})
+    table.add({"b": 3, "step": 3})  # in another order, and without a
+    assert read(path) == [
+        {"step": "1", "a": "1", "b": ""},
+        {"step": "2", "a": "", "b": "2"},
+        {"step": "3", "a": "", "b": "3"},
+    ]
+    assert [file.name for file in path.parent.iterdir()] == ["train.csv"]  # nothing temporary stays
+
+
+def test_none_and_nan_are_empty_cells(path):
+    table = CsvTable(path)
+    table.add({"step": 1, "a": None, "b": math.nan, "c": np.float32("nan"), "d": 0, "e": math.inf})
+    assert read(path) == [{"step": "1", "a": "", "b": "", "c": "", "d": "0", "e": "inf"}]
+
+
+def test_floats_keep_all_their_digits(path):
+    """The text of a float32 reads back as that float32, the text of a float64 as that float64."""
+    rng = np.random.default_rng(0)
+    doubles = [*(rng.normal(size=200) * 10.0 ** rng.integers(-30, 30, 200)), 0.1, -0.0, 5e-324, 1e308]
+    singles = [*np.float32(doubles[:200]), np.float32(0.1), np.float32(16777217.0), np.float32(1e-45)]
+    singles += [np.float32(3.4e38)]
+    table = CsvTable(path)
+    for step, (double, single) in enumerate(zip(doubles, singles, strict=True)):
+        table.add({"step": step, "double": double, "single": single})
+    rows = read(path)
+    np.testing.assert_array_equal([float(row["double"]) for row in rows], doubles)
+    np.testing.assert_array_equal(np.array([row["single"] for row in rows]).astype(np.float32), singles)
+
+
+def test_a_table_goes_on_where_its_file_ends(path):
+    CsvTable(path).add({"step": 1, "a": 1})
+    table = CsvTable(path)
+    assert table.rows == [{"step": "1", "a": "1"}]
+    table.add({"step": 2, "a": 2})
+    table.add({"step": 3, "b": 3})
+    assert [row["step"] for row in read(path)] == ["1", "2", "3"]
+    assert [row["a"] for row in CsvTable(path).rows] == ["1", "2", ""]
+
+
+def test_rows_after_a_step_are_forgotten(path):
+    """Every row of the step itself stays, of all seeds."""
+    table = CsvTable(path)
+    for step in (9, 10, 100):  # as numbers: as text "9" would come after "10"
+        for seed in (0, 1):
+            table.add({"step": step, "seed": seed})
+    table.drop_after(10)
+    wanted = [("9", "0"), ("9", "1"), ("10", "0"), ("10", "1")]
+    assert [(row["step"], row["seed"]) for row in table.rows] == wanted
+    assert [(row["step"], row["seed"]) for row in read(path)] == wanted
+    table.drop_after(-1)
+    assert (table.rows, read(path)) == ([], [])
+    table.add({"step": 1, "seed": 0})
+    assert read(path) == [{"step": "1", "seed": "0"}]
+
+
+def test_dropping_from_a_table_without_a_file(path):
+    table = CsvTable(path)
+    table.drop_after(-1)
+    table.add({"step": 0, "a": 1})
+    assert read(path) == [{"step": "0", "a": "1"}]
+
+
+@pytest.mark.parametrize("length", range(1, len("20,20.5") + 1))
+def test_the_half_written_last_row_of_a_killed_run_is_dropped(path, length):
+    """Even where its step is cut, so that 20 reads as 2 and would pass for a row before the checkpoint at 10."""
+    table = CsvTable(path)
+    table.add({"step": 1, "a": 10.5, "b": 6})
+    table.add({"step": 20, "a": 20.5, "b": 7})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"20,20.5") + length])
+    table = CsvTable(path)
+    assert [row["step"] for row in table.rows] == ["1"]
+    table.drop_after(10)
+    table.add({"step": 20, "a": 20.5, "b": 7})
+    assert path.read_bytes() == whole
