@@ -22,7 +22,7 @@ setup(
         "gymnasium>=1.2,<2",
         "gymnasium-robotics>=1.4,<2",
         "h5py>=3.11",
-        "jax>=0.6",
+        "jax>=0.8",
         "minari[hdf5]>=0.5.2,<0.6",
         "ml_collections>=1.0",
         "mujoco>=3.3,<4",

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from configs.common import Config, Field, did_you_mean, fields
 from ssar_jax.data.tasks import CUSTOM
 from ssar_jax.errors import UserError
@@ -15,6 +17,7 @@ CHOICES = {
     "coefficient.kind": ("state_adaptive", "constant"),
     "coefficient.last_kernel_init": ("xavier", "zeros"),
     "coefficient.anneal": ("linear", "cosine", "none"),
+    "actor.schedule": ("cosine", "constant"),
     "online.buffer": ("part", "all", "half", "none"),
     "online.trust": ("stale", "one", "zero"),
 }
@@ -28,14 +31,24 @@ _RANGES: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
             *("num_updates", "num_seeds", "batch_size", "num_steps", "n_period", "n_increments", "interval"),
             *("episodes", "every", "keep", "policy_freq", "part_k", "buffer_capacity", "learning_rate"),
             *("max_grad_norm", "base", "delta", "n_start", "n_end", "reward_scale"),
+            *("width", "num_actions", "softmax_temperature", "output_gain", "actor.decay_steps"),
         ),
     ),
-    "zero or more": (lambda x: x >= 0, ("seed", "warmup_steps", "policy_noise", "noise_clip", "noise")),
+    "zero or more": (
+        lambda x: x >= 0,
+        ("seed", "warmup_steps", "policy_noise", "noise_clip", "noise", "actor.temperature", "bc_weight"),
+    ),
     "between 0 and 1": (lambda x: 0 <= x <= 1, ("discount", "selection.min_fraction")),
     "above 0 and at most 1": (lambda x: 0 < x <= 1, ("tau", "selection.fraction", "dataset.clip_actions")),
     "between 0 and 1, ends excluded": (lambda x: 0 < x < 1, ("expectile",)),
     "larger than 1": (lambda x: x > 1, ("max_ratio",)),
-    "finite": (lambda x: math.isfinite(x), ("dataset.reward_bias", "selection.threshold", "decay_steps")),
+    "finite": (
+        lambda x: math.isfinite(x),
+        (
+            *("dataset.reward_bias", "selection.threshold", "decay_steps"),
+            *("target_gap", "difference_min", "difference_max"),
+        ),
+    ),
 }
 _MAX_SEED = 2**31
 
@@ -48,7 +61,7 @@ def check_config(config: Config) -> None:
     """
     for name, field in fields(config).items():
         _check_field(name, field)
-    for check in (_check_seeds, _check_data, _check_selection, _check_coefficient, _check_online):
+    for check in (_check_seeds, _check_data, _check_selection, _check_coefficient, _check_critic, _check_online):
         check(config)
 
 
@@ -71,6 +84,8 @@ def _check_field(name: str, field: Field) -> None:
         raise UserError(f"{name}={value!r} is unknown; choose one of {', '.join(CHOICES[name])}{hint}")
     if name.endswith("hidden_sizes") and not _are_sizes(value):
         raise UserError(f"{name}={value!r} must be a tuple of positive integers such as (256, 256)")
+    if name == "critic.hidden_layers" and not (_are_sizes(value) and len(value) == 2):
+        raise UserError(f"{name}={value!r} must be two positive integers such as (3, 3), one for each critic")
     description = range_of(name)
     if description is None:
         return
@@ -146,6 +161,20 @@ def _check_coefficient(config: Config) -> None:
             f"coefficient.n_end={coefficient.n_end} is below coefficient.n_start={coefficient.n_start}; "
             "the threshold only grows"
         )
+    if config.algorithm == "cql" and coefficient is not None and coefficient.kind == "state_adaptive":
+        limit = config.dataset.clip_actions
+        if limit is None or np.float32(limit) >= 1:  # training holds actions in float32
+            raise UserError(
+                f"dataset.clip_actions={limit!r} must be below 1, such as 0.9999, for coefficient.kind="
+                "'state_adaptive': the trust region takes the policy's density at the data's actions, which has "
+                "no value at -1 and 1"
+            )
+
+
+def _check_critic(config: Config) -> None:
+    low, high = (config.critic.get(name) for name in ("difference_min", "difference_max"))
+    if low is not None and high is not None and low >= high:
+        raise UserError(f"critic.difference_min={low} must lie below critic.difference_max={high}")
 
 
 def _check_online(config: Config) -> None:

@@ -86,7 +86,8 @@ def train(agent: str, tier: str) -> None:
     _write_curve(directory / f"{agent}-{tier}.csv", history)
     if not confirmed:
         raise UserError(
-            f"--max_steps={_MAX_STEPS.value} did not reach a score in [{band.low}, {band.high}]: give more, or another seed"
+            f"--max_steps={_MAX_STEPS.value} did not reach a score in [{band.low}, {band.high}]: "
+            "give more, or another seed"
         )
     description = {
         "agent": agent,

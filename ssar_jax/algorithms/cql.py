@@ -15,6 +15,13 @@ import jax.numpy as jnp
 import optax
 
 from ssar_jax.algorithms.base import Algorithm, Phase
+from ssar_jax.algorithms.conservative import (
+    CriticRows,
+    conservative_critic_loss,
+    penalised_actions,
+    repeated,
+    values_of,
+)
 from ssar_jax.coefficients import build as build_coefficient
 from ssar_jax.coefficients.base import Coefficient
 from ssar_jax.coefficients.trust_region import stochastic_slack
@@ -119,31 +126,6 @@ class CQLDraws(NamedTuple):
     following: Array
 
 
-class CriticRows(NamedTuple):
-    """What the critics' loss needs of each state.
-
-    Attributes:
-        observations: [B, O].
-        actions: [B, A], the data's.
-        target: [B], the TD target.
-        weight: [B], the coefficient.
-        sampled: [B, 3K, A], uniform, next and current actions.
-        log_densities: [B, 3K], theirs.
-    """
-
-    observations: Array
-    actions: Array
-    target: Array
-    weight: Array
-    sampled: Array
-    log_densities: Array
-
-
-def repeated(policy: TanhGaussian) -> TanhGaussian:
-    """The policy [B, A] as [B, 1, A]: several samples per state cost one pass through the network."""
-    return TanhGaussian(policy.mean[:, None], policy.log_std[:, None])
-
-
 def make_critics(hp: Hyperparameters, stacked: bool | None = None) -> Any:
     """The ensemble of critics; their depths may differ."""
     options = {
@@ -168,7 +150,7 @@ def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparam
     actor_optimiser = optax.adam(hp.actor_learning_rate)
     critic_optimiser = optax.adam(hp.critic_learning_rate)
     target_entropy = -float(action_size)
-    uniform_log_density = -action_size * math.log(2.0)
+    gap = hp.target_gap if hp.lagrange else 0.0
 
     def init(key: Key, observations: Array, actions: Array) -> CQLState:
         actor_key, critics_key, coefficient_key = jax.random.split(key, 3)
@@ -220,24 +202,15 @@ def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparam
             gain = jnp.where(step <= hp.bc_steps, cloning, gain)
         return jnp.mean(temperature * log_prob - gain), (distribution, log_prob)
 
-    def critic_loss(params: Params, rows: CriticRows, multiplier: Array, batch_size: int) -> tuple[Array, Any]:
-        """Sum over critics and rows of [(Q - y)^2 + alpha' beta (D - gap)] / B; without Lagrange beta D."""
-        data = critics.apply(params, rows.observations, rows.actions)
-        count, samples = rows.log_densities.shape
-        repeated_observations = jnp.repeat(rows.observations, samples, axis=0)
-        flat = critics.apply(params, repeated_observations, rows.sampled.reshape(count * samples, -1))
-        difference, soft_maximum = conservative_difference(
-            flat.reshape(-1, count, samples),
-            data,
-            rows.log_densities if hp.importance_sampling else None,
+    def difference(sampled_values: Array, data_values: Array, log_densities: Array) -> tuple[Array, Array]:
+        return conservative_difference(
+            sampled_values,
+            data_values,
+            log_densities if hp.importance_sampling else None,
             temperature=hp.softmax_temperature,
             minimum=hp.difference_min,
             maximum=hp.difference_max,
         )
-        td = (data - rows.target) ** 2
-        penalty = rows.weight * (difference - (hp.target_gap if hp.lagrange else 0.0))
-        loss = jnp.sum(td + multiplier * penalty) / batch_size
-        return loss, {"q": data.T, "td": td.T, "penalty": penalty.T, "difference": difference.T, "lse": soft_maximum.T}
 
     def critic_rows(state: CQLState, batch: Batch, draws: CQLDraws, current: TanhGaussian, weight: Array) -> CriticRows:
         """Samples the actions of the penalty and of the TD target from the policy before its step."""
@@ -245,22 +218,12 @@ def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparam
         target_actions, target_log_prob = (repeated(following) if hp.max_backup else following).sample(
             draws.target_actions
         )
-        target_values = _values(critics, state.target_critics, batch.next_observations, target_actions)
+        target_values = values_of(critics, state.target_critics, batch.next_observations, target_actions)
         entropy_weight = jnp.exp(state.log_temperature) * hp.temperature_multiplier if hp.backup_entropy else 0.0
         target = soft_td_target(batch.rewards, batch.masks, target_values, target_log_prob, hp.discount, entropy_weight)
-        current_actions, current_log_prob = repeated(current).sample(draws.current)
-        next_actions, next_log_prob = repeated(following).sample(draws.following)
-        uniform_log_prob = jnp.full_like(next_log_prob, uniform_log_density)
-        return jax.lax.stop_gradient(
-            CriticRows(
-                batch.observations,
-                batch.actions,
-                target,
-                weight,
-                jnp.concatenate([draws.uniform, next_actions, current_actions], axis=1),
-                jnp.concatenate([uniform_log_prob, next_log_prob, current_log_prob], axis=1),
-            )
-        )
+        sampled, log_densities = penalised_actions(draws.uniform, following, draws.following, current, draws.current)
+        rows = CriticRows(batch.observations, batch.actions, target, weight, sampled, log_densities)
+        return jax.lax.stop_gradient(rows)
 
     def update(
         state: CQLState, batch: Batch, draws: CQLDraws, *, step: Array, annealing: Array | float, phase: Phase
@@ -280,7 +243,9 @@ def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparam
         batch_size = batch.rewards.shape[0]
         multiplier = jnp.clip(jnp.exp(state.log_multiplier), 0.0, MAX_MULTIPLIER) if hp.lagrange else jnp.ones(())
         (q_loss, parts), critic_gradients = blocked_value_and_grad(
-            lambda params, block: critic_loss(params, block, multiplier, batch_size),
+            lambda params, block: conservative_critic_loss(
+                critics, params, block, multiplier, batch_size, difference, gap
+            ),
             state.critics, rows, states_per_block(batch_size),
         )  # fmt: skip
         critics_params, critics_opt = apply_gradients(
@@ -358,15 +323,6 @@ def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparam
 def multiplier_loss(log_multiplier: Array, mean_penalty: Array) -> tuple[Array, None]:
     """-1/2 alpha' sum_e E[beta (D_e - gap)]: alpha' grows while the difference exceeds the gap."""
     return -0.5 * jnp.clip(jnp.exp(log_multiplier), 0.0, MAX_MULTIPLIER) * mean_penalty, None
-
-
-def _values(critics: Any, params: Params, observations: Array, actions: Array) -> Array:
-    """Values [E, B] of actions [B, A], or [E, B, K] of actions [B, K, A]."""
-    if actions.ndim == 2:
-        return critics.apply(params, observations, actions)
-    count, samples, size = actions.shape
-    flat = critics.apply(params, jnp.repeat(observations, samples, axis=0), actions.reshape(-1, size))
-    return flat.reshape(-1, count, samples)
 
 
 def _move_targets(targets: Params, online: Params, hp: Hyperparameters, step: Array) -> Params:

@@ -78,8 +78,8 @@ def make(
 
     def draw(key: Key, batch: Batch) -> SACDraws:
         action_key, next_key = jax.random.split(key)
-        shape = batch.actions.shape
-        return SACDraws(jax.random.normal(action_key, shape), jax.random.normal(next_key, shape))
+        like = batch.actions.shape, batch.actions.dtype
+        return SACDraws(jax.random.normal(action_key, *like), jax.random.normal(next_key, *like))
 
     def critic_loss(params: Params, batch: Batch, target: Array) -> tuple[Array, Array]:
         """Equation 5: mean squared soft Bellman error, summed over the critics."""

@@ -66,6 +66,9 @@ def recipe_hash(task: Task, num_steps: int, seed: int) -> str:
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
     for policy, steps in segments(task, num_steps):
         digest.update(str(steps).encode())
-        for array in (array for layer in policy.layers for array in layer) if policy else ():
-            digest.update(array.tobytes())
+        if policy is None:
+            continue
+        digest.update(repr((policy.log_std_multiplier, policy.log_std_offset)).encode())
+        for kernel, bias in policy.layers:
+            digest.update(kernel.tobytes() + bias.tobytes())
     return digest.hexdigest()

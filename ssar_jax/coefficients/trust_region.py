@@ -21,7 +21,7 @@ def deterministic_slack(policy_actions: Array, actions: Array, n: Array, delta: 
         delta: width of the region per unit of n.
 
     Returns:
-        [B], in ((n delta)^2 - 1, (n delta)^2].
+        [B], in [(n delta)^2 - 1, (n delta)^2].
     """
     squared_error = jnp.minimum((policy_actions - actions) ** 2, MAX_SQUARED_ERROR)
     return (n * delta) ** 2 - jnp.mean(squared_error, axis=-1)

@@ -1,11 +1,17 @@
 """Builds a task's environment with the physics asked for."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, SupportsFloat, cast, get_args
 
 import gymnasium
+import mujoco
 
 from ssar_jax.envs.physics import Physics, restore_mujoco_210
 from ssar_jax.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 
 class _Locomotion(NamedTuple):
@@ -59,15 +65,34 @@ def make(environment: str, physics: Physics = "d4rl-v2") -> gymnasium.Env:
     if recipe is None:
         return _make_registered(environment)
     if physics == "gymnasium":
-        return gymnasium.make(recipe.environment_id, disable_env_checker=True)
-    env = gymnasium.make(recipe.environment_id, disable_env_checker=True, **recipe.options)
+        with _without_deprecations():
+            return gymnasium.make(recipe.environment_id, disable_env_checker=True)
+    with _without_deprecations():
+        env = gymnasium.make(recipe.environment_id, disable_env_checker=True, **recipe.options)
     simulator = cast(Any, env.unwrapped)
     restore_mujoco_210(simulator.model, simulator.data, total_mass=recipe.total_mass)
     return TerminalAliveBonus(env, recipe.terminal_bonus) if recipe.terminal_bonus else env
 
 
+@contextmanager
+def _without_deprecations() -> Iterator[None]:
+    """Drops MuJoCo's remark on an attribute in Gymnasium's HalfCheetah model, which nobody here can change."""
+
+    def show(message: str) -> None:
+        if "'settotalmass' is deprecated" not in message:
+            _LOG.warning(message)
+
+    mujoco.set_mju_user_warning(show)  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(None)  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def _make_registered(environment: str) -> gymnasium.Env:
     try:
         return gymnasium.make(environment, disable_env_checker=True)
-    except gymnasium.error.Error as error:
-        raise UserError(f"environment {environment!r} cannot be made: {error}") from error
+    except (gymnasium.error.Error, ImportError) as error:
+        raise UserError(
+            f"environment {environment!r} cannot be made: {error}; D4RL's environments are {', '.join(_LOCOMOTION)}"
+        ) from error

@@ -22,14 +22,14 @@ class _Recorder:
 
     def reset(self) -> None:
         observation, _ = self._env.reset(seed=int(self._rng.integers(2**31)))
-        self.observation = np.asarray(observation, np.float32)
+        self.observation = np.array(observation, np.float32)  # a copy: some environments reuse their buffer
         self._rows: list[tuple[np.ndarray, np.ndarray, float]] = []
 
     def step(self, action: np.ndarray, cut: bool) -> Episode | None:
         """Takes one step; returns the episode if it ends here, or if `cut` ends the recording."""
         previous = self.observation
         observation, reward, terminated, truncated, _ = self._env.step(action)
-        self.observation = np.asarray(observation, np.float32)
+        self.observation = np.array(observation, np.float32)  # a copy: some environments reuse their buffer
         self._rows.append((previous, np.asarray(action, np.float32), float(reward)))
         if not (terminated or truncated or cut):
             return None
@@ -67,9 +67,12 @@ def collect(
         rng: source of the reset seeds.
         on_step: called with the number of transitions just made.
     """
+    if num_steps < 1:
+        raise ValueError(f"num_steps must be at least 1, not {num_steps}")
     num_envs = min(num_envs, num_steps)
     shares = [num_steps // num_envs + (i < num_steps % num_envs) for i in range(num_envs)]
-    recorders = [_Recorder(make_env(), child) for child in rng.spawn(num_envs)]
+    envs = [make_env() for _ in range(num_envs)]
+    recorders = [_Recorder(env, child) for env, child in zip(envs, rng.spawn(num_envs), strict=True)]
     for t in range(max(shares)):
         active = [recorder for recorder, share in zip(recorders, shares, strict=True) if t < share]
         actions = policy(np.stack([recorder.observation for recorder in active]))
@@ -81,6 +84,8 @@ def collect(
                 if not cut:
                     recorder.reset()
         on_step(len(active))
+    for env in envs:
+        env.close()
 
 
 class FirstEpisode(gymnasium.Wrapper):

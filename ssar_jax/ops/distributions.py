@@ -13,7 +13,7 @@ _LOG_2 = math.log(2.0)
 
 
 def gaussian_log_prob(x: Array, mean: Array, log_std: Array) -> Array:
-    """log N(x; mean, exp(log_std)) per dimension."""
+    """The log-density log N(x; mean, exp(log_std)) per dimension."""
     return -0.5 * ((x - mean) * jnp.exp(-log_std)) ** 2 - log_std - _LOG_SQRT_2PI
 
 
@@ -51,5 +51,5 @@ class TanhGaussian(NamedTuple):
         return self._log_density(jnp.arctanh(actions))
 
     def _log_density(self, x: Array) -> Array:
-        """Log N(x; mean, std) - log(1 - tanh(x)^2), the latter in its stable form."""
+        """The log-density log N(x; mean, std) - log(1 - tanh(x)^2), the latter in its stable form."""
         return gaussian_log_prob(x, self.mean, self.log_std) - 2.0 * (_LOG_2 - x - jax.nn.softplus(-2.0 * x))

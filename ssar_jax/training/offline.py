@@ -195,8 +195,10 @@ def _announce(config: Any, data: task_data.TaskData) -> None:
         threshold = data.selection.threshold
         limit = "" if threshold is None else f" (return above {threshold:.1f})"
         print(f"selected {100 * data.selection.fraction:.1f} % of the transitions by {config.selection.rule}{limit}")
-    if config.coefficient.kind == "state_adaptive" and config.coefficient.n_end > config.coefficient.n_start:
-        period = lcm(config.coefficient.n_period, config.actor.policy_freq)
+    coefficient = config.get("coefficient")
+    if coefficient is not None and coefficient.kind == "state_adaptive" and coefficient.n_end > coefficient.n_start:
+        # TD3+BC looks at the schedule in its delayed steps alone.
+        period = lcm(coefficient.n_period, config.actor.get("policy_freq", 1))
         if config.num_updates < period:
             _LOG.warning(
                 "the threshold schedule never fires: its period is %d updates, the run has %d; set "

@@ -110,8 +110,8 @@ def assert_close(actual: Any, expected: np.ndarray, limit: Any, what: str) -> No
     assert excess <= 1.0, f"{what}: error {np.max(error):.2e}, {excess:.1f} times the limit"
 
 
-def rounding_of_adam(second_moments: Any, learning_rate: float, calls: int) -> Any:
-    """How far float32 rounding of the gradients can move parameters through Adam, entry by entry.
+def rounding_of_adam(second_moments: Any, learning_rate: float) -> Any:
+    """How far float32 rounding of the gradients can move parameters in one step of Adam, entry by entry.
 
     Adam divides by the gradient's size. Where terms cancel to a gradient far below the network's largest, what
     is left is rounding (relative to the largest about 1e-6), and the step, up to the learning rate long, goes
@@ -119,4 +119,4 @@ def rounding_of_adam(second_moments: Any, learning_rate: float, calls: int) -> A
     """
     sizes = jax.tree.map(lambda v: np.sqrt(np.asarray(v, np.float64)), second_moments)
     noise = 1e-6 * max(np.max(size) for size in jax.tree.leaves(sizes))
-    return jax.tree.map(lambda size: 2.0 * calls * learning_rate * np.minimum(1.0, noise / (size + 1e-30)), sizes)
+    return jax.tree.map(lambda size: 2.0 * learning_rate * np.minimum(1.0, noise / (size + 1e-30)), sizes)

@@ -7,7 +7,8 @@ import optax
 import pytest
 
 from ssar_jax.algorithms import cql
-from ssar_jax.coefficients import constant, state_adaptive
+from ssar_jax.algorithms.conservative import repeated, values_of
+from ssar_jax.coefficients import state_adaptive
 from ssar_jax.coefficients.trust_region import FLOOR_SIZE, boundary_log_prob, stochastic_slack
 from ssar_jax.networks.actors import TanhGaussianActor
 from ssar_jax.networks.coefficient import CoefficientNet
@@ -119,21 +120,19 @@ def intermediates(vectors, hp, coefficient):
         now = actor.apply({"params": state.actor}, batch.observations)
         following = actor.apply({"params": state.actor}, batch.next_observations)
         action_new, log_pi = now.sample(noise.actions)
-        next_actions, next_log_pi = (cql.repeated(following) if hp.max_backup else following).sample(
-            noise.target_actions
-        )
-        targets = cql._values(critics, state.target_critics, batch.next_observations, next_actions)
+        next_actions, next_log_pi = (repeated(following) if hp.max_backup else following).sample(noise.target_actions)
+        targets = values_of(critics, state.target_critics, batch.next_observations, next_actions)
         temperature = jnp.exp(state.log_temperature) * hp.temperature_multiplier
         zeros, ones = jnp.zeros_like(batch.rewards), jnp.ones_like(batch.rewards)
         arguments = targets, next_log_pi
         weight = temperature if hp.backup_entropy else 0.0
-        current_actions, current_log_pi = cql.repeated(now).sample(noise.current)
-        following_actions, following_log_pi = cql.repeated(following).sample(noise.following)
+        current_actions, current_log_pi = repeated(now).sample(noise.current)
+        following_actions, following_log_pi = repeated(following).sample(noise.following)
         data = critics.apply(state.critics, batch.observations, batch.actions)
         sampled = {
-            "random": cql._values(critics, state.critics, batch.observations, noise.uniform),
-            "next": cql._values(critics, state.critics, batch.observations, following_actions),
-            "current": cql._values(critics, state.critics, batch.observations, current_actions),
+            "random": values_of(critics, state.critics, batch.observations, noise.uniform),
+            "next": values_of(critics, state.critics, batch.observations, following_actions),
+            "current": values_of(critics, state.critics, batch.observations, current_actions),
         }
         beta = coefficient.apply(state.coefficient, batch.observations)
         values = {
@@ -209,7 +208,16 @@ def check_metrics(vectors, call, metrics, loose):
                 check("coefficient/slack_mean", "schedule_mean", loose)
 
 
-def check_state(vectors, call, state):
+def add_rounding(vectors, state, slack):
+    """Adds what this step's rounding may have moved to what the steps before did."""
+    steps = {"actor": rounding_of_adam(state.actor_opt[0].nu, vectors.hyper("policy_lr"))}
+    for i, moments in enumerate(state.critics_opt[0].nu):
+        steps[f"critic_{i + 1}"] = rounding_of_adam(moments, vectors.hyper("qf_lr"))
+    for name, step in steps.items():
+        slack[name] = jax.tree.map(np.add, slack[name], step) if name in slack else step
+
+
+def check_state(vectors, call, state, slack):
     nets = {"actor": state.actor}
     nets |= {f"critic_{i + 1}": p for i, p in enumerate(state.critics)}
     nets |= {f"critic_{i + 1}_target": p for i, p in enumerate(state.target_critics)}
@@ -220,11 +228,8 @@ def check_state(vectors, call, state):
         nets["beta"] = state.coefficient.params
         vectors.check(state.coefficient.n, call, "n_away_after")
         vectors.check(state.coefficient.active, call, "schedule_active_after")
-    slack = {}
     if vectors.dtype == np.float32:
-        slack["actor"] = rounding_of_adam(state.actor_opt[0].nu, vectors.hyper("policy_lr"), call)
-        for i, moments in enumerate(state.critics_opt[0].nu):
-            slack[f"critic_{i + 1}"] = rounding_of_adam(moments, vectors.hyper("qf_lr"), call)
+        add_rounding(vectors, state, slack)
     for name, params in nets.items():
         vectors.check_tree(params, call, f"params/{name}", slack=slack.get(name))
 
@@ -233,6 +238,7 @@ def run(vectors, algorithm, hp, coefficient):
     loose = ILL_CONDITIONED if vectors.dtype == np.float32 else None
     state = starting_state(vectors, algorithm)
     update, compute = jax.jit(algorithm.update, static_argnames="phase"), intermediates(vectors, hp, coefficient)
+    slack = {}
     for call in range(1, vectors.hyper("n_calls") + 1):
         phase = "online" if vectors.hyper(f"call{call}/online_steps") > 0 else "offline"
         batch, noise, annealing = vectors.batch(call), draws(vectors, call), authors_annealing(vectors, call)
@@ -245,7 +251,7 @@ def run(vectors, algorithm, hp, coefficient):
         for name, tree in trees.items():
             vectors.check_tree(tree, call, name, loose)
         check_metrics(vectors, call, metrics, loose)
-        check_state(vectors, call, after)
+        check_state(vectors, call, after, slack)
         state = after
     assert state.actor["layer0"]["kernel"].dtype == vectors.dtype
     assert vectors.compared > 50

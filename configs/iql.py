@@ -1,0 +1,106 @@
+"""IQL: `configs/iql.py:<task>[,variant=corl|official][,preset=paper|library|short]`.
+
+Tasks: `halfcheetah`, `hopper`, `walker2d` with `-m -mr -me -e`, `antmaze` with `-u -ud -mp -md -lp -ld`, or
+their D4RL names; `custom` for data of your own (`--config.dataset.path=my.hdf5`).
+
+Variants: `corl` is CORL's program, the one that baselines are usually run with, `official` is that of IQL's
+authors (github.com/ikostrikov/implicit_q_learning); they differ in numbers, in the preparation of the data and in
+the order of an update.
+
+Presets: `paper` repeats the published setting, `library` has the defaults of a clean implementation, `short`
+plays the run in 20,000 updates, to see it work.
+"""
+
+from typing import NamedTuple
+
+from configs import common
+
+VARIANTS = ("corl", "official")
+
+
+class _Row(NamedTuple):
+    """One task in a program's configuration files."""
+
+    expectile: float
+    temperature: float
+    tau: float
+    deterministic: bool  # whether the actor is
+    range_scaling: bool  # whether rewards are scaled by 1000 / (best return - worst return)
+
+
+# Source: CORL, its configuration files.
+# fmt: off
+_CORL = {
+    #               expectile temperature tau  deterministic range_scaling
+    "halfcheetah-m":     (0.7,  3.0, 0.005, False, False),
+    "halfcheetah-mr":    (0.7,  3.0, 0.005, False, False),
+    "halfcheetah-me":    (0.7,  3.0, 0.005, False, False),
+    "halfcheetah-e":     (0.7,  3.0, 0.005, False, False),
+    "hopper-m":          (0.7,  3.0, 0.001, True,  True),
+    "hopper-mr":         (0.7,  3.0, 0.001, True,  True),
+    "hopper-me":         (0.5,  6.0, 0.005, False, False),
+    "hopper-e":          (0.7,  3.0, 0.005, False, False),
+    "walker2d-m":        (0.7,  3.0, 0.005, False, False),
+    "walker2d-mr":       (0.7,  3.0, 0.005, False, False),
+    "walker2d-me":       (0.7,  3.0, 0.005, False, False),
+    "walker2d-e":        (0.7,  3.0, 0.005, False, False),
+    "antmaze-u":         (0.9, 10.0, 0.005, False, False),
+    "antmaze-ud":        (0.9, 10.0, 0.005, False, False),
+    "antmaze-mp":        (0.9, 10.0, 0.005, False, False),
+    "antmaze-md":        (0.9, 10.0, 0.005, False, False),
+    "antmaze-lp":        (0.9, 10.0, 0.005, False, False),
+    "antmaze-ld":        (0.9, 10.0, 0.005, False, False),
+    # Ours: the settings of most locomotion tasks.
+    "custom":            (0.7,  3.0, 0.005, False, False),
+}
+# fmt: on
+
+# Source: the authors' program, one setting for each family of tasks; custom data count as locomotion.
+_OFFICIAL_LOCOMOTION = _Row(0.7, 3.0, 0.005, deterministic=False, range_scaling=True)
+_OFFICIAL_ANTMAZE = _Row(0.9, 10.0, 0.005, deterministic=False, range_scaling=False)
+
+
+def get_config(arg: str | None = None) -> common.Config:
+    """Returns the locked config for `<task>[,variant=...][,preset=...]`."""
+    choice = common.parse_arg(arg, algorithm="iql", variants=VARIANTS)
+    row, official = _row(choice), choice.variant == "official"
+    config = common.shared_config(choice)
+    config.dataset.reward_bias = -1.0 if choice.is_antmaze else 0.0  # both programs
+    config.dataset.reward_range_scaling = row.range_scaling
+    if official:
+        config.dataset.normalize_states = False
+        config.dataset.clip_actions = 1 - 1e-5
+        if choice.is_antmaze:
+            config.evaluation.interval = 100_000
+    config.critic = {
+        "hidden_sizes": (256, 256),  # both programs: of Q, V and the actor
+        "learning_rate": 3e-4,  # both programs: of Q, V and the actor
+        "tau": row.tau,
+        "expectile": row.expectile,
+    }
+    config.actor = {
+        "temperature": row.temperature,
+        "deterministic": row.deterministic,
+        "schedule": "cosine",  # both programs: the actor's learning rate falls to 0
+        "decay_steps": common.placeholder(int),  # both programs, unset: over num_updates
+    }
+    config.online.update(
+        {
+            "warmup_steps": 0,  # both programs
+            "buffer": "all",  # both programs
+            "buffer_capacity": 2_500_000,  # ours: the largest dataset, 2,000,000 rows, and all online steps
+            "noise": 0.03 if row.deterministic else 0.0,  # CORL; the stochastic actor samples
+        }
+    )
+
+    if choice.preset == "library":
+        common.use_library_preset(config)
+    elif choice.preset == "short":
+        common.use_short_preset(config)
+    return config.lock()
+
+
+def _row(choice: common.Choice) -> _Row:
+    if choice.variant == "corl":
+        return _Row(*_CORL[choice.task])
+    return _OFFICIAL_ANTMAZE if choice.is_antmaze else _OFFICIAL_LOCOMOTION

@@ -1,0 +1,181 @@
+"""Embedded datasets: exactly the rows asked for, the same everywhere, remade when they are not what they should be."""
+
+import dataclasses
+import json
+import logging
+import os
+
+import numpy as np
+import pytest
+
+from ssar_jax.behaviour import generate
+from ssar_jax.behaviour.generate import load_or_generate
+from ssar_jax.data import get_task, has_minari, minari_directory, read_minari_metadata
+from ssar_jax.episodes import Episode
+from tests.data.helpers import user_error
+
+HOPPER = get_task("hopper-m")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A folder for the datasets of this module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(tmp_path_factory.mktemp("minari")))
+        yield minari_directory()
+
+
+@pytest.fixture(scope="module")
+def hopper(root):
+    """2,000 transitions of the real policy in the real environment."""
+    return load_or_generate(HOPPER, 2000)
+
+
+def test_a_set_has_exactly_the_rows_asked_for_and_says_what_it_is(hopper):
+    """4 pieces of 500 rows in 8 environments each: 62 or 63 steps, and a medium hopper stays up that long."""
+    assert len(hopper) == 2000
+    assert (hopper.source.kind, hopper.source.name) == ("embedded", "ssar-embedded/hopper/medium-2000-v0")
+    np.testing.assert_array_equal(np.unique(hopper.episode_lengths(), return_counts=True), [[62, 63], [16, 16]])
+    metadata = read_minari_metadata("ssar-embedded/hopper/medium-2000-v0")
+    assert metadata["description"].startswith("NOT D4RL. 2,000 transitions")
+    assert (metadata["physics"], metadata["seed"], metadata["total_steps"]) == ("d4rl-v2", 0, 2000)
+    assert (metadata["ref_min_score"], metadata["ref_max_score"]) == (-20.272305, 3234.3)
+
+
+def test_it_looks_like_a_medium_hopper(hopper):
+    """One for being alive and about a metre per second while it speeds up; stochastic actions."""
+    assert 1.5 < hopper.rewards.mean() < 2.5
+    assert (hopper.masks == 1.0).all()
+    assert ((hopper.actions.std(axis=0) > 0.3) & (np.abs(hopper.actions).max(axis=0) <= 1.0)).all()
+    starts = np.flatnonzero(np.r_[True, hopper.episode_ends[:-1]])
+    assert len(np.unique(hopper.observations[starts], axis=0)) == 32  # no two episodes start alike
+    np.testing.assert_allclose(hopper.observations[starts, 0], 1.25, atol=0.01)  # its height at a reset
+    within = np.delete(np.arange(2000), np.flatnonzero(hopper.episode_ends))
+    np.testing.assert_array_equal(hopper.next_observations[within], hopper.observations[within + 1])
+
+
+def test_the_number_of_processes_does_not_matter(hopper, tmp_path, monkeypatch):
+    """One process instead of one per core, and another time: the same bytes."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    monkeypatch.setattr(generate.os, "cpu_count", lambda: 1)
+    assert load_or_generate(HOPPER, 2000).content_hash == hopper.content_hash
+
+
+def test_a_replay_starts_with_uniform_actions_and_has_every_snapshot(root):
+    """5 % of 2,000 rows are uniform: standard deviation 1 / sqrt 3 = 0.577, no preferred side.
+
+    Nine players in 4 pieces of 8 environments make 288 cut episodes.
+    """
+    dataset = load_or_generate(get_task("halfcheetah-mr"), 2000)
+    assert (len(dataset), len(dataset.episodes)) == (2000, 288)
+    uniform, later = dataset.actions[:100], dataset.actions[100:]
+    np.testing.assert_allclose(uniform.std(), 0.577, atol=4 * 0.577 / np.sqrt(2 * 600))
+    np.testing.assert_allclose(uniform.mean(), 0.0, atol=4 * 0.577 / np.sqrt(600))
+    assert np.mean(np.abs(uniform) > 0.9) < 0.2 < np.mean(np.abs(later) > 0.9)  # a tenth against trained policies
+    assert np.abs(dataset.actions).max() <= 1.0
+
+
+def test_errors_of_the_players_come_through(root):
+    """Raised in another process, told in this one."""
+    with user_error("environment 'NoSuch-v0' cannot be made"):
+        load_or_generate(dataclasses.replace(HOPPER, environment="NoSuch-v0"), 100)
+    assert not has_minari("ssar-embedded/hopper/medium-100-v0")
+
+
+# What follows is about when to play; how does not matter, so nothing is simulated.
+
+
+@pytest.fixture
+def plays(tmp_path, monkeypatch):
+    """A folder of its own and a quick substitute for playing; returns the sizes played so far."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    sizes = []
+
+    def play(task, num_steps, seed):
+        sizes.append(num_steps)
+        rng = np.random.default_rng(seed)
+        flags = np.arange(num_steps) == num_steps - 1
+        return [
+            Episode(
+                rng.normal(size=(num_steps + 1, task.observation_size)),
+                rng.uniform(-1.0, 1.0, (num_steps, task.action_size)),
+                rng.normal(size=num_steps),
+                np.zeros(num_steps, bool),
+                flags,
+            )
+        ]
+
+    monkeypatch.setattr(generate, "play", play)
+    return sizes
+
+
+def test_a_second_load_reads_from_disk(plays):
+    first, second = load_or_generate(HOPPER, 20), load_or_generate(HOPPER, 20)
+    assert plays == [20]
+    assert first.content_hash == second.content_hash
+
+
+def test_two_sizes_never_mix(plays):
+    sizes = [len(load_or_generate(HOPPER, size)) for size in (20, 30, 20, 30)]
+    assert sizes == [20, 30, 20, 30]
+    assert plays == [20, 30]
+
+
+def test_a_set_of_another_recipe_is_made_again(plays, caplog):
+    first = load_or_generate(HOPPER, 20)
+    with caplog.at_level(logging.WARNING):
+        other = load_or_generate(HOPPER, 20, seed=1)
+    assert plays == [20, 20]
+    assert "ssar-embedded/hopper/medium-20-v0 was made by another recipe" in caplog.text
+    assert other.content_hash != first.content_hash
+    assert load_or_generate(HOPPER, 20, seed=1).content_hash == other.content_hash
+    assert plays == [20, 20]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("metadata.json", None), ("metadata.json", b"{"), ("main_data.hdf5", b""), ("main_data.hdf5", b"\x89HDF")],
+)
+def test_a_damaged_set_is_made_again(plays, caplog, name, content):
+    original = load_or_generate(HOPPER, 20)
+    file = minari_directory() / original.source.name / "data" / name
+    file.unlink() if content is None else file.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        assert load_or_generate(HOPPER, 20).content_hash == original.content_hash
+    assert plays == [20, 20]
+    assert "damaged or half-written" in caplog.text
+    assert "making it again" in caplog.text
+
+
+def test_rows_missing_from_a_set_are_noticed(plays):
+    """The metadata count the episodes; a set that lacks one is damaged."""
+    original = load_or_generate(HOPPER, 20)
+    file = minari_directory() / original.source.name / "data" / "metadata.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"total_episodes": 2}))
+    assert load_or_generate(HOPPER, 20).content_hash == original.content_hash
+    assert plays == [20, 20]
+
+
+def test_an_interruption_leaves_nothing_behind(plays, monkeypatch):
+    def interrupted(task, num_steps, seed):
+        zeros = np.zeros(1)
+        yield Episode(np.zeros((2, 11)), np.zeros((1, 3)), zeros, zeros.astype(bool), np.ones(1, bool))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generate, "play", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            load_or_generate(HOPPER, 20)
+    assert not has_minari("ssar-embedded/hopper/medium-20-v0")
+    assert [path for path in minari_directory().rglob("*") if path.is_file()] == []
+    assert len(load_or_generate(HOPPER, 20)) == 20
+
+
+def test_missing_policies_and_unwritable_folders_are_one_line(plays, tmp_path, monkeypatch):
+    with user_error("no behaviour policy 'hopper-nope-expert' ships"):
+        load_or_generate(dataclasses.replace(HOPPER, tier="expert", agent="hopper-nope", d4rl_name="x"), 20)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "file"))
+    with user_error("cannot write Minari dataset", "Not a directory"):
+        load_or_generate(HOPPER, 20)
+    assert os.listdir(tmp_path) == ["file"]
