@@ -156,12 +156,14 @@ def _check_selection(config: Config) -> None:
 
 def _check_coefficient(config: Config) -> None:
     coefficient = config.get("coefficient")
-    if coefficient is not None and coefficient.n_end < coefficient.n_start:
+    if coefficient is None:
+        return
+    if coefficient.n_end < coefficient.n_start:
         raise UserError(
             f"coefficient.n_end={coefficient.n_end} is below coefficient.n_start={coefficient.n_start}; "
             "the threshold only grows"
         )
-    if config.algorithm == "cql" and coefficient is not None and coefficient.kind == "state_adaptive":
+    if config.algorithm == "cql" and coefficient.kind == "state_adaptive":
         limit = config.dataset.clip_actions
         if limit is None or np.float32(limit) >= 1:  # training holds actions in float32
             raise UserError(

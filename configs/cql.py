@@ -12,6 +12,8 @@ plays the paper's run in 4,000 updates, to see it work.
 
 from typing import NamedTuple
 
+from ml_collections.config_dict import FieldReference, placeholder
+
 from configs import common
 
 VARIANTS = ("sa", "base", "base_ln")
@@ -73,7 +75,7 @@ def get_config(arg: str | None = None) -> common.Config:
     config.dataset.reward_scale = 10.0 if antmaze else 1.0  # program and CORL
     config.dataset.reward_bias = -5.0 if antmaze else 0.0  # program and CORL
     config.dataset.normalize_states = not antmaze  # program and CORL
-    config.dataset.clip_actions = 1 - 1e-4  # program: the policy's density is infinite at 1
+    config.dataset.clip_actions = 1 - 1e-4  # program: at 1 the policy's density is undefined
     config.selection.rule = row.rule
     config.selection.threshold = row.threshold
     config.selection.expectile = row.expectile
@@ -90,28 +92,27 @@ def get_config(arg: str | None = None) -> common.Config:
     )
     config.critic = {
         "width": 256,  # program and CORL: of every hidden layer
-        # Number of hidden layers of each critic. Program and CORL: the second ignores the option for more.
+        # Of each critic. Program and CORL: AntMaze asks for 5, which the second critic's code ignores.
         "hidden_layers": (5, 3) if antmaze else (3, 3),
         "layer_norm": True,  # program
         "output_gain": 0.01,  # program and CORL: orthogonal gain of the last kernel
         "learning_rate": 3e-4,  # program and CORL: of the Lagrange multiplier too
         "tau": 0.005,  # program and CORL: Polyak factor of the targets
-        "max_backup": antmaze,  # program and CORL: whether the target takes the best of num_actions
+        "max_backup": antmaze,  # program and CORL: whether the target takes the best of num_actions actions
         "backup_entropy": False,  # program and CORL: whether the target holds the entropy
         "num_actions": 10,  # program and CORL: sampled actions of each of the three kinds
         "importance_sampling": True,  # program and CORL
         "softmax_temperature": 1.0,  # program and CORL
-        "difference_min": common.placeholder(float),  # unset: the conservative difference is not clipped
-        "difference_max": common.placeholder(float),
+        # Clips on the conservative difference; unset: none.
+        "difference_min": FieldReference(-200.0 if antmaze else None, field_type=float),  # program and CORL
+        "difference_max": placeholder(float),
         "lagrange": antmaze,  # program and CORL: whether a multiplier holds the difference at target_gap
-        "target_gap": 0.8,  # program and CORL
+        "target_gap": 0.8,  # program and CORL; without lagrange unused
     }
-    if antmaze:
-        config.critic.difference_min = -200.0  # program and CORL
     config.actor = {
         "hidden_sizes": (256, 256, 256),  # program and CORL
         "learning_rate": 1e-4 if antmaze else 3e-5,  # program and CORL: of the temperature too
-        "bc_weight": 0.5 if antmaze else 0.0,  # program; not in the paper
+        "bc_weight": 0.5 if antmaze else 0.0,  # program; absent from the paper's formulas
     }
     config.online.update({"buffer": row.buffer, "buffer_capacity": row.capacity})
 
@@ -143,7 +144,7 @@ def _use_constant_coefficient(config: common.Config, *, layer_norm: bool) -> Non
 
 
 def _use_library_preset(config: common.Config, choice: common.Choice) -> None:
-    """Replaces the program's accidents, and what the paper does not have."""
+    """Replaces the program's accidents, and what its paper has otherwise or not at all."""
     common.use_library_preset(config)
     config.actor.bc_weight = 0.0
     if choice.variant == "sa":

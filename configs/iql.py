@@ -13,6 +13,8 @@ plays the run in 20,000 updates, to see it work.
 
 from typing import NamedTuple
 
+from ml_collections.config_dict import placeholder
+
 from configs import common
 
 VARIANTS = ("corl", "official")
@@ -82,7 +84,7 @@ def get_config(arg: str | None = None) -> common.Config:
         "temperature": row.temperature,
         "deterministic": row.deterministic,
         "schedule": "cosine",  # both programs: the actor's learning rate falls to 0
-        "decay_steps": common.placeholder(int),  # both programs, unset: over num_updates
+        "decay_steps": placeholder(int),  # both programs, unset: over num_updates
     }
     config.online.update(
         {

@@ -26,9 +26,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _private_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Points the folders of datasets to empty ones, for fixtures of any scope and for child processes."""
+    """Points the folders of datasets and caches to empty ones, for fixtures of any scope and child processes too."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("MINARI_DATASETS_PATH", "D4RL_DATASET_DIR"):
+        for name in ("MINARI_DATASETS_PATH", "D4RL_DATASET_DIR", "SSAR_CACHE_DIR"):
             patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
         yield
 

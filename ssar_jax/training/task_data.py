@@ -28,6 +28,9 @@ from ssar_jax.training.advantage import select_by_advantage
 
 _LOG = logging.getLogger(__name__)
 
+_TINY = 1e-3
+"""Share of the transitions below which a selection is worth a loud warning."""
+
 
 class TaskData(NamedTuple):
     """The data of a run.
@@ -134,13 +137,22 @@ def select(config: Any, dataset: OfflineDataset, prepared: PreparedData) -> Sele
             f"the selection holds {selection.fraction:.4f} of the data, less than selection.min_fraction="
             f"{rule.min_fraction}: lower one of the thresholds"
         )
-    if selection.fraction == 0.0:
-        _LOG.warning(
-            "THE SELECTION IS EMPTY: no trajectory passes (threshold %s, best return %.1f). The coefficient "
-            "will never train, and a masked regulariser is off everywhere.",
-            selection.threshold, dataset.episode_returns().max(),
-        )  # fmt: skip
+    _warn_of_small(selection, dataset)
     return selection
+
+
+def _warn_of_small(selection: Selection, dataset: OfflineDataset) -> None:
+    """Warns loudly of an empty or tiny selection, which changes the algorithm silently otherwise."""
+    if selection.fraction >= _TINY:
+        return
+    size = "EMPTY" if selection.fraction == 0.0 else f"TINY ({selection.fraction:.4%} of the transitions)"
+    limit = "" if selection.threshold is None else f"the threshold is a return of {selection.threshold:.1f}, "
+    _LOG.warning(
+        "\n%s\nTHE SELECTION IS %s: %sthe best trajectory of the data has %.1f.\nWithout selected rows the "
+        "coefficient does not train, the threshold n grows to its end, and a masked regulariser is off:\nthe "
+        "algorithm runs unregularised. --config.selection.min_fraction turns this into an error.\n%s",
+        "*" * 80, size, limit, dataset.episode_returns().max(), "*" * 80,
+    )  # fmt: skip
 
 
 def _value_updates(dataset: OfflineDataset) -> int:

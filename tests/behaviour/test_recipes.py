@@ -89,11 +89,14 @@ def test_the_hash_recognises_a_recipe_and_nothing_else(shipped, monkeypatch):
     shipped["hopper-replay"].reverse()
     shipped["hopper-replay"][1] = policy_named(4.0001)
     others.add(recipe_hash(task, 1000, 0))
+    for noise in ({"log_std_multiplier": 0.9}, {"log_std_offset": -0.9}):
+        shipped["hopper-replay"][1] = dataclasses.replace(policy_named(4), **noise)
+        others.add(recipe_hash(task, 1000, 0))
     shipped["hopper-replay"][1] = policy_named(4)
     monkeypatch.setattr(recipes, "VERSION", recipes.VERSION + 1)
     others.add(recipe_hash(task, 1000, 0))
     monkeypatch.undo()
-    assert len(others) == 6
+    assert len(others) == 8
     assert original not in others
 
 

@@ -94,7 +94,7 @@ def test_registered_environments_can_be_had_by_id():
         "Nowhere/Ant-v0",
         "no id at all!",
         "",
-        pytest.param("nowhere:Ant-v0", marks=pytest.mark.xfail(strict=True, reason="ImportError passes through")),
+        "nowhere:Ant-v0",
     ],
 )
 def test_unknown_environment(environment):

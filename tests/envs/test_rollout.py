@@ -100,7 +100,6 @@ def test_collected_rows_are_those_of_the_environment(scripted):
     assert cut <= 2  # at most the last episode of each environment
 
 
-@pytest.mark.xfail(strict=True, reason="the recorder keeps the environment's own float32 buffer")
 def test_collect_copies_the_observations():
     """Environments may return one float32 buffer again and again and count in it: 0, 1, 2, 3."""
 

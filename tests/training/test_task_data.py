@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from configs import td3_bc
-from ssar_jax.data import DataSource, OfflineDataset, get_task, read_minari, write_minari
+from ssar_jax.data import DataSource, OfflineDataset, get_task, prepare, read_minari, write_minari
 from ssar_jax.episodes import Episode
 from ssar_jax.training import task_data
 from tests.data.helpers import trajectories, user_error
@@ -20,11 +20,11 @@ def from_d4rl(dataset):
     return OfflineDataset(**dataset.arrays(), source=source)
 
 
-def selection_config(**changes):
-    config = td3_bc.get_config("hopper-m").selection
-    with config.unlocked():
-        config.update(changes)
-    return config
+def select(dataset, **changes):
+    """Applies the selection rule of a config with these fields."""
+    config = td3_bc.get_config("hopper-m")
+    config.selection.update(changes)
+    return task_data.select(config, dataset, prepare(dataset))
 
 
 def save(dataset, path):
@@ -46,46 +46,45 @@ def small_dataset(observation_size, action_size, low=-1.0, high=1.0, rows=40):
 
 
 def test_no_rule_trusts_every_row():
-    selection = task_data.select(selection_config(rule="none"), TEN)
+    selection = select(TEN, rule="none")
     assert (selection.fraction, selection.threshold) == (1.0, None)
 
 
 def test_published_thresholds_hold_for_d4rls_files_alone(caplog):
     """Above 8: the trajectories with returns 9 and 10, three of eleven rows. Elsewhere the best 30 %, 8 to 10."""
-    config = selection_config(rule="return", threshold=8.0)
-    selection = task_data.select(config, from_d4rl(TEN))
+    rule = {"rule": "return", "threshold": 8.0}
+    selection = select(from_d4rl(TEN), **rule)
     np.testing.assert_array_equal(selection.trusted, [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1])
     assert selection.threshold == 8.0
-    elsewhere = task_data.select(config, TEN)
+    elsewhere = select(TEN, **rule)
     np.testing.assert_array_equal(elsewhere.trusted, [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1])
     assert elsewhere.threshold == 7.0  # the best return left out
     assert caplog.text == ""
 
 
 def test_the_best_fraction():
-    selection = task_data.select(selection_config(rule="top_fraction", fraction=0.1), from_d4rl(TEN))
+    selection = select(from_d4rl(TEN), rule="top_fraction", fraction=0.1)
     np.testing.assert_array_equal(selection.trusted, [0] * 9 + [1, 1])
 
 
 def test_success_is_a_positive_last_reward():
     data = trajectories([0.0, 0.0], [0.0, 1.0])
-    np.testing.assert_array_equal(task_data.select(selection_config(rule="success"), data).trusted, [0, 0, 1, 1])
+    np.testing.assert_array_equal(select(data, rule="success").trusted, [0, 0, 1, 1])
 
 
 def test_an_unknown_rule_is_one_line():
-    with user_error("selection.rule=advantage is not available", "--config.selection.rule=top_fraction"):
-        task_data.select(selection_config(rule="advantage"), TEN)
+    with user_error("selection.rule 'best' is unknown", "choose none, return, top_fraction, success or advantage"):
+        select(TEN, rule="best")
 
 
 def test_too_small_a_selection_is_refused_on_request():
-    config = selection_config(rule="return", threshold=9.5, min_fraction=0.2)
     with user_error("holds 0.1818 of the data", "selection.min_fraction=0.2"):  # 2 of 11 rows
-        task_data.select(config, from_d4rl(TEN))
+        select(from_d4rl(TEN), rule="return", threshold=9.5, min_fraction=0.2)
 
 
 def test_an_empty_selection_is_loud(caplog):
     with caplog.at_level(logging.WARNING):
-        selection = task_data.select(selection_config(rule="return", threshold=10.0), from_d4rl(TEN))
+        selection = select(from_d4rl(TEN), rule="return", threshold=10.0)
     assert selection.fraction == 0.0
     assert "THE SELECTION IS EMPTY" in caplog.text
     assert "threshold 10.0, best return 10.0" in caplog.text

@@ -68,7 +68,7 @@ def test_diagnoses_are_those_of_each_seed_at_the_rows(recorder, rows):
     """The recorder's diagnosis is its initial draw times the row's number."""
     trainer = trainer_of(recorder, rows, seeds=(0, 1, 2))
     initial = trainer.states().initial
-    (name, values), = trainer.diagnose(np.array([0, 7, 19])).items()
+    ((name, values),) = trainer.diagnose(np.array([0, 7, 19])).items()
     assert (name, values.shape) == ("product", (3, 3))
     np.testing.assert_allclose(values, initial[:, None] * [0.0, 7.0, 19.0], rtol=1e-6)
 

@@ -1,0 +1,76 @@
+"""Runs that are killed, stopped and resumed end with the numbers of one that was not, bit for bit."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from tests.smoke import small_run
+from tests.smoke.small_run import CHECKPOINTS, NUM_UPDATES
+
+
+def interrupt(path, dataset, number, **options):
+    """Starts the small run and sends it a signal as soon as its first checkpoint is there."""
+    process = small_run.start(*small_run.flags(dataset), f"--workdir={path}", **options)
+    try:
+        deadline = time.monotonic() + 240
+        while not (path / "checkpoints" / str(CHECKPOINTS)).exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.send_signal(number)
+    finally:
+        result = small_run.finish(process)
+    assert not (path / "summary.json").exists(), "the run was over before the signal came"
+    return result
+
+
+def resume(path, dataset):
+    status, output, messages = small_run.finish(
+        small_run.start(*small_run.flags(dataset), f"--workdir={path}", "--resume")
+    )
+    assert status == 0, messages
+    return output, messages
+
+
+def test_a_killed_run_resumes_to_the_same_numbers(finished, dataset, tmp_path):
+    path = tmp_path / "run"
+    status, _, _ = interrupt(path, dataset, signal.SIGKILL)
+    assert status == -signal.SIGKILL
+    _, messages = resume(path, dataset)
+    assert "resuming at update" in messages
+    small_run.assert_same_numbers(finished.path, path)
+
+
+def test_a_terminated_run_finishes_its_chunk_and_resumes(finished, dataset, tmp_path):
+    path = tmp_path / "run"
+    status, output, messages = interrupt(path, dataset, signal.SIGTERM)
+    assert status == 143
+    assert "Traceback" not in messages
+    steps = [int(folder.name) for folder in (path / "checkpoints").iterdir()]
+    last = max(steps)
+    assert f"stopped at update {last:,}; to go on, repeat the command with --resume" in output
+    assert (path / "train.csv").read_text().splitlines()[-1].startswith(f"{last},")
+    # It is a broken-off run now, and another config does not resume it.
+    for flags, words in (
+        ((), "broken-off run: --resume continues it"),
+        (("--resume", "--config.discount=0.9"), "the config changed: discount was 0.99, is 0.9"),
+    ):
+        status, _, messages = small_run.finish(
+            small_run.start(*small_run.flags(dataset), f"--workdir={path}", *flags)
+        )
+        assert status == 2
+        assert words in messages
+    _, messages = resume(path, dataset)
+    assert f"resuming at update {last}" in messages
+    small_run.assert_same_numbers(finished.path, path)
+    output, _ = resume(path, dataset)
+    assert f"{path} is finished: nothing to resume" in output
+
+
+def test_an_interrupted_run_exits_as_shells_expect(dataset, tmp_path):
+    status, output, messages = interrupt(tmp_path / "run", dataset, signal.SIGINT)
+    assert status == 130
+    assert "to go on, repeat the command with --resume" in output
+    assert "Traceback" not in messages
