@@ -2,7 +2,6 @@
 
 import csv
 import json
-import subprocess
 
 import jax
 import numpy as np
@@ -167,16 +166,3 @@ def test_config_json_repeats_the_run(finished, tmp_path):
     )
     assert status == 0, messages
     small_run.assert_same_numbers(finished.path, tmp_path / "again")
-
-
-def test_without_a_workdir_the_run_goes_below_runs(finished):
-    """Told by --help, which starts nothing."""
-    result = subprocess.run(
-        [small_run.sys.executable, "-m", "experiments.offline", "--help"],
-        cwd=small_run.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert result.returncode == 0
-    assert "by default below runs/" in result.stdout
