@@ -146,7 +146,7 @@ def shared_config(choice: Choice) -> Config:
                 "threshold": placeholder(float),  # rule "return": the raw return, on D4RL's files
                 "fraction": 0.3,  # ours: share of the trajectories kept by return on other data
                 "expectile": placeholder(float),  # rule "advantage"
-                # Rule "advantage"; unset: 1,000,000 on D4RL's files (program), 100,000 on embedded data (ours).
+                # Rule "advantage"; unset: 1,000,000 on D4RL's files (program), 100,000 on any other (ours).
                 "num_updates": placeholder(int),
                 "min_fraction": 0.0,  # ours: refuse to train on less; off, as in the program
             },

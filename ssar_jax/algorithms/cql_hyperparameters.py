@@ -64,7 +64,8 @@ PUBLISHED = Hyperparameters()
 
 
 def hyperparameters_from_config(config: Any) -> Hyperparameters:
-    """Collects the hyperparameters from a config's groups."""
+    """Collects the hyperparameters from a config's groups; an unset clip of the difference is none."""
+    minimum, maximum = config.critic.difference_min, config.critic.difference_max
     return Hyperparameters(
         discount=config.discount,
         tau=config.critic.tau,
@@ -82,8 +83,8 @@ def hyperparameters_from_config(config: Any) -> Hyperparameters:
         num_actions=config.critic.num_actions,
         importance_sampling=config.critic.importance_sampling,
         softmax_temperature=config.critic.softmax_temperature,
-        difference_min=config.critic.difference_min,
-        difference_max=config.critic.difference_max,
+        difference_min=-math.inf if minimum is None else minimum,
+        difference_max=math.inf if maximum is None else maximum,
         lagrange=config.critic.lagrange,
         target_gap=config.critic.target_gap,
         actor_bc_weight=config.actor.bc_weight,

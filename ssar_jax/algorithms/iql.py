@@ -169,7 +169,8 @@ def from_config(config: Any, action_size: int) -> Algorithm:
 
 
 def hyperparameters_from_config(config: Any) -> Hyperparameters:
-    """Collects the hyperparameters from a config's groups."""
+    """Collects the hyperparameters from a config's groups; the actor's rate decays over the run unless told."""
+    decay_steps = config.num_updates if config.actor.decay_steps is None else config.actor.decay_steps
     return Hyperparameters(
         order=config.variant,
         discount=config.discount,
@@ -177,7 +178,7 @@ def hyperparameters_from_config(config: Any) -> Hyperparameters:
         hidden_sizes=tuple(config.critic.hidden_sizes),
         learning_rate=config.critic.learning_rate,
         actor_schedule=config.actor.schedule,
-        actor_decay_steps=config.actor.decay_steps,
+        actor_decay_steps=decay_steps,
         expectile=config.critic.expectile,
         temperature=config.actor.temperature,
         deterministic=config.actor.deterministic,
