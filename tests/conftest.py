@@ -1,27 +1,34 @@
 """Fixtures for all tests: no test touches the user's data, and no two tests compile the same program."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-_COMPILATION_CACHE = pytest.StashKey[tempfile.TemporaryDirectory]()
+_COMPILED = pytest.StashKey[tempfile.TemporaryDirectory]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Shares compiled programs among the tests and the processes they start, for this session alone."""
-    folder = tempfile.TemporaryDirectory(prefix="ssar_jax-tests-")
-    config.stash[_COMPILATION_CACHE] = folder
-    # JAX reads these when it is imported, which no plugin and no conftest has done yet.
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder.name
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # else the user's, or with xdist the first process's
+        config.stash[_COMPILED] = tempfile.TemporaryDirectory(prefix="ssar_jax-tests-")
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = config.stash[_COMPILED].name
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    # JAX reads these when it is imported; the conftest of a folder may have done that before.
+    if "jax" in sys.modules:
+        options = sys.modules["jax"].config
+        options.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+        options.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        options.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    config.stash[_COMPILATION_CACHE].cleanup()
+    if _COMPILED in config.stash:
+        config.stash[_COMPILED].cleanup()
 
 
 @pytest.fixture(scope="session", autouse=True)

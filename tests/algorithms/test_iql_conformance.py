@@ -1,4 +1,8 @@
-"""IQL's value functions against the authors' advantage selector, through the functions that train."""
+"""IQL against independent programs.
+
+Its value functions against the authors' advantage selector, through the functions that train; the whole of it, with
+the actor and in both orders, against NumPy.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +12,11 @@ import pytest
 from ssar_jax.algorithms.iql_values import make_value_learner, update_values
 from ssar_jax.types import Batch
 from tests.algorithms.conformance import LIMITS, Vectors, assert_close, nested
+from tests.algorithms.small_iql import NUMBERS, PROGRAMS, VARIANTS, at_update, distance, make_state
+from tests.algorithms.small_td3_bc import assert_close as assert_trees_close
+from tests.algorithms.small_td3_bc import make_batch
 from tests.golden_vectors import golden_files
+from tests.networks.numpy_networks import Adam, as_numpy, critic, gradient, mlp, polyak
 
 COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminals")
 
@@ -134,3 +142,74 @@ def test_agrees_with_the_authors(path, dtype):
     assert state.value["layer0"]["kernel"].dtype == dtype
     # Six values of each update; in float64 the parameters, six leaves or more of five networks, at the end alone.
     assert vectors.compared >= 6 * len(calls) + 5 * 6 * (len(calls) if dtype == np.float32 else 1)
+
+
+class NumpyIQL:
+    """Kostrikov et al. 2021, written from its equations; derivatives come from the losses by complex steps."""
+
+    def __init__(self, state, hyperparameters, updates):
+        self.hp, self.updates = hyperparameters, updates
+        values = as_numpy(state.values)
+        self.critics, self.targets, self.value = values.critics, values.target_critics, values.value
+        self.actor = as_numpy(state.actor)
+        rate = hyperparameters.learning_rate
+        self.critics_adam, self.value_adam, self.actor_adam = (
+            Adam(params, rate) for params in (self.critics, self.value, self.actor)
+        )
+
+    def update(self, b):
+        hp, official = self.hp, self.hp.order == "official"
+        first, second = (critic(p, b.observations, b.actions) for p in self.targets)
+        assert 0.0 < np.mean(first < second) < 1.0
+        lowest = np.minimum(first, second)
+        advantages, next_values = lowest - self.v(b.observations), self.v(b.next_observations)
+        assert 0.0 < np.mean(advantages < 0.0) < 1.0
+
+        def value_loss(params):
+            u = lowest - mlp(params, b.observations)[:, 0]
+            return np.mean(np.where(u.real < 0.0, 1.0 - hp.expectile, hp.expectile) * u**2)
+
+        metrics = {"value/loss": value_loss(self.value)}
+        self.value = self.value_adam.step(self.value, gradient(value_loss, self.value))
+        if official:  # the others see the new V
+            advantages, next_values = lowest - self.v(b.observations), self.v(b.next_observations)
+        target = b.rewards + hp.discount * b.masks * next_values
+
+        def critic_loss(both):
+            total = sum(np.mean((critic(p, b.observations, b.actions) - target) ** 2) for p in both)
+            return total if official else total / 2.0
+
+        metrics["critic/loss"] = critic_loss(self.critics)
+        self.critics = self.critics_adam.step(self.critics, gradient(critic_loss, self.critics))
+        self.targets = polyak(self.targets, self.critics, hp.tau)
+        weights = np.minimum(np.exp(hp.temperature * advantages), 100.0)
+
+        def actor_loss(params):
+            return np.mean(weights * distance(params, b, hp.deterministic))
+
+        metrics |= {"actor/loss": actor_loss(self.actor), "actor/weight_mean": np.mean(weights)}
+        step = self.actor_adam.step(self.actor, gradient(actor_loss, self.actor))
+        progress = self.updates / hp.actor_decay_steps
+        factor = 0.5 * (1.0 + np.cos(np.pi * progress)) if hp.actor_schedule == "cosine" else 1.0
+        self.actor = polyak(self.actor, step, factor)
+        self.updates += 1
+        return metrics
+
+    def v(self, observations):
+        return mlp(self.value, observations)[:, 0]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_three_updates_agree_with_numpy(name):
+    """Losses and all parameters, from a point where the cosine, if any, is at 0.854."""
+    program = PROGRAMS[name]
+    state, count = make_state(program.hyperparameters), 250_000
+    reference = NumpyIQL(state, program.hyperparameters._replace(**NUMBERS), count)
+    state = at_update(state, count)
+    for seed in range(3):
+        batch = jax.tree.map(np.float64, make_batch(seed)[0])
+        state, metrics = program(state, batch)
+        for name, expected in reference.update(batch).items():
+            assert metrics[name] == pytest.approx(float(expected), rel=1e-11, abs=1e-11), name
+        ours = state.values.critics, state.values.target_critics, state.values.value, state.actor
+        assert_trees_close(ours, (reference.critics, reference.targets, reference.value, reference.actor), atol=1e-11)

@@ -25,9 +25,9 @@ SMALL = (
     f"--config.evaluation.interval={EVALUATIONS}",
     "--config.evaluation.episodes=2",
     "--config.batch_size=16",
-    "--config.critic.hidden_sizes=(8, 8)",
-    "--config.actor.hidden_sizes=(8, 8)",
-    "--config.coefficient.hidden_sizes=(8, 8)",
+    "--config.critic.hidden_sizes=(8,)",
+    "--config.actor.hidden_sizes=(8,)",
+    "--config.coefficient.hidden_sizes=(8,)",
     "--config.coefficient.n_period=500",
 )
 

@@ -9,5 +9,5 @@ from ssar_jax.networks.coefficient import CoefficientNet
 def make(action_size: int = 2) -> Algorithm:
     """Builds it; the threshold n looks at every fourth update, so that ten updates see it move."""
     coefficient = state_adaptive.make(CoefficientNet(0.4, 1.5, (4,), "xavier"), learning_rate=1e-3, n_period=4)
-    sizes = td3_bc.Hyperparameters(critic_hidden_sizes=(4, 4), actor_hidden_sizes=(4, 4))
+    sizes = td3_bc.Hyperparameters(critic_hidden_sizes=(4,), actor_hidden_sizes=(4,))
     return td3_bc.make(action_size, coefficient, sizes)

@@ -86,8 +86,8 @@ def test_an_empty_selection_is_loud(caplog):
     with caplog.at_level(logging.WARNING):
         selection = select(from_d4rl(TEN), rule="return", threshold=10.0)
     assert selection.fraction == 0.0
-    assert "THE SELECTION IS EMPTY" in caplog.text
-    assert "threshold 10.0, best return 10.0" in caplog.text
+    assert "THE SELECTION IS EMPTY: the threshold is a return of 10.0, " in caplog.text
+    assert "the best trajectory of the data has 10.0." in caplog.text
 
 
 def test_data_from_a_path(tmp_path):

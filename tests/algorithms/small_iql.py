@@ -1,0 +1,82 @@
+"""An IQL small enough to compile fast and to be recomputed in NumPy: sizes, numbers, compiled updates, a state."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssar_jax.algorithms import iql
+from tests.algorithms.small_td3_bc import make_batch
+from tests.networks.numpy_networks import mlp
+
+SIZES = iql.Hyperparameters(hidden_sizes=(3, 2))
+NUMBERS = {"learning_rate": 0.01, "tau": 0.1, "discount": 0.9, "expectile": 0.7, "temperature": 3.0}
+BATCH = jax.tree.map(np.float64, make_batch(0)[0])
+VARIANTS = {
+    "corl": SIZES,
+    "corl, deterministic": SIZES._replace(deterministic=True),
+    "official": SIZES._replace(order="official", actor_schedule="constant"),
+}
+
+
+class Program:
+    """One compiled update in double precision whose numbers are arguments."""
+
+    def __init__(self, hyperparameters):
+        self.hyperparameters = hyperparameters
+        self._compiled = jax.jit(self._update)
+
+    def _update(self, numbers, state, batch):
+        algorithm = iql.make(2, self.hyperparameters._replace(**numbers))
+        return algorithm.update(state, batch, (), step=jnp.int32(1), annealing=1.0, phase="offline")
+
+    def __call__(self, state, batch=BATCH, **options):
+        with jax.enable_x64(True):
+            state, metrics = jax.device_get(self._compiled(NUMBERS | options, state, batch))
+        return state, {name: float(average.total) for name, average in metrics.items()}
+
+
+PROGRAMS = {name: Program(hyperparameters) for name, hyperparameters in VARIANTS.items()}
+
+
+def make_state(hyperparameters=SIZES, seed=115, dtype=np.float64, action_size=2):
+    """Random parameters, targets unlike the online critics, fresh optimisers.
+
+    With this seed each target critic is the smaller one on some rows, which the reference in NumPy asserts.
+    """
+    shapes = jax.eval_shape(
+        iql.make(action_size, hyperparameters).init,
+        jax.random.key(0),
+        BATCH.observations,
+        BATCH.actions[:, :action_size],
+    )
+    rng = np.random.default_rng(seed)
+
+    def fill(shapes):
+        return jax.tree.map(lambda leaf: rng.normal(scale=0.7, size=leaf.shape).astype(dtype), shapes)
+
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype if leaf.dtype == np.int32 else dtype), shapes)
+    values = {name: fill(getattr(shapes.values, name)) for name in ("critics", "target_critics", "value")}
+    return zeros._replace(values=zeros.values._replace(**values), actor=fill(shapes.actor))
+
+
+def at_update(state, count):
+    """The state with the actor's learning rate at that point of its schedule, where it has one."""
+    adam, schedule = state.actor_opt
+    if "count" in schedule._fields:
+        schedule = schedule._replace(count=np.int32(count))
+    return state._replace(actor_opt=(adam, schedule))
+
+
+def shifted(params, offset, last="layer2"):
+    """A network whose output is `offset` higher."""
+    return {**params, last: {**params[last], "bias": params[last]["bias"] + offset}}
+
+
+def distance(params, batch, deterministic):
+    """In NumPy: squared distance to the data, or minus its log-density under a Gaussian around the squashed mean."""
+    mean = np.tanh(mlp(params, batch.observations))
+    if deterministic:
+        return np.sum((mean - batch.actions) ** 2, axis=-1)
+    log_std = params["log_std"]
+    density = -0.5 * ((batch.actions - mean) / np.exp(log_std)) ** 2 - log_std - 0.5 * np.log(2.0 * np.pi)
+    return -np.sum(density, axis=-1)

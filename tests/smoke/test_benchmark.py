@@ -1,0 +1,51 @@
+"""The benchmark: a table for people, and one JSON object as its last line."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.smoke.small_run import ROOT
+
+TINY = (
+    *("--config=configs/td3_bc.py:halfcheetah-m", "--seeds=1,2", "--updates=4", "--repeats=1", "--rows=1000"),
+    *("--config.critic.hidden_sizes=(8,)", "--config.actor.hidden_sizes=(8,)"),
+    "--config.coefficient.hidden_sizes=(8,)",
+)
+
+
+@pytest.mark.slow
+def test_the_last_line_is_one_json_object():
+    result = subprocess.run(
+        [sys.executable, "-m", "experiments.benchmark", *TINY], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].split()[:2] == ["seeds", "updates/s"]
+    content = json.loads(lines[-1])
+    assert (content["algorithm"], content["task"], content["variant"]) == ("td3_bc", "halfcheetah-m", "sa")
+    assert (content["batch_size"], content["rows"]) == (256, 1000)
+    assert set(content["matmul"]) == {"256x256x256", "7680x256x256"}
+    assert [run["num_seeds"] for run in content["runs"]] == [1, 2]
+    best = max(content["matmul"].values())
+    for run in content["runs"]:
+        all_seeds = run["num_seeds"] * run["updates_per_second_each"]
+        assert run["updates_per_second_all"] == pytest.approx(all_seeds)
+        assert run["gflops"] == pytest.approx(all_seeds * run["gflop_per_update"])
+        assert run["share_of_matmul"] == pytest.approx(run["gflops"] / best)
+        assert min(run["compile_seconds"], run["init_seconds"], run["peak_memory_mib"]) > 0.0
+
+
+def test_an_algorithm_without_a_count_is_one_line(tmp_path):
+    """No count, no share of the matmul rate; nothing is measured."""
+    result = subprocess.run(
+        [sys.executable, "-m", "experiments.benchmark", "--config=configs/td3_bc.py:hoper-m"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: unknown task 'hoper-m'")
+    assert result.stderr.count("\n") == 1

@@ -1,0 +1,63 @@
+"""The training of behaviour policies as a command: what it refuses, and a run too short to succeed."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ssar_jax.data import get_task
+from tests.smoke.small_run import ROOT
+
+
+def collect(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.collect", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "usage: python -m experiments.collect train <agent> <tier>"),
+        (("train", "hopper"), "usage: "),
+        (("embedded",), "no --tasks: name those to generate"),
+        (("embedded", "--tasks=hoper-m"), "unknown task 'hoper-m'; nearest: hopper-m"),
+        (("train", "octopus", "medium"), "there is no recipe to train 'octopus' 'medium': choose one of halfcheetah"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line(arguments, message):
+    result = collect(*arguments)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"error: {message}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_run_that_does_not_reach_its_band_writes_its_curve_and_no_policy(tmp_path):
+    """200 steps of random actions, before the first update: no evaluation, no policy, status 2."""
+    result = collect("train", "hopper", "medium", "--max_steps=200", f"--directory={tmp_path}", "--width=8")
+    assert result.returncode == 2
+    assert "error: --max_steps=200 did not reach a score in [40.0, 55.0]" in result.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["hopper-medium.csv"]
+    assert (tmp_path / "hopper-medium.csv").read_text() == "steps,return\n"
+
+
+def test_embedded_datasets_are_generated_once(tmp_path, monkeypatch):
+    """The card of 200 transitions, and the same one from disk the second time."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    first, second = (collect("embedded", "--tasks=hopper-m", "--num_steps=200") for _ in range(2))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr
+    assert "generating ssar-embedded/hopper/medium-200-v0: 200 transitions" in first.stderr
+    assert second.stderr == ""
+    assert first.stdout.splitlines()[0].split() == ["dataset", "ssar-embedded/hopper/medium-200-v0"]
+    assert first.stdout == second.stdout
+
+
+def test_the_bands_are_d4rls_medium_returns():
+    """4065 to 5927 on the halfcheetah, 1282 to 1770 on the hopper, 2526 to 3215 on the walker."""
+    from ssar_jax.behaviour.tiers import BANDS
+
+    for agent, low, high in (("halfcheetah", 4065, 5927), ("hopper", 1282, 1770), ("walker2d", 2526, 3215)):
+        band = BANDS[agent, "medium"]
+        score = get_task(f"{agent}-m").normalised_score
+        assert band.low == pytest.approx(score(float(low)), abs=0.1)
+        assert band.high == pytest.approx(score(float(high)), abs=0.1)
