@@ -38,6 +38,9 @@ from ssar_jax.ops.losses import conservative_difference, soft_td_target
 from ssar_jax.ops.trees import apply_gradients, averages, gradient_step, polyak
 from ssar_jax.types import Array, Batch, Key, Metrics, Params
 
+MAX_CLONED_ACTION = 0.9999
+"""Actions are cloned up to here, the limit to which the published CQL(SA) clips its data."""
+
 MAX_MULTIPLIER = 1e6
 """Upper limit of the Lagrange multiplier."""
 
@@ -137,7 +140,9 @@ def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparam
         values = jnp.min(critics.apply(critics_params, batch.observations, actions), axis=0)
         gain = values - hp.actor_bc_weight * jnp.sum((actions - batch.actions) ** 2, axis=-1)
         if hp.bc_steps > 0:
-            cloning = jnp.sum(distribution.log_prob(batch.actions), axis=-1)
+            # At exactly +-1 the density is infinite, and so would be a gradient that `where` does not stop.
+            inside = jnp.clip(batch.actions, -MAX_CLONED_ACTION, MAX_CLONED_ACTION)
+            cloning = jnp.sum(distribution.log_prob(inside), axis=-1)
             gain = jnp.where(step <= hp.bc_steps, cloning, gain)
         return jnp.mean(temperature * log_prob - gain), (distribution, log_prob)
 

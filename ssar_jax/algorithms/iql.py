@@ -147,7 +147,7 @@ def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED) -> Algo
             "actor/grad_norm": optax.tree.norm(gradients),
             "actor/weight_mean": jnp.mean(weights),
             "value/advantage_mean": jnp.mean(advantages),
-            "value/positive_share": jnp.mean(advantages >= 0.0),
+            "value/positive_share": jnp.mean((advantages >= 0.0).astype(advantages.dtype)),
         }
         return IQLState(values, actor_params, actor_opt), averages(metrics)
 

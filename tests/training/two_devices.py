@@ -17,12 +17,12 @@ def main() -> None:
     data, trusted = random_rows(), np.arange(60).reshape(3, 20) % 2
     layout = loop.choose_layout(3)
     assert (layout.mesh.size, layout.rows(3), layout.vmapped) == (2, 4, False)
-    together = OfflineTrainer(small_sa.make(), data, seeds=SEEDS, trusted=trusted, batch_size=4)
+    together = OfflineTrainer(small_sa.make_base(), data, seeds=SEEDS, trusted=trusted, batch_size=4)
     together.advance(4)
     together.load(together.states(), 4)
     metrics = together.advance(6)
     for index, seed in enumerate(SEEDS):
-        alone = OfflineTrainer(small_sa.make(), data, seeds=[seed], trusted=trusted[index], batch_size=4)
+        alone = OfflineTrainer(small_sa.make_base(), data, seeds=[seed], trusted=trusted[index], batch_size=4)
         alone.advance(4)
         for name, value in alone.advance(6).items():
             np.testing.assert_array_equal(value, metrics[name][index : index + 1], name)
