@@ -36,7 +36,7 @@ setup(
     extras_require={
         "log": ["tensorboardX", "wandb"],
         "report": ["matplotlib"],
-        "dev": ["build", "hypothesis", "pyright", "pytest>=8", "pytest-xdist", "ruff"],
+        "dev": ["build", "hypothesis", "pyright", "pytest>=8", "pytest-xdist", "ruff", "setuptools>=77"],
         "cuda12": ["jax[cuda12]"],
         "tpu": ["jax[tpu]"],
     },

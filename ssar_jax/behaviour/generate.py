@@ -3,6 +3,8 @@
 import logging
 import multiprocessing
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -36,6 +38,7 @@ _NUM_ENVS = 8
 """Environments stepped together in a piece."""
 
 _REPORT_SECONDS = 5.0
+_STOP = -1  # the counter's value that ends all workers
 _counter: Any = None  # set in worker processes: the number of transitions made by all of them
 
 
@@ -99,8 +102,14 @@ def play(task: Task, num_steps: int, seed: int = SEED) -> list[Episode]:
     workers = min(os.cpu_count() or 1, len(pieces))
     with ProcessPoolExecutor(workers, context, _set_counter, (counter,)) as pool:
         futures = [pool.submit(_play_piece, piece) for piece in pieces]
-        _report(futures, counter, num_steps)
-        return [episode for future in futures for episode in future.result()]
+        try:
+            _report(futures, counter, num_steps)
+            return [episode for future in futures for episode in future.result()]
+        except BaseException:
+            with counter.get_lock():
+                counter.value = _STOP
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _pieces(environment: str, parts: list[Segment], seed: int) -> Iterator[_Piece]:
@@ -114,6 +123,11 @@ def _pieces(environment: str, parts: list[Segment], seed: int) -> Iterator[_Piec
 def _set_counter(counter: "Synchronized[int]") -> None:
     global _counter
     _counter = counter
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which stops the workers
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    # A worker waits for work forever, so one whose parent was killed ends itself.
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _play_piece(piece: _Piece) -> list[Episode]:
@@ -138,6 +152,8 @@ def _play_piece(piece: _Piece) -> list[Episode]:
 
 def _count(steps: int) -> None:
     with _counter.get_lock():
+        if _counter.value == _STOP:
+            raise InterruptedError
         _counter.value += steps
 
 

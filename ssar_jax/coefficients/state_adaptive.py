@@ -67,7 +67,7 @@ def make(
 
     def init(key: Key, observations: Array) -> StateAdaptiveState:
         params = network.init(key, observations)["params"]
-        return StateAdaptiveState(params, optimiser.init(params), jnp.full((), float(n_start)), jnp.asarray(True))
+        return StateAdaptiveState(params, optimiser.init(params), jnp.asarray(n_start, float), jnp.asarray(True))
 
     def apply(state: StateAdaptiveState, observations: Array) -> Array:
         return apply_params(state.params, observations)

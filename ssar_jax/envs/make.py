@@ -29,6 +29,8 @@ _LOCOMOTION = {
     "hopper": _Locomotion("Hopper-v5", {}, None, 1.0),
     "walker2d": _Locomotion("Walker2d-v5", {"xml_file": "walker2d.xml"}, None, 1.0),
 }
+AGENTS = tuple(_LOCOMOTION)
+"""The environments that have both physics."""
 
 
 class TerminalAliveBonus(gymnasium.Wrapper):

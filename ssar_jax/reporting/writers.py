@@ -22,10 +22,12 @@ class CsvTable:
         self._columns: list[str] = []
         self._rows: list[dict[str, str]] = []
         if path.exists():
-            with path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                self._rows = [row for row in reader if None not in row.values()]  # a killed run's last row
-                self._columns = list(reader.fieldnames or [])
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            whole = [line for line in lines if line.endswith("\n")]  # a killed run's last row may be cut
+            reader = csv.DictReader(whole)
+            self._rows, self._columns = list(reader), list(reader.fieldnames or [])
+            if whole != lines:
+                self._rewrite()
 
     @property
     def rows(self) -> list[dict[str, str]]:
@@ -34,8 +36,10 @@ class CsvTable:
 
     def drop_after(self, step: int) -> None:
         """Forgets the rows after a step, which a resumed run will write again."""
-        self._rows = [row for row in self._rows if int(row["step"]) <= step]
-        self._rewrite()
+        kept = [row for row in self._rows if int(row["step"]) <= step]
+        if len(kept) < len(self._rows):
+            self._rows = kept
+            self._rewrite()
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Appends a row; values are written with all their digits, None and NaN as empty cells."""

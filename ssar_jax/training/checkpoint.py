@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from ssar_jax.data.files import one_line
 from ssar_jax.errors import UserError
 
 FORMAT_VERSION = 1
@@ -55,14 +56,27 @@ class Checkpoints:
             tree = self._manager.restore(step, args=ocp.args.StandardRestore(jax.tree.map(_abstract, target)))
         except (ValueError, KeyError, FileNotFoundError) as error:
             raise UserError(
-                f"checkpoint {step} of {self._manager.directory} does not fit this configuration: {error}"
+                f"checkpoint {step} of {self._manager.directory} does not fit this configuration: {one_line(error)}"
             ) from error
         if tree["format_version"] != FORMAT_VERSION:
             raise UserError(
                 f"checkpoint {step} of {self._manager.directory} has format {tree['format_version']}, this version "
                 f"reads {FORMAT_VERSION}: train again, or use the version named in versions.json"
             )
+        self._require_fit(step, like)
         return tree["states"]
+
+    def _require_fit(self, step: int, like: Any) -> None:
+        """Requires the stored shapes and types to be those of `like`; Orbax would load others, and cast."""
+        stored = {leaf.name: leaf for leaf in jax.tree.leaves(self._manager.item_metadata(step)["states"])}
+        for path, wanted in jax.tree_util.tree_leaves_with_path(like):
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            found = stored[f"states.{name}"]
+            if (tuple(found.shape), found.dtype) != (tuple(wanted.shape), wanted.dtype):
+                raise UserError(
+                    f"checkpoint {step} of {self._manager.directory} does not fit this configuration: {name} is "
+                    f"{found.dtype}{list(found.shape)}, not {wanted.dtype}{list(wanted.shape)}"
+                )
 
     def close(self) -> None:
         """Waits for what is being written."""

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from math import lcm
 from pathlib import Path
@@ -45,17 +45,17 @@ def run(config: Any, path: Path, *, resume: bool = False, overwrite: bool = Fals
         UserError: for everything that the user can mend, before anything is compiled or overwritten.
     """
     data = task_data.load(config)
-    folder = RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite)
-    if resume and folder.file("summary.json").exists():
-        print(f"{path} is finished: nothing to resume")
-        return 0
-    if folder.file("data.json").exists():
-        folder.require_same("data.json", data.describe(), "the dataset")
-    print(data.dataset.card(), flush=True)
-    _announce(config, data)
-    folder.write_json("data.json", data.describe())
-    data.save_preparation(folder.file("preparation.npz"))
     with ExitStack() as stack:
+        folder = stack.enter_context(closing(RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite)))
+        if resume and folder.file("summary.json").exists():
+            print(f"{path} is finished: nothing to resume")
+            return 0
+        if folder.file("data.json").exists():
+            folder.require_same("data.json", data.describe(), "the dataset")
+        print(data.dataset.card(), flush=True)
+        _announce(config, data)
+        folder.write_json("data.json", data.describe())
+        data.save_preparation(folder.file("preparation.npz"))
         interruption = stack.enter_context(watch_signals())
         offline_run = _OfflineRun(config, data, folder)
         stack.callback(offline_run.close)
@@ -125,8 +125,8 @@ class _OfflineRun:
             progress.show(stop, seconds, updates)
             stopped = interruption.signal_number is not None and stop < total
             if stop % config.checkpoint.every == 0 or stop == total or stopped:
+                self._diagnostics.write(trainer)  # first: a resumed run does not come back to this update
                 self._checkpoints.save(stop, trainer.states())
-                self._diagnostics.write(trainer)
             if stopped:
                 progress.close()
                 print(f"stopped at update {stop:,}; to go on, repeat the command with --resume")

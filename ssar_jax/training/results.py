@@ -44,9 +44,13 @@ def score_summary(table: CsvTable, seeds: tuple[int, ...]) -> dict[str, Any]:
     what a policy chosen without looking would score. A standard deviation of one seed is null.
     """
     column = "score" if any(row["score"] for row in table.rows) else "return"
-    per_seed = [[float(row[column]) for row in table.rows if row["seed"] == str(seed)] for seed in seeds]
+    # An empty cell is NaN: the policy diverged.
+    per_seed = [
+        [float(row[column]) if row[column] else None for row in table.rows if row["seed"] == str(seed)]
+        for seed in seeds
+    ]
     final = [scores[-1] if scores else None for scores in per_seed]
-    best = [max(scores) if scores else None for scores in per_seed]
+    best = [max((score for score in scores if score is not None), default=None) for scores in per_seed]
     known = [score for score in final if score is not None]
     return {
         f"final_{column}": final,

@@ -44,15 +44,26 @@ class RunFolder:
     def __init__(self, path: Path, config: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
         self.path = path
         self._lock = _lock(path)
+        try:
+            self._open(config, resume=resume, overwrite=overwrite)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Lets other processes write here."""
+        self._lock.close()
+
+    def _open(self, config: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
         if self.file("config.json").exists():
             if resume:
                 self.require_same("config.json", config, "the config")
                 return
             if not overwrite:
-                raise UserError(f"{path} holds a {self._state()} run: {self._way_out()}")
+                raise UserError(f"{self.path} holds a {self._state()} run: {self._way_out()}")
             self._clear()
         elif resume:
-            raise UserError(f"--resume: no run lies in {path}; leave the flag out to start one")
+            raise UserError(f"--resume: no run lies in {self.path}; leave the flag out to start one")
         self.write_json("versions.json", versions())
         self.write_json("config.json", config)  # last: a folder with a config is a run
 

@@ -11,6 +11,7 @@ import numpy as np
 from ssar_jax.behaviour.generate import load_or_generate
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import OfflineDataset
+from ssar_jax.data.files import open_npz, write_atomically
 from ssar_jax.data.normalisation import ObservationScaling, PreparedData, prepare
 from ssar_jax.data.selection import (
     Selection,
@@ -21,7 +22,7 @@ from ssar_jax.data.selection import (
 )
 from ssar_jax.data.sources import load_dataset, read_path
 from ssar_jax.data.tasks import CUSTOM, Task, custom_task, get_task
-from ssar_jax.envs.make import make
+from ssar_jax.envs.make import AGENTS, make
 from ssar_jax.envs.physics import Physics
 from ssar_jax.errors import UserError
 from ssar_jax.training.advantage import select_by_advantage
@@ -67,14 +68,15 @@ class TaskData(NamedTuple):
         """Writes what a policy needs besides its parameters."""
         scaling, bounds = self.prepared.observation_scaling, self.action_scaling
         arrays: dict[str, Any] = {} if bounds is None else {"action_low": bounds.low, "action_high": bounds.high}
-        np.savez(path, mean=scaling.mean, std=scaling.std, action_size=self.dataset.action_size, **arrays)
+        arrays |= {"mean": scaling.mean, "std": scaling.std, "action_size": self.dataset.action_size}
+        write_atomically(path, lambda file: np.savez(file, **arrays))
 
 
 def load_preparation(path: Path) -> tuple[ObservationScaling, ActionScaling | None, int]:
     """Reads what `save_preparation` wrote: observation scaling, action scaling, action size."""
-    with np.load(path) as arrays:
-        bounds = ActionScaling(arrays["action_low"], arrays["action_high"]) if "action_low" in arrays else None
-        return ObservationScaling(arrays["mean"], arrays["std"]), bounds, int(arrays["action_size"])
+    arrays = open_npz(path)
+    bounds = ActionScaling(arrays["action_low"], arrays["action_high"]) if "action_low" in arrays else None
+    return ObservationScaling(arrays["mean"], arrays["std"]), bounds, int(arrays["action_size"])
 
 
 def load(config: Any) -> TaskData:
@@ -164,6 +166,8 @@ def _physics(config: Any, dataset: OfflineDataset) -> Physics:
     if config.physics != "auto":
         assert config.physics in get_args(Physics)
         return config.physics
+    if config.task == CUSTOM and config.environment.id not in AGENTS:
+        return "gymnasium"  # a registered environment is taken as it is
     minaris_own = dataset.source.kind == "minari" and dataset.source.name.startswith("mujoco/")
     return "gymnasium" if minaris_own else "d4rl-v2"
 
@@ -172,15 +176,30 @@ def _load_custom(config: Any) -> tuple[Task, OfflineDataset, ActionScaling | Non
     """A private dataset: sizes come from the data, action bounds from the environment or the config."""
     environment = config.environment.id
     bounds = config.dataset.action_low, config.dataset.action_high
-    if environment is not None and bounds == (None, None):
-        space = make(environment).action_space
-        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
-            raise UserError(f"environment.id={environment} has actions {space}: continuous vectors are needed")
-        bounds = space.low, space.high
+    spaces = {} if environment is None else _vector_spaces(environment)
+    if spaces and bounds == (None, None):
+        bounds = spaces["action"].low, spaces["action"].high
     if (bounds[0] is None) != (bounds[1] is None):
         raise UserError("dataset.action_low and dataset.action_high go together: give both or neither")
     scaling = None if bounds[0] is None else ActionScaling.from_bounds(*bounds)
     placeholder = custom_task(1, 1)  # tells the reader the horizon; the sizes are the data's own
     dataset = read_path(placeholder, Path(config.dataset.path), scaling)
+    for kind, space in spaces.items():
+        size = dataset.observation_size if kind == "observation" else dataset.action_size
+        if space.shape != (size,):
+            raise UserError(
+                f"{dataset.source}: {kind}s have size {size}, but environment.id={environment} has {space.shape[0]}"
+            )
     task = custom_task(dataset.observation_size, dataset.action_size, environment_id=environment)
     return task, dataset, scaling
+
+
+def _vector_spaces(environment: str) -> dict[str, gymnasium.spaces.Box]:
+    """The spaces of observations and actions, which must be continuous vectors."""
+    env = make(environment)
+    spaces = {"observation": env.observation_space, "action": env.action_space}
+    env.close()
+    for kind, space in spaces.items():
+        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+            raise UserError(f"environment.id={environment} has {kind}s {space}: continuous vectors are needed")
+    return spaces  # pyright: ignore[reportReturnType]

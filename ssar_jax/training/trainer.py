@@ -54,6 +54,8 @@ class OfflineTrainer:
             trusted = np.ones(len(transitions.rewards), np.float32)
         if trusted.shape[-1] != len(transitions.rewards):
             raise UserError(f"the selection has {trusted.shape[-1]} rows, the dataset {len(transitions.rewards)}")
+        if trusted.ndim > 1 and trusted.shape[:-1] != (len(seeds),):
+            raise UserError(f"the selection has shape {trusted.shape}; one for all seeds or {len(seeds)} are needed")
         self.step = 0
         self.seeds = tuple(seeds)
         self._algorithm = algorithm

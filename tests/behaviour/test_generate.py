@@ -1,9 +1,14 @@
 """Embedded datasets: exactly the rows asked for, the same everywhere, remade when they are not what they should be."""
 
+import contextlib
 import dataclasses
 import json
 import logging
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -179,3 +184,47 @@ def test_missing_policies_and_unwritable_folders_are_one_line(plays, tmp_path, m
     with user_error("cannot write Minari dataset", "Not a directory"):
         load_or_generate(HOPPER, 20)
     assert os.listdir(tmp_path) == ["file"]
+
+
+GENERATE = """
+from ssar_jax.behaviour.generate import load_or_generate
+from ssar_jax.data import get_task
+
+if __name__ == "__main__":
+    load_or_generate(get_task("hopper-m"), 400_000)
+"""
+
+
+def anybody_of_group(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_whoever_stops_a_generation_stops_its_workers(tmp_path, number):
+    """Within seconds of a minute's work, and nobody of the process group lives on."""
+    (tmp_path / "program.py").write_text(GENERATE)
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "program.py")],
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": os.getcwd(), "MINARI_DATASETS_PATH": str(tmp_path / "minari")},
+    )
+    try:
+        time.sleep(4.0)  # by now the workers play
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as Ctrl-C does
+        else:
+            process.send_signal(number)
+        assert process.wait(timeout=10.0) == -number
+        deadline = time.monotonic() + 10.0
+        while anybody_of_group(process.pid):
+            assert time.monotonic() < deadline, "workers live on"
+            time.sleep(0.05)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert not any((tmp_path / "minari").rglob("*.hdf5"))

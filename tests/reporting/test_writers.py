@@ -110,3 +110,17 @@ def test_the_half_written_last_row_of_a_killed_run_is_dropped(path, length):
     table.drop_after(10)
     table.add({"step": 20, "a": 20.5, "b": 7})
     assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("length", range(1, len("20,20.5,789") + 1))
+def test_a_row_cut_anywhere_is_dropped_from_the_file_too(path, length):
+    """In its last cell too, where 789 reads as 7; what is added next begins a line of its own."""
+    table = CsvTable(path)
+    table.add({"step": 1, "a": 10.5, "b": 6})
+    table.add({"step": 20, "a": 20.5, "b": 789})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"20,20.5") + length])
+    table = CsvTable(path)
+    assert [row["step"] for row in table.rows] == ["1"]
+    table.add({"step": 20, "a": 20.5, "b": 789})
+    assert path.read_bytes() == whole

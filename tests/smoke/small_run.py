@@ -106,8 +106,10 @@ def assert_same_numbers(run: Path, other: Path) -> None:
     for name in ("train.csv", "eval.csv"):
         assert (run / name).read_bytes() == (other / name).read_bytes(), name
     assert summary(run) == summary(other)
-    for file in (other / "diagnostics").iterdir():
-        with np.load(file) as others, np.load(run / "diagnostics" / file.name) as arrays:
+    files = {file.name for file in (run / "diagnostics").iterdir()}
+    assert files == {file.name for file in (other / "diagnostics").iterdir()}
+    for file in files:
+        with np.load(run / "diagnostics" / file) as arrays, np.load(other / "diagnostics" / file) as others:
             assert arrays.keys() == others.keys()
             for name in arrays:
                 np.testing.assert_array_equal(arrays[name], others[name])

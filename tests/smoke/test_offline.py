@@ -166,3 +166,10 @@ def test_config_json_repeats_the_run(finished, tmp_path):
     )
     assert status == 0, messages
     small_run.assert_same_numbers(finished.path, tmp_path / "again")
+
+
+def test_a_run_without_its_preparation_is_one_line(finished, tmp_path):
+    """Killed between its config and its preparation."""
+    (tmp_path / "config.json").write_bytes((finished.path / "config.json").read_bytes())
+    with user_error(f"{tmp_path / 'preparation.npz'}: no such file"):
+        load_policy(tmp_path)

@@ -1,7 +1,6 @@
 """Whole runs within this process: several seeds, the variants, private data, and runs that break off early."""
 
 import csv
-import gc
 import json
 
 import jax
@@ -16,7 +15,6 @@ from tests.data.helpers import user_error
 from tests.smoke import small_run
 from tests.smoke.small_run import NUM_UPDATES
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 SHORTER = ("--config.num_updates=40", "--config.evaluation.interval=20", "--config.checkpoint.every=20")
 
 
@@ -26,7 +24,6 @@ def read(path):
 
 
 def run(path, config, **options):
-    gc.collect()  # a refused folder lives on, and its lock with it, in the traceback of the refusal
     return offline.run(config, path, **options)
 
 
@@ -158,7 +155,7 @@ def test_private_data_without_an_environment(pendulum, tmp_path):
     path = tmp_path / "run"
     flags = (*SHORTER, "--config.dataset.action_low=-2", "--config.dataset.action_high=(2,)")
     assert run(path, small_run.make_config(pendulum, *flags, config="configs/td3_bc.py:custom,preset=short")) == 0
-    assert not (path / "eval.csv").exists() or read(path / "eval.csv") == []
+    assert not (path / "eval.csv").exists()
     assert small_run.summary(path)["final_return"] == [None]
     policy = load_policy(path)
     observations = np.random.default_rng(0).normal(size=(50, 3))

@@ -140,3 +140,18 @@ def test_a_missing_step_is_refused(checkpoints):
     checkpoints.save(7, make_state())
     with user_error("checkpoint 8 of", "not found"):
         checkpoints.restore(8, make_state())
+
+
+@pytest.mark.parametrize("like", [np.zeros((2, 4), np.float32), np.zeros((2, 3), np.float16)])
+def test_other_shapes_and_types_are_refused(checkpoints, like):
+    """Orbax would give the stored shape, and cast to another type."""
+    checkpoints.save(7, {"a": np.zeros((2, 3), np.float32)})
+    wanted = f"a is float32[2, 3], not {like.dtype}{list(like.shape)}"
+    with user_error("checkpoint 7 of", "does not fit this configuration", wanted):
+        checkpoints.restore(7, {"a": like})
+
+
+def test_fewer_leaves_than_were_saved_are_refused(checkpoints):
+    checkpoints.save(7, {"a": np.zeros(2), "b": np.zeros(2)})
+    with user_error("checkpoint 7 of", "does not fit this configuration", "states.b"):
+        checkpoints.restore(7, {"a": np.zeros(2)})

@@ -93,3 +93,15 @@ def test_without_evaluations_nothing_is_claimed(table):
         "final_return_mean": None,
         "final_return_std": None,
     }
+
+
+def test_a_seed_that_diverged_has_no_final_score(table):
+    """Its last return is NaN, an empty cell: null in the summary, and left out of the mean."""
+    for step, scores in ((0, (1.0, 2.0)), (50, (float("nan"), 3.0))):
+        add(table, step, scores)
+    assert results.score_summary(table, (0, 1)) == {
+        "final_score": [None, 3.0],
+        "best_score": [1.0, 3.0],
+        "final_score_mean": 3.0,
+        "final_score_std": None,
+    }

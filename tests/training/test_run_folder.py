@@ -170,3 +170,12 @@ def test_a_folder_let_go_is_free_again(path):
         start(path, resume=True)
     del folder
     start(path, resume=True)
+
+
+def test_a_refused_folder_is_not_locked(path):
+    """Although the traceback of the refusal keeps it alive, as a notebook does."""
+    start(path).close()
+    with pytest.raises(ValueError, match="broken-off run") as refusal:
+        start(path)
+    RunFolder(path, CONFIG, resume=True, overwrite=False).close()
+    assert refusal.value.__traceback__ is not None

@@ -96,3 +96,18 @@ def test_seeds_on_two_devices_equal_single_runs_bit_for_bit():
         timeout=300,
     )
     assert (result.returncode, result.stdout) == (0, "same\n"), result.stderr
+
+
+def test_loaded_states_do_not_compile_again():
+    """Their types must be those of fresh states, weak types included."""
+    algorithm, calls = small_sa.make(), []
+
+    def update(*arguments, **options):
+        calls.append(options["phase"])
+        return algorithm.update(*arguments, **options)
+
+    trainer = OfflineTrainer(algorithm._replace(update=update), random_rows(), batch_size=4)
+    trainer.advance(2)
+    trainer.load(trainer.states(), 2)
+    trainer.advance(2)
+    assert calls == ["offline"]

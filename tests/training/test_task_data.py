@@ -171,3 +171,26 @@ def test_private_data_that_do_not_fit(tmp_path, changes, message):
     np.savez(tmp_path / "mine.npz", **small_dataset(3, 1))
     with user_error(message):
         task_data.load(custom_config(tmp_path / "mine.npz", **changes))
+
+
+@pytest.mark.parametrize(
+    ("environment", "sizes", "physics"),
+    [("Pendulum-v1", (3, 1), "gymnasium"), ("Hopper-v5", (11, 3), "gymnasium"), ("hopper", (11, 3), "d4rl-v2")],
+)
+def test_registered_environments_are_taken_as_they_are(tmp_path, environment, sizes, physics):
+    np.savez(tmp_path / "mine.npz", **small_dataset(*sizes))
+    assert task_data.load(custom_config(tmp_path / "mine.npz", environment=environment)).physics == physics
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((4, 1), "observations have size 4, but environment.id=Pendulum-v1 has 3"),
+        ((3, 2), "actions have size 2, but environment.id=Pendulum-v1 has 1"),
+    ],
+)
+def test_private_data_must_have_the_environments_sizes(tmp_path, sizes, message):
+    np.savez(tmp_path / "mine.npz", **small_dataset(*sizes))
+    config = custom_config(tmp_path / "mine.npz", environment="Pendulum-v1", action_low=-2.0, action_high=2.0)
+    with user_error(message):
+        task_data.load(config)

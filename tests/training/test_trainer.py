@@ -109,3 +109,8 @@ def test_the_trainers_policy_scales_observations_as_the_data_were(recorder):
     # Mean 2, standard deviation 2 + 1e-3: observation 3 becomes 1 / 2.001.
     weight = trainer.policies()[0]
     np.testing.assert_allclose(trainer.policy(0)(np.array([3.0, 0.0])), [np.tanh(weight / 2.001), 0.0], rtol=1e-5)
+
+
+def test_a_selection_per_seed_must_have_all_seeds(recorder, rows):
+    with user_error("the selection has shape (2, 20); one for all seeds or 3 are needed"):
+        trainer_of(recorder, rows, seeds=(0, 1, 2), trusted=np.ones((2, 20), np.float32))
