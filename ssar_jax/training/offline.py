@@ -44,14 +44,15 @@ def run(config: Any, path: Path, *, resume: bool = False, overwrite: bool = Fals
     Raises:
         UserError: for everything that the user can mend, before anything is compiled or overwritten.
     """
-    data = task_data.load(config)
     with ExitStack() as stack:
         folder = stack.enter_context(closing(RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite)))
         if resume and folder.file("summary.json").exists():
             print(f"{path} is finished: nothing to resume")
             return 0
+        data = task_data.load(config)  # minutes, where data are generated: after the folder has agreed
         if folder.file("data.json").exists():
             folder.require_same("data.json", data.describe(), "the dataset")
+        folder.start()
         print(data.dataset.card(), flush=True)
         _announce(config, data)
         folder.write_json("data.json", data.describe())

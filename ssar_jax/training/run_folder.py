@@ -25,7 +25,7 @@ def default_folder(root: Path, config: Any, phase: str) -> Path:
 
 
 class RunFolder:
-    """Opens a run's folder for writing; no other process can while this one lives.
+    """Opens a run's folder; no other process can until it is closed. Nothing is written before `start`.
 
     Args:
         path: the folder.
@@ -43,9 +43,10 @@ class RunFolder:
 
     def __init__(self, path: Path, config: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
         self.path = path
+        self._config, self._resume = config, resume
         self._lock = _lock(path)
         try:
-            self._open(config, resume=resume, overwrite=overwrite)
+            self._check(overwrite=overwrite)
         except BaseException:
             self.close()
             raise
@@ -54,18 +55,22 @@ class RunFolder:
         """Lets other processes write here."""
         self._lock.close()
 
-    def _open(self, config: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
+    def _check(self, *, overwrite: bool) -> None:
         if self.file("config.json").exists():
-            if resume:
-                self.require_same("config.json", config, "the config")
-                return
-            if not overwrite:
+            if self._resume:
+                self.require_same("config.json", self._config, "the config")
+            elif not overwrite:
                 raise UserError(f"{self.path} holds a {self._state()} run: {self._way_out()}")
-            self._clear()
-        elif resume:
+        elif self._resume:
             raise UserError(f"--resume: no run lies in {self.path}; leave the flag out to start one")
+
+    def start(self) -> None:
+        """Begins to write: unless it resumes, what another run left is removed only now."""
+        if self._resume:
+            return
+        self._clear()
         self.write_json("versions.json", versions())
-        self.write_json("config.json", config)  # last: a folder with a config is a run
+        self.write_json("config.json", self._config)  # last: a folder with a config is a run
 
     def file(self, name: str) -> Path:
         """The path of a file in the folder."""

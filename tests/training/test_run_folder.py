@@ -26,7 +26,9 @@ def path(tmp_path):
 
 def start(path, config=CONFIG, *, resume=False, overwrite=False):
     gc.collect()  # a refused folder lives on, and its lock with it, in the traceback of the refusal
-    return RunFolder(path, config, resume=resume, overwrite=overwrite)
+    folder = RunFolder(path, config, resume=resume, overwrite=overwrite)
+    folder.start()
+    return folder
 
 
 def test_a_new_run_holds_its_config_and_versions(path):
@@ -142,6 +144,7 @@ import sys
 from pathlib import Path
 from ssar_jax.training.run_folder import RunFolder
 folder = RunFolder(Path(sys.argv[1]), {}, resume=False, overwrite=False)
+folder.start()
 print("locked", flush=True)
 sys.stdin.read()
 """
