@@ -32,6 +32,7 @@ def test_what_cannot_be_trained_is_one_line(arguments, message):
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_reach_its_band_writes_its_curve_and_no_policy(tmp_path):
     """200 steps of random actions, before the first update: no evaluation, no policy, status 2."""
     result = collect("train", "hopper", "medium", "--max_steps=200", f"--directory={tmp_path}", "--width=8")

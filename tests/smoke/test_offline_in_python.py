@@ -27,6 +27,7 @@ def run(path, config, **options):
     return offline.run(config, path, **options)
 
 
+@pytest.mark.slow
 def test_two_seeds_in_one_program_equal_two_runs(finished, dataset, tmp_path):
     """Rows of both tables, scores and final states, bit for bit; seed 0 ran alone in a process of its own."""
     both, alone = tmp_path / "both", tmp_path / "alone"
