@@ -34,7 +34,7 @@ from ssar_jax.networks.actors import TanhGaussianActor
 from ssar_jax.networks.backend import states_per_block
 from ssar_jax.ops.blocks import blocked_value_and_grad
 from ssar_jax.ops.distributions import TanhGaussian
-from ssar_jax.ops.losses import conservative_difference, soft_td_target
+from ssar_jax.ops.losses import conservative_difference, soft_td_target, temperature_loss
 from ssar_jax.ops.trees import apply_gradients, averages, gradient_step, polyak
 from ssar_jax.types import Array, Batch, Key, Metrics, Params
 
@@ -127,10 +127,6 @@ def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparam
     def policy(params: Params, observations: Array) -> TanhGaussian:
         return actor.apply({"params": params}, observations)  # pyright: ignore[reportReturnType]
 
-    def temperature_loss(log_temperature: Array, log_prob: Array) -> tuple[Array, None]:
-        """-log alpha * E[log pi + target entropy]."""
-        return -log_temperature * jnp.mean(log_prob + target_entropy), None
-
     def actor_loss(
         params: Params, batch: Batch, noise: Array, critics_params: Params, temperature: Array, step: Array
     ) -> tuple[Array, tuple[TanhGaussian, Array]]:
@@ -180,7 +176,7 @@ def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparam
             batch, draws.actions, state.critics, temperature, step,
         )  # fmt: skip
         log_temperature, temperature_opt, alpha_loss, _, temperature_gradient = gradient_step(
-            temperature_loss, actor_optimiser, state.log_temperature, state.temperature_opt, log_prob
+            temperature_loss, actor_optimiser, state.log_temperature, state.temperature_opt, log_prob, target_entropy
         )
 
         rows = critic_rows(state, batch, draws, current, weight)

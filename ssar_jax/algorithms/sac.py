@@ -13,6 +13,7 @@ import optax
 from ssar_jax.algorithms.base import Algorithm, Phase
 from ssar_jax.networks.actors import TanhGaussianActor
 from ssar_jax.networks.critics import Critic, make_ensemble
+from ssar_jax.ops.losses import soft_td_target, temperature_loss
 from ssar_jax.ops.trees import averages, gradient_step, polyak
 from ssar_jax.types import Array, Batch, Key, Metrics, Params
 
@@ -94,10 +95,6 @@ def make(
         values = jnp.min(critics.apply(critics_params, batch.observations, actions), axis=0)
         return jnp.mean(temperature * log_prob - values), log_prob
 
-    def temperature_loss(log_temperature: Array, log_prob: Array) -> tuple[Array, None]:
-        """Equation 18, with the log of the temperature as the variable."""
-        return -log_temperature * jnp.mean(log_prob + target_entropy), None
-
     def update(
         state: SACState, batch: Batch, draws: SACDraws, *, step: Array, annealing: Array | float, phase: Phase
     ) -> tuple[SACState, Metrics]:
@@ -105,8 +102,8 @@ def make(
         temperature = jnp.exp(state.log_temperature)
 
         next_actions, next_log_prob = distribution(state.actor, batch.next_observations).sample(draws.next_actions)
-        next_values = jnp.min(critics.apply(state.target_critics, batch.next_observations, next_actions), axis=0)
-        target = batch.rewards + discount * batch.masks * (next_values - temperature * next_log_prob)
+        next_values = critics.apply(state.target_critics, batch.next_observations, next_actions)
+        target = soft_td_target(batch.rewards, batch.masks, next_values, next_log_prob, discount, temperature)
 
         critics_params, critics_opt, q_loss, q_mean, _ = gradient_step(
             critic_loss, optimiser, state.critics, state.critics_opt, batch, target
@@ -122,7 +119,7 @@ def make(
             temperature,
         )
         log_temperature, temperature_opt, _, _, _ = gradient_step(
-            temperature_loss, optimiser, state.log_temperature, state.temperature_opt, log_prob
+            temperature_loss, optimiser, state.log_temperature, state.temperature_opt, log_prob, target_entropy
         )
         metrics = averages(
             {

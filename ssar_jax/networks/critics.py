@@ -55,7 +55,7 @@ def make_ensemble(critics: Sequence[Critic], stacked: bool | None = None) -> Cri
     Args:
         critics: the members; they may differ in depth unless stacked.
         stacked: whether parameters carry a leading [E] axis and one batched program serves all members,
-            which pays on accelerators; on a CPU separate members are about a tenth faster. None chooses by
+            which is meant for accelerators. None chooses by
             the default backend and by whether the members are alike.
     """
     alike = all(critic == critics[0] for critic in critics)

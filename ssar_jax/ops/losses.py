@@ -55,6 +55,20 @@ def soft_td_target(
     return rewards + discount * masks * (values - entropy_weight * log_prob)
 
 
+def temperature_loss(log_temperature: Array, log_prob: Array, target_entropy: float) -> tuple[Array, None]:
+    """-log alpha * E[log pi + target entropy], for `gradient_step`.
+
+    Haarnoja et al., 2018, equation 18, https://arxiv.org/abs/1812.05905, with the log of the temperature as the
+    variable.
+
+    Args:
+        log_temperature: scalar.
+        log_prob: [B], of the policy's own actions.
+        target_entropy: the entropy that the temperature holds.
+    """
+    return -log_temperature * jnp.mean(log_prob + target_entropy), None
+
+
 def conservative_difference(
     sampled_values: Array,
     data_values: Array,
