@@ -35,6 +35,15 @@ def test_one_seed_or_one_core_asks_for_nothing(environment, num_seeds, cores):
     assert environment(num_seeds, cores) is None
 
 
+@pytest.mark.parametrize(("num_seeds", "synchronous"), [(1, True), (2, False)])
+def test_one_seed_computes_in_the_calling_thread(environment, monkeypatch, num_seeds, synchronous):
+    """Two devices that compute in the calling thread would take turns."""
+    updates = []
+    monkeypatch.setattr(jax.config, "update", lambda *update: updates.append(update))
+    environment(num_seeds, 2)
+    assert updates == [("jax_cpu_enable_async_dispatch", False)] * synchronous
+
+
 @pytest.mark.parametrize("flags", ["", "--xla_cpu_enable_fast_math=false"])
 def test_flags_of_the_users_stay_as_they_are(environment, flags):
     assert environment(2, 2, flags) == flags
