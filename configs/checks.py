@@ -18,6 +18,7 @@ CHOICES = {
     "coefficient.last_kernel_init": ("xavier", "zeros"),
     "coefficient.anneal": ("linear", "cosine", "none"),
     "actor.schedule": ("cosine", "constant"),
+    "online.actor_schedule": ("constant", "cosine_wrap"),
     "online.buffer": ("part", "all", "half", "none"),
     "online.trust": ("stale", "one", "zero"),
 }

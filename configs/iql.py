@@ -91,6 +91,7 @@ def get_config(arg: str | None = None) -> common.Config:
             "warmup_steps": 0,  # both programs
             "buffer": "all",  # both programs
             "buffer_capacity": 2_500_000,  # ours: the largest dataset, 2,000,000 rows, and all online steps
+            "actor_schedule": "constant",  # official; "cosine_wrap" is CORL's, whose rate climbs again from 0
             "noise": 0.03 if row.deterministic else 0.0,  # CORL; the stochastic actor samples
         }
     )

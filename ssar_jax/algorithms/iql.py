@@ -24,6 +24,7 @@ MAX_WEIGHT = 100.0
 """Upper limit of the exponentiated advantage."""
 
 ActorSchedule = Literal["cosine", "constant"]
+OnlineActorSchedule = Literal["constant", "cosine_wrap"]
 
 
 class IQLState(NamedTuple):
@@ -45,6 +46,8 @@ class Hyperparameters(NamedTuple):
         learning_rate: Adam's rate for all networks.
         actor_schedule: whether the actor's rate falls to 0 on a cosine over `actor_decay_steps`.
         actor_decay_steps: see `actor_schedule`; past it the rate stays at 0.
+        online_actor_schedule: of the online phase. `cosine_wrap` goes on along the cosine, on which the rate climbs
+            again from 0: CORL's fine-tuning, kept to match its numbers.
         expectile: of the value loss.
         temperature: factor on the advantage in the actor's weight; 0 gives behaviour cloning.
         deterministic: whether the actor is deterministic and cloned by squared distance.
@@ -57,6 +60,7 @@ class Hyperparameters(NamedTuple):
     learning_rate: float = 3e-4
     actor_schedule: ActorSchedule = "cosine"
     actor_decay_steps: int = 1_000_000
+    online_actor_schedule: OnlineActorSchedule = "constant"
     expectile: float = 0.7
     temperature: float = 3.0
     deterministic: bool = False
@@ -69,6 +73,24 @@ PUBLISHED = Hyperparameters()
 def advantage_weights(advantages: Array, temperature: float) -> Array:
     """min(exp(temperature * advantage), 100), equation 7."""
     return jnp.minimum(jnp.exp(temperature * advantages), MAX_WEIGHT)
+
+
+def actor_learning_rate(hyperparameters: Hyperparameters, step: Array, phase: Phase) -> Array | float:
+    """The actor's rate in an update: constant, or rate * (1 + cos(pi (step - 1) / decay_steps)) / 2.
+
+    Args:
+        hyperparameters: the schedules.
+        step: scalar, number of updates so far including this one, those of the offline phase too.
+        phase: which phase the update belongs to.
+    """
+    hp = hyperparameters
+    schedule = hp.actor_schedule if phase == "offline" else hp.online_actor_schedule
+    if schedule == "constant":
+        return hp.learning_rate
+    progress = (step - 1.0) / hp.actor_decay_steps
+    if schedule == "cosine":
+        progress = jnp.minimum(progress, 1.0)
+    return 0.5 * hp.learning_rate * (1.0 + jnp.cos(jnp.pi * progress))
 
 
 def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED) -> Algorithm:
@@ -99,17 +121,12 @@ def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED) -> Algo
         actor: Any = DeterministicActor(hp.hidden_sizes, action_size)
     else:
         actor = GaussianActor(hp.hidden_sizes, action_size, -5.0 if official else -20.0, options)
-    rate: Any = hp.learning_rate
-    if hp.actor_schedule == "cosine":
-        rate = optax.cosine_decay_schedule(hp.learning_rate, hp.actor_decay_steps)
-    actor_optimiser = optax.adam(rate)
 
     def init(key: Key, observations: Array, actions: Array) -> IQLState:
         value_key, actor_key = jax.random.split(key)
         actor_params = actor.init(actor_key, observations)["params"]
-        return IQLState(
-            learner.init(value_key, observations, actions), actor_params, actor_optimiser.init(actor_params)
-        )
+        actor_opt = optax.adam(hp.learning_rate).init(actor_params)
+        return IQLState(learner.init(value_key, observations, actions), actor_params, actor_opt)
 
     def draw(key: Key, batch: Batch) -> tuple[()]:
         del key, batch  # an update of IQL draws nothing
@@ -128,7 +145,7 @@ def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED) -> Algo
     def update(
         state: IQLState, batch: Batch, draws: tuple[()], *, step: Array, annealing: Array | float, phase: Phase
     ) -> tuple[IQLState, Metrics]:
-        del draws, step, annealing, phase  # IQL has no schedule beside its actor's and knows one phase
+        del draws, annealing  # IQL draws nothing, and no coefficient is annealed
         values = state.values
         if official:
             values, _, value_loss = learner.update_value(values, batch)
@@ -139,6 +156,7 @@ def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED) -> Algo
             metrics = {"value/loss": value_loss, "critic/loss": critic_loss, "critic/q_mean": mean}
         else:
             values, advantages, metrics = update_values(learner, values, batch)
+        actor_optimiser = optax.adam(actor_learning_rate(hp, step, phase))
         actor_params, actor_opt, loss, weights, gradients = gradient_step(
             actor_loss, actor_optimiser, state.actor, state.actor_opt, batch, jax.lax.stop_gradient(advantages)
         )
@@ -179,6 +197,7 @@ def hyperparameters_from_config(config: Any) -> Hyperparameters:
         learning_rate=config.critic.learning_rate,
         actor_schedule=config.actor.schedule,
         actor_decay_steps=decay_steps,
+        online_actor_schedule=config.online.actor_schedule,
         expectile=config.critic.expectile,
         temperature=config.actor.temperature,
         deterministic=config.actor.deterministic,

@@ -23,15 +23,16 @@ class Program:
 
     def __init__(self, hyperparameters):
         self.hyperparameters = hyperparameters
-        self._compiled = jax.jit(self._update)
+        self._compiled = jax.jit(self._update, static_argnames="phase")
 
-    def _update(self, numbers, state, batch):
+    def _update(self, numbers, state, batch, step, phase):
         algorithm = iql.make(2, self.hyperparameters._replace(**numbers))
-        return algorithm.update(state, batch, (), step=jnp.int32(1), annealing=1.0, phase="offline")
+        return algorithm.update(state, batch, (), step=step, annealing=1.0, phase=phase)
 
-    def __call__(self, state, batch=BATCH, **options):
+    def __call__(self, state, batch=BATCH, step=1, phase="offline", **options):
         with jax.enable_x64(True):
-            state, metrics = jax.device_get(self._compiled(NUMBERS | options, state, batch))
+            compiled = self._compiled(NUMBERS | options, state, batch, jnp.int32(step), phase=phase)
+            state, metrics = jax.device_get(compiled)
         return state, {name: float(average.total) for name, average in metrics.items()}
 
 
@@ -57,14 +58,6 @@ def make_state(hyperparameters=SIZES, seed=115, dtype=np.float64, action_size=2)
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype if leaf.dtype == np.int32 else dtype), shapes)
     values = {name: fill(getattr(shapes.values, name)) for name in ("critics", "target_critics", "value")}
     return zeros._replace(values=zeros.values._replace(**values), actor=fill(shapes.actor))
-
-
-def at_update(state, count):
-    """The state with the actor's learning rate at that point of its schedule, where it has one."""
-    adam, schedule = state.actor_opt
-    if "count" in schedule._fields:
-        schedule = schedule._replace(count=np.int32(count))
-    return state._replace(actor_opt=(adam, schedule))
 
 
 def shifted(params, offset, last="layer2"):

@@ -12,7 +12,6 @@ from tests.algorithms.small_iql import (
     PROGRAMS,
     SIZES,
     VARIANTS,
-    at_update,
     distance,
     make_state,
     shifted,
@@ -105,17 +104,27 @@ def test_both_orders_agree_where_v_stands_still():
     assert_close(here.actor, there.actor, atol=1e-8)
 
 
-@pytest.mark.parametrize(
-    ("updates", "factor"), [(0, 1.0), (250_000, 0.853553), (500_000, 0.5), (1_000_000, 0.0), (1_250_000, 0.0)]
-)
-def test_cosine_of_the_actors_rate(updates, factor):
-    """(1 + cos(pi N / 1e6)) / 2, and 0 for good from the end on; Adam's first step is the rate, gradient's sign."""
-    state = at_update(make_state(), updates)
-    after = PROGRAMS["corl"](state)[0]
+def test_cosine_of_the_actors_rate():
+    """(1 + cos(pi N / 1e6)) / 2 after N updates; offline 0 for good from the end on, wrapping it climbs again."""
+    hp = SIZES._replace(learning_rate=1.0, online_actor_schedule="cosine_wrap")
+    for done, offline, wrapped in (
+        (0, 1.0, 1.0), (250_000, 0.853553, 0.853553), (500_000, 0.5, 0.5), (1_000_000, 0.0, 0.0),
+        (1_100_000, 0.0, 0.024472), (1_250_000, 0.0, 0.146447), (2_000_000, 0.0, 1.0),
+    ):  # fmt: skip
+        assert iql.actor_learning_rate(hp, done + 1, "offline") == pytest.approx(offline, abs=1e-6)
+        assert iql.actor_learning_rate(hp, done + 1, "online") == pytest.approx(wrapped, abs=1e-6)
+        assert iql.actor_learning_rate(hp._replace(online_actor_schedule="constant"), done + 1, "online") == 1.0
+        assert iql.actor_learning_rate(hp._replace(actor_schedule="constant"), done + 1, "offline") == 1.0
+
+
+@pytest.mark.parametrize(("phase", "factor"), [("offline", 0.5), ("online", 1.0)])
+def test_an_update_moves_the_actor_at_its_rate(phase, factor):
+    """Adam's first step is the rate times the gradient's sign; halfway the cosine is at 0.5, online it is off."""
+    state = make_state()
+    after = PROGRAMS["corl"](state, step=500_001, phase=phase)[0]
     moved = np.abs(after.actor["layer2"]["bias"] - state.actor["layer2"]["bias"])
     np.testing.assert_allclose(moved, 0.01 * factor, atol=1e-8)
-    still = PROGRAMS["corl"](at_update(state, 0))[0].values
-    assert equal(after.values, still)  # Q and V keep their rate
+    assert equal(after.values, PROGRAMS["corl"](state)[0].values)  # Q and V keep their rate
 
 
 def test_seeds_under_vmap_are_single_runs(two_seeds):
