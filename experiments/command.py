@@ -52,7 +52,7 @@ def _show_messages() -> None:
     absl_logging.set_verbosity(absl_logging.WARNING)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
-    for name in ("ssar_jax", "experiments"):
+    for name in ("ssar_jax", "experiments", "__main__"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.INFO)

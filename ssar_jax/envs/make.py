@@ -1,13 +1,17 @@
 """Builds a task's environment with the physics asked for."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple, SupportsFloat, cast, get_args
 
 import gymnasium
 import mujoco
 
+from ssar_jax.envs.ant import AntDirectionEnv
+from ssar_jax.envs.antmaze import AntMazeEnv
+from ssar_jax.envs.mazes import MAZES
 from ssar_jax.envs.physics import Physics, restore_mujoco_210
 from ssar_jax.errors import UserError
 
@@ -29,7 +33,19 @@ _LOCOMOTION = {
     "hopper": _Locomotion("Hopper-v5", {}, None, 1.0),
     "walker2d": _Locomotion("Walker2d-v5", {"xml_file": "walker2d.xml"}, None, 1.0),
 }
-AGENTS = tuple(_LOCOMOTION)
+
+
+class _Ant(NamedTuple):
+    """One of our own environments of D4RL's ant."""
+
+    build: Callable[[Physics], gymnasium.Env]
+    horizon: int
+
+
+_ANTS = {f"antmaze-{name}": _Ant(partial(AntMazeEnv, maze), maze.horizon) for name, maze in MAZES.items()}
+_ANTS["ant-direction"] = _Ant(AntDirectionEnv, 500)
+
+AGENTS = (*_LOCOMOTION, *_ANTS)
 """The environments that have both physics."""
 
 
@@ -55,14 +71,17 @@ def make(environment: str, physics: Physics = "d4rl-v2") -> gymnasium.Env:
     """Builds an environment.
 
     Args:
-        environment: `halfcheetah`, `hopper`, `walker2d`, or the id of any registered Gymnasium environment.
-        physics: see `ssar_jax.envs.physics.Physics`; other environments than the named ones have one physics.
+        environment: one of `AGENTS`, or the id of any registered Gymnasium environment.
+        physics: see `ssar_jax.envs.physics.Physics`; registered environments have one physics.
 
     Raises:
         UserError: for an unknown environment or physics.
     """
     if physics not in get_args(Physics):
         raise UserError(f"physics {physics!r} is unknown: choose one of {', '.join(get_args(Physics))}")
+    if environment in _ANTS:
+        ant = _ANTS[environment]
+        return gymnasium.wrappers.TimeLimit(ant.build(physics), ant.horizon)
     recipe = _LOCOMOTION.get(environment)
     if recipe is None:
         return _make_registered(environment)
@@ -96,5 +115,5 @@ def _make_registered(environment: str) -> gymnasium.Env:
         return gymnasium.make(environment, disable_env_checker=True)
     except (gymnasium.error.Error, ImportError) as error:
         raise UserError(
-            f"environment {environment!r} cannot be made: {error}; D4RL's environments are {', '.join(_LOCOMOTION)}"
+            f"environment {environment!r} cannot be made: {error}; known by name are {', '.join(AGENTS)}"
         ) from error

@@ -7,21 +7,28 @@ import pytest
 from ssar_jax.envs.make import make
 from tests.golden_vectors import golden_files, load_golden
 
-MODELS = {"half_cheetah": "halfcheetah", "hopper": "hopper", "walker2d": "walker2d"}
+MODELS = (
+    ("half_cheetah", "halfcheetah"),
+    ("hopper", "hopper"),
+    ("walker2d", "walker2d"),
+    ("ant_d4rl", "antmaze-umaze"),
+    ("ant_d4rl", "ant-direction"),
+)
 
 pytestmark = pytest.mark.conformance
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=MODELS, ids=lambda names: names[1])
 def vectors(request):
     """The arrays of one model, from the first file that holds it, and its environment's name."""
+    model, environment = request.param
     for path in golden_files("mujoco210"):
         arrays = load_golden(path)
-        prefix = f"{request.param}/"
+        prefix = f"{model}/"
         found = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
         if found:
-            return found, MODELS[request.param]
-    raise FileNotFoundError(f"no transitions of {request.param}")
+            return found, environment
+    raise FileNotFoundError(f"no transitions of {model}")
 
 
 def tensors(moments, quaternions):
@@ -81,5 +88,4 @@ def test_the_installed_physics_is_another(vectors):
     assert np.max(np.abs(positions - arrays["next_qpos"])) > 1e-5
     model = make(environment, "gymnasium").unwrapped.model
     assert np.max(np.abs(model.body_mass[1:] / arrays["body_mass"][1:] - 1.0)) > 0.04
-    inertias = tensors(arrays["body_inertia"], arrays["body_iquat"])
-    assert np.max(np.abs(tensors(model.body_inertia, model.body_iquat) - inertias)) > 1e-3
+    assert np.max(np.abs(model.body_inertia[1:] / arrays["body_inertia"][1:] - 1.0)) > 0.1

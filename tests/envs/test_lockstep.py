@@ -1,0 +1,103 @@
+"""Training environments in lockstep: resets, time limits, and going on bit for bit from a snapshot."""
+
+import pickle
+import threading
+from functools import partial
+
+import gymnasium
+import numpy as np
+import pytest
+
+from ssar_jax.envs import snapshot
+from ssar_jax.envs.lockstep import LockstepEnvs
+from ssar_jax.envs.make import make
+from ssar_jax.errors import UserError
+
+
+class Counter(gymnasium.Env):
+    """Observes the seed of its reset and the steps since; ends by itself after 3 steps if the action is positive."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,))
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.seed, self.steps = seed % 1000, 0
+        return np.array([self.seed, 0.0]), {}
+
+    def step(self, action):
+        self.steps += 1
+        return np.array([self.seed, self.steps]), 2.0, bool(self.steps == 3 and action[0] > 0), False, {}
+
+
+def make_counter():
+    return gymnasium.wrappers.TimeLimit(Counter(), 5)
+
+
+def reset_seed(seed, episode):
+    return np.random.SeedSequence((seed, 1, episode)).generate_state(1)[0] % 1000
+
+
+def test_episodes_end_by_termination_and_by_the_time_limit():
+    """Seed 4 terminates after 3 steps, seed 7 is cut after 5; only the first is `terminated`."""
+    envs = LockstepEnvs(make_counter, [4, 7])
+    np.testing.assert_array_equal(envs.reset(), [[reset_seed(4, 0), 0], [reset_seed(7, 0), 0]])
+    steps = [envs.step(np.array([[1.0], [-1.0]])) for _ in range(5)]
+    assert [step.terminated.tolist() for step in steps] == [[False, False]] * 2 + [[True, False]] + [[False, False]] * 2
+    assert [step.finished_returns for step in steps] == [{}, {}, {0: 6.0}, {}, {1: 10.0}]
+    # The transition keeps the last observation; the next action answers the first of the new episode.
+    np.testing.assert_array_equal(steps[2].next_observations[0], [reset_seed(4, 0), 3])
+    np.testing.assert_array_equal(steps[2].observations[0], [reset_seed(4, 1), 0])
+    np.testing.assert_array_equal(steps[4].next_observations[1], [reset_seed(7, 0), 5])
+    np.testing.assert_array_equal(steps[4].observations[1], [reset_seed(7, 1), 0])
+    assert reset_seed(4, 0) != reset_seed(4, 1)
+
+
+def test_a_seed_plays_the_same_beside_others():
+    together, alone = LockstepEnvs(make_counter, [4, 7]), LockstepEnvs(make_counter, [7])
+    assert (together.reset()[1] == alone.reset()[0]).all()
+    for _ in range(12):
+        both, one = together.step(np.array([[1.0], [-1.0]])), alone.step(np.array([[-1.0]]))
+        assert (both.observations[1] == one.observations[0]).all()
+
+
+@pytest.mark.parametrize("name", ["halfcheetah", "hopper", "walker2d", "Pendulum-v1"])
+def test_a_restored_environment_goes_on_bit_for_bit(name):
+    """Across episode ends, so that counters and reset seeds are restored too."""
+    rng = np.random.default_rng(0)
+    envs = LockstepEnvs(partial(make, name), [3, 5])
+    size = envs.reset().shape, make(name).action_space.shape
+
+    def actions():
+        return rng.uniform(-1.0, 1.0, (2, *size[1])).astype(np.float32)
+
+    for _ in range(850):
+        envs.step(actions())
+    saved, generator = pickle.dumps(envs.save()), rng.bit_generator.state
+    going_on = [envs.step(actions()) for _ in range(260)]
+    again = LockstepEnvs(partial(make, name), [3, 5])
+    again.restore(pickle.loads(saved))
+    rng.bit_generator.state = generator
+    for expected in going_on:
+        step = again.step(actions())
+        for column, other in zip(step[:-1], expected[:-1], strict=True):
+            np.testing.assert_array_equal(column, other)
+        assert step.finished_returns == expected.finished_returns
+    assert any(step.finished_returns for step in going_on)  # so an episode did end
+
+
+def test_random_generators_are_restored():
+    env = make("Pendulum-v1")
+    env.reset(seed=1)
+    saved = snapshot.save(env)
+    drawn = env.unwrapped.np_random.random(3)
+    again = make("Pendulum-v1")
+    snapshot.restore(again, saved)
+    np.testing.assert_array_equal(again.unwrapped.np_random.random(3), drawn)
+
+
+def test_an_environment_that_cannot_be_stored_is_named():
+    env = make_counter()
+    env.unwrapped.lock = threading.Lock()
+    with pytest.raises(UserError, match=r"Counter cannot be stored in a checkpoint: its attribute 'lock'"):
+        snapshot.save(env)
