@@ -1,0 +1,282 @@
+"""Reads run folders and puts together the runs that differ in their seeds alone.
+
+Only finished runs count. What is unfinished, damaged or somebody else's is named with the reason and left alone.
+"""
+
+import csv
+import json
+import shlex
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ssar_jax.errors import UserError
+from ssar_jax.reporting.curves import Curve, merge, read_curve
+
+
+class Key(NamedTuple):
+    """What names a number in a table."""
+
+    phase: str
+    algorithm: str
+    variant: str
+    preset: str
+    task: str
+    data_source: str
+    physics: str
+
+
+class Skipped(NamedTuple):
+    """A folder that is left out, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        path: its folder.
+        config: of `config.json`.
+        summary: of `summary.json`.
+        evaluations: the rows of `eval.csv`, cells as text.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    summary: dict[str, Any]
+    evaluations: list[dict[str, str]]
+
+    @property
+    def key(self) -> Key:
+        """What names its numbers."""
+        return Key(*(self.summary[name] for name in Key._fields))
+
+    @property
+    def measure(self) -> str:
+        """`score`, or `return` for a task without a scale."""
+        return "score" if any(row.get("score") for row in self.evaluations) else "return"
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The phases that were evaluated, in their order: an online run may hold its offline phase as well."""
+        return tuple(dict.fromkeys(row["phase"] for row in self.evaluations))
+
+    def curve(self, phase: str | None = None) -> Curve:
+        """The score of every seed at every evaluation of a phase, by default of the run's own.
+
+        Steps are updates offline, and online the environment steps since the switch.
+
+        Raises:
+            UserError: where the run did not evaluate in that phase.
+        """
+        phase = phase or self.key.phase
+        if phase not in self.phases:
+            raise UserError(f"{self.path} has no evaluation of its {phase} phase, but of {', '.join(self.phases)}")
+        step = "environment_steps" if phase == "online" else "step"
+        return read_curve([row for row in self.evaluations if row["phase"] == phase], self.measure, step=step)
+
+    def metric(self, name: str) -> Curve:
+        """A column of `train.csv`, such as `coefficient/n`, of every seed.
+
+        Raises:
+            UserError: where the run did not measure it.
+        """
+        rows = _read_rows(self.path / "train.csv")
+        if not any(row.get(name) for row in rows):
+            known = sorted(column for column in rows[0] if column not in ("step", "seed")) if rows else []
+            raise UserError(f"{self.path} has no metric {name}; it has {', '.join(known) or 'none'}")
+        return read_curve(rows, name)
+
+    @property
+    def diagnostics(self) -> dict[int, Path]:
+        """The files of `diagnostics/` by their update, in its order."""
+        files = {int(file.stem): file for file in (self.path / "diagnostics").glob("*.npz") if file.stem.isdecimal()}
+        return dict(sorted(files.items()))
+
+    @property
+    def updates_per_second(self) -> float | None:
+        """Of each seed, without evaluation; None where the last resumption had nothing left to train."""
+        return self.summary.get("updates_per_second")
+
+    @property
+    def wall_seconds(self) -> float | None:
+        """Since the start, or since the latest resumption."""
+        return self.summary.get("wall_seconds")
+
+    @property
+    def commit(self) -> str | None:
+        """Of the source that made it, `-dirty` appended where files differed from it."""
+        return self.summary.get("versions", {}).get("commit")
+
+    @property
+    def device(self) -> str | None:
+        """What it was trained on."""
+        return self.summary.get("versions", {}).get("device")
+
+    @property
+    def command(self) -> str:
+        """Repeats the run from the repository root."""
+        config = shlex.quote(f"--config={self.path / 'config.json'}")
+        return f"python -m experiments.{self.key.phase} {config} --workdir=runs/again"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seeds alone.
+
+    Attributes:
+        key: what names their numbers.
+        runs: in the order of their folders.
+        note: the settings that tell this group from others of the same key; empty where there is no other.
+    """
+
+    key: Key
+    runs: tuple[Run, ...]
+    note: str
+
+    def curve(self, phase: str | None = None) -> Curve:
+        """The scores [S, E] of all seeds of all runs, as `Run.curve`."""
+        return merge([run.curve(phase) for run in self.runs])
+
+
+def read_runs(*roots: Path) -> tuple[list[Run], list[Skipped]]:
+    """Reads every run below the given folders.
+
+    Returns:
+        The finished runs, and what was left out; both in the order of their folders.
+
+    Raises:
+        UserError: where a root is no folder.
+    """
+    runs: list[Run] = []
+    skipped: list[Skipped] = []
+    for root in roots:
+        if not root.is_dir():
+            raise UserError(f"{root} is no folder: name one that holds runs, such as runs/")
+        for path in _candidates(root):
+            try:
+                runs.append(_read_run(path))
+            except UserError as error:
+                skipped.append(Skipped(path, str(error)))
+    return runs, skipped
+
+
+def read_diagnostics(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of one of `Run.diagnostics`: `rows` [R], `plane` [R, 2], `trusted` [S, R], `beta` [S, R], ...
+
+    Raises:
+        UserError: where it is damaged.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be read ({error}): copy the run again, or remove the file") from error
+
+
+def group_runs(runs: Iterable[Run]) -> tuple[list[Group], list[Skipped]]:
+    """Puts runs together that differ in their seeds alone.
+
+    Runs of one key may still differ, in a field set on the command line or in their data. They are never mixed: each
+    kind is a group of its own, told apart by its note.
+
+    Returns:
+        The groups, sorted by key, and the runs left out because their seeds are counted already.
+    """
+    kinds: dict[Key, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    skipped = []
+    for run in runs:
+        alike = kinds[run.key][json.dumps(_setup(run), sort_keys=True)]
+        twins = [other.path for other in alike if set(other.summary["seeds"]) & set(run.summary["seeds"])]
+        if twins:
+            skipped.append(Skipped(run.path, f"repeats seeds of {twins[0]}"))
+        else:
+            alike.append(run)
+    groups = []
+    for key in sorted(kinds):
+        setups = {text: json.loads(text) for text in kinds[key]}
+        for text, alike in kinds[key].items():
+            groups.append(Group(key, tuple(alike), _note(setups[text], list(setups.values()))))
+    return groups, skipped
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    """The runs below a folder, and what may be taken for one: any other folder with files and no run in it."""
+    if (folder / "config.json").exists():
+        yield folder
+        return
+    children = sorted(folder.iterdir())
+    below = [path for child in children if child.is_dir() and not child.is_symlink() for path in _candidates(child)]
+    has_runs = any((path / "config.json").exists() for path in below)
+    if not has_runs and any(child.is_file() for child in children):
+        yield folder
+    else:
+        yield from below
+
+
+def _read_run(path: Path) -> Run:
+    """Reads one folder.
+
+    Raises:
+        UserError: with the reason why it does not count.
+    """
+    if not (path / "config.json").exists():
+        raise UserError("no config.json: somebody else's folder, or a run that has not begun")
+    config = _read_json(path / "config.json", ("algorithm", "variant", "preset", "task", "num_updates"))
+    if not (path / "summary.json").exists():
+        rows = _read_rows(path / "train.csv")
+        done = int(rows[-1]["step"]) if rows else 0
+        raise UserError(f"unfinished: broken off or still running, at update {done:,} of {config['num_updates']:,}")
+    summary = _read_json(path / "summary.json", (*Key._fields, "seeds"))
+    run = Run(path, config, summary, _read_rows(path / "eval.csv"))
+    if run.key.phase not in run.phases:
+        raise UserError(f"eval.csv holds no evaluation of the {run.key.phase} phase")
+    return run
+
+
+def _read_json(path: Path, required: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path.name} cannot be read ({error})") from error
+    missing = [name for name in required if not isinstance(content, dict) or name not in content]
+    if missing:
+        raise UserError(f"{path.name} has no {', '.join(missing)}: not written by this library")
+    return content
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    """Reads a table of a run that may not have begun it, or may be writing its last row."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return list(csv.DictReader(line for line in lines if line.endswith("\n")))
+
+
+def _setup(run: Run) -> dict[str, Any]:
+    """What results depend on besides the seed: the data, and the config but for what this phase does not read."""
+    unread = ["seed", "num_seeds", "checkpoint"] + ["online"] * (run.key.phase == "offline")
+    read = {name: value for name, value in run.config.items() if name not in unread}
+    return _flatten(read) | {"dataset_hash": run.summary.get("dataset_hash")}
+
+
+def _note(setup: dict[str, Any], setups: list[dict[str, Any]]) -> str:
+    """The fields of a setup in which the setups differ."""
+    names = sorted({name for other in setups for name in other})
+    different = [name for name in names if any(other.get(name) != setup.get(name) for other in setups)]
+    return ", ".join(f"{name}={setup.get(name)}" for name in different)
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for name, value in tree.items():
+        leaves |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return leaves
