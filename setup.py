@@ -4,6 +4,9 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+_LOG = ["tensorboardX>=2.6", "wandb>=0.31"]
+_REPORT = ["matplotlib>=3.9"]
+
 setup(
     name="ssar_jax",
     version="0.1.0",
@@ -34,9 +37,9 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "log": ["tensorboardX", "wandb"],
-        "report": ["matplotlib"],
-        "dev": ["build", "hypothesis", "pyright", "pytest>=8", "pytest-xdist", "ruff", "setuptools>=77"],
+        "log": _LOG,
+        "report": _REPORT,
+        "dev": ["build", "hypothesis", "pyright", "pytest>=8", "pytest-xdist", "ruff", "setuptools>=77", *_LOG, *_REPORT],
         "cuda12": ["jax[cuda12]"],
         "tpu": ["jax[tpu]"],
     },

@@ -3,26 +3,21 @@
 python -m experiments.offline --config=configs/td3_bc.py:hopper-m,preset=short
 """
 
-from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from experiments import command, devices
+from experiments import command, devices, run_flags
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Run folder; by default below runs/.")
-_RESUME = flags.DEFINE_bool("resume", False, "Continue the run that lies in the folder.")
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the run that lies in the folder.")
+flags.adopt_module_key_flags(run_flags)
 
 
 def main(config: Any) -> int:
     """Runs the offline phase of a config."""
     devices.one_per_seed(config.num_seeds)
-    from ssar_jax.training import offline, run_folder
+    from ssar_jax.training import offline
 
-    default = run_folder.default_folder(Path("runs"), config, "offline")
-    path = default if _WORKDIR.value is None else Path(_WORKDIR.value)
-    return offline.run(config, path, resume=_RESUME.value, overwrite=_OVERWRITE.value)
+    return offline.run(config, run_flags.folder(config, "offline"), **run_flags.options())
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
-"""Tables that grow row by row, as CSV."""
+"""Rows on disk that grow one by one, as CSV and as JSON lines: no row is lost to a new column or a kill."""
 
 import csv
 import io
+import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 class CsvTable:
@@ -22,11 +26,10 @@ class CsvTable:
         self._columns: list[str] = []
         self._rows: list[dict[str, str]] = []
         if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith("\n")]  # a killed run's last row may be cut
+            whole, cut = _whole_lines(path)
             reader = csv.DictReader(whole)
             self._rows, self._columns = list(reader), list(reader.fieldnames or [])
-            if whole != lines:
+            if cut:
                 self._rewrite()
 
     @property
@@ -58,12 +61,80 @@ class CsvTable:
         writer = csv.DictWriter(text, self._columns)
         writer.writeheader()
         writer.writerows(self._rows)
-        temporary = self._path.with_suffix(".partial")
-        temporary.write_text(text.getvalue(), newline="")
-        os.replace(temporary, self._path)
+        _replace(self._path, text.getvalue())
+
+
+class JsonLines:
+    """A file of one JSON object per row, each with the columns that it has.
+
+    Args:
+        path: the file; rows that it holds already are kept.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        if path.exists():
+            whole, cut = _whole_lines(path)
+            if cut:
+                _replace(path, "".join(whole))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows so far."""
+        if not self._path.exists():
+            return []
+        return [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
+
+    def drop_after(self, step: int) -> None:
+        """Forgets the rows after a step, which a resumed run will write again."""
+        rows = self.rows()
+        kept = [row for row in rows if row["step"] <= step]
+        if len(kept) < len(rows):
+            _replace(self._path, "".join(map(_line, kept)))
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Appends a row of JSON values, as `json_values` makes them."""
+        with self._path.open("a", encoding="utf-8", newline="") as file:
+            file.write(_line(row))
+
+
+def json_values(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a row in the values that JSON has.
+
+    Numbers keep the digits that the CSV shows. NaN is None, and the infinities are the texts "inf" and "-inf", for
+    JSON has no such numbers; `float` and `pandas.read_json(..., lines=True)` read these texts as numbers.
+    """
+    return {name: _json_value(value) for name, value in row.items()}
+
+
+def _json_value(value: Any) -> Any:
+    if value is None or value != value:
+        return None
+    if isinstance(value, np.bool_ | np.integer):
+        return value.item()
+    if isinstance(value, float | np.floating):
+        return float(str(value)) if math.isfinite(value) else str(value)  # by its text: a float32 0.1 stays 0.1
+    return value
 
 
 def _cell(value: Any) -> str:
     if value is None or value != value:
         return ""
     return str(value)
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, allow_nan=False) + "\n"
+
+
+def _whole_lines(path: Path) -> tuple[list[str], bool]:
+    """Returns the lines of a file, and whether its last one was cut and left out, as a killed run's may be."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]
+    return whole, whole != lines
+
+
+def _replace(path: Path, text: str) -> None:
+    """Rewrites a file whole or not at all."""
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(text, encoding="utf-8", newline="")
+    os.replace(temporary, path)

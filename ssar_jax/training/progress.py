@@ -7,17 +7,19 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
-    """Shows updates per second, the time left and the last score.
+    """Shows updates (or other steps) per second, the time left and the last score.
 
     On a terminal one line is overwritten; elsewhere lines follow each other, at most one in ten seconds.
 
     Args:
-        start: updates done before.
-        total: updates at the end.
+        start: steps done before.
+        total: steps at the end.
         num_seeds: S.
+        unit: what is counted.
     """
 
-    def __init__(self, start: int, total: int, num_seeds: int) -> None:
+    def __init__(self, start: int, total: int, num_seeds: int, unit: str = "updates") -> None:
+        self._unit = unit
         self._total, self._num_seeds = total, num_seeds
         self._last_time, self._last_step = time.monotonic(), start
         self._rate: float | None = None
@@ -28,9 +30,9 @@ class Progress:
         """Reports a chunk.
 
         Args:
-            step: updates done.
+            step: steps done.
             training_seconds: time the chunk took.
-            updates: updates in the chunk.
+            updates: steps in the chunk.
         """
         rate = updates / training_seconds
         self._rate = rate if self._rate is None else 0.8 * self._rate + 0.2 * rate
@@ -40,7 +42,9 @@ class Progress:
         self._last_time = now
         seeds = f" x {self._num_seeds} seeds" if self._num_seeds > 1 else ""
         left = _duration((self._total - step) / self._rate)
-        text = f"{step:,} of {self._total:,} updates, {self._rate:.0f} updates/s{seeds}, {left} left{self.score}"
+        text = (
+            f"{step:,} of {self._total:,} {self._unit}, {self._rate:.0f} {self._unit}/s{seeds}, {left} left{self.score}"
+        )
         print(f"\r\033[K{text}" if self._terminal else text, end="" if self._terminal else "\n", flush=True)
 
     def line(self, text: str) -> None:

@@ -91,10 +91,7 @@ class RunFolder:
         Raises:
             UserError: naming every difference.
         """
-        old, new = _flatten(self.read_json(name)), _flatten(json.loads(json.dumps(content)))
-        changed = [
-            f"{key} was {old.get(key)}, is {new.get(key)}" for key in sorted(old | new) if old.get(key) != new.get(key)
-        ]
+        changed = differences(self.read_json(name), content)
         if changed:
             raise UserError(
                 f"cannot resume {self.path}: {what} changed: {'; '.join(changed)}; "
@@ -117,12 +114,13 @@ class RunFolder:
             "data.json",
             "train.csv",
             "eval.csv",
+            "metrics.jsonl",
             "preparation.npz",
         ):
             self.file(name).unlink(missing_ok=True)
-        for folder in ("checkpoints", "diagnostics"):
+        for folder in ("checkpoints", "diagnostics", "tensorboard", "wandb"):
             for file in sorted(self.file(folder).rglob("*"), reverse=True):
-                file.rmdir() if file.is_dir() else file.unlink()
+                file.rmdir() if file.is_dir() and not file.is_symlink() else file.unlink()
 
 
 def read_json(path: Path) -> Any:
@@ -135,6 +133,15 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}): is its folder a run?") from error
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """One text `<full name> was <old>, is <new>` for every leaf that differs; `new` as JSON would hold it."""
+    before, after = _flatten(old), _flatten(json.loads(json.dumps(new)))
+    names = sorted(before | after)
+    return [
+        f"{name} was {before.get(name)}, is {after.get(name)}" for name in names if before.get(name) != after.get(name)
+    ]
 
 
 def versions() -> dict[str, Any]:

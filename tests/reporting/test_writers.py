@@ -1,13 +1,14 @@
 """Tables that grow: no row is lost to a new column, a resumption or a kill."""
 
 import csv
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ssar_jax.reporting.writers import CsvTable
+from ssar_jax.reporting.writers import CsvTable, JsonLines, json_values
 
 
 @pytest.fixture
@@ -124,3 +125,75 @@ def test_a_row_cut_anywhere_is_dropped_from_the_file_too(path, length):
     assert [row["step"] for row in table.rows] == ["1"]
     table.add({"step": 20, "a": 20.5, "b": 789})
     assert path.read_bytes() == whole
+
+
+@pytest.fixture
+def lines_path(tmp_path: Path) -> Path:
+    return tmp_path / "metrics.jsonl"
+
+
+def test_json_rows_lie_in_the_file_as_soon_as_they_are_added(lines_path):
+    """Each with the columns it has: a metric that appears late changes no earlier row."""
+    lines = JsonLines(lines_path)
+    lines.add({"step": 1, "a": 0.5})
+    assert lines_path.read_text() == '{"step": 1, "a": 0.5}\n'
+    lines.add({"step": 2, "b": None, "c": "inf"})
+    assert lines_path.read_text() == '{"step": 1, "a": 0.5}\n{"step": 2, "b": null, "c": "inf"}\n'
+    assert JsonLines(lines_path).rows() == lines.rows() == [{"step": 1, "a": 0.5}, {"step": 2, "b": None, "c": "inf"}]
+
+
+def test_json_has_no_nan_and_no_infinity():
+    row = {
+        "a": None,
+        "b": math.nan,
+        "c": np.float32("nan"),
+        "d": math.inf,
+        "e": np.float64("-inf"),
+        "f": np.float32("inf"),
+    }
+    assert json_values(row) == {"a": None, "b": None, "c": None, "d": "inf", "e": "-inf", "f": "inf"}
+
+
+def test_json_numbers_are_those_of_the_csv():
+    """A float32 is written by its own few digits; integers and truth values stay what they are."""
+    row = {"single": np.float32(0.1), "double": np.float64(0.1), "step": np.int64(3), "on": np.bool_(True), "text": "x"}
+    assert json.dumps(json_values(row)) == '{"single": 0.1, "double": 0.1, "step": 3, "on": true, "text": "x"}'
+    rng = np.random.default_rng(0)
+    doubles = rng.normal(size=200) * 10.0 ** rng.integers(-30, 30, 200)
+    singles = doubles.astype(np.float32)
+    read_back = json.loads(json.dumps([json_values({"d": d, "s": s}) for d, s in zip(doubles, singles, strict=True)]))
+    np.testing.assert_array_equal([row["d"] for row in read_back], doubles)
+    np.testing.assert_array_equal(np.array([row["s"] for row in read_back], np.float32), singles)
+
+
+def test_json_rows_after_a_step_are_forgotten(lines_path):
+    lines = JsonLines(lines_path)
+    for step in (9, 10, 100):
+        for seed in (0, 1):
+            lines.add({"step": step, "seed": seed})
+    lines.drop_after(10)
+    assert [(row["step"], row["seed"]) for row in lines.rows()] == [(9, 0), (9, 1), (10, 0), (10, 1)]
+    lines.drop_after(-1)
+    assert lines_path.read_text() == ""
+    assert [file.name for file in lines_path.parent.iterdir()] == ["metrics.jsonl"]  # nothing temporary stays
+
+
+def test_json_rows_without_a_file(lines_path):
+    lines = JsonLines(lines_path)
+    assert lines.rows() == []
+    lines.drop_after(-1)
+    assert not lines_path.exists()
+
+
+@pytest.mark.parametrize("length", range(1, len('{"step": 20}') + 1))
+def test_a_json_row_cut_anywhere_is_dropped(lines_path, length):
+    """Even a whole object without the end of its line, so that the next row begins a line of its own."""
+    lines = JsonLines(lines_path)
+    lines.add({"step": 10})
+    lines.add({"step": 20})
+    whole = lines_path.read_bytes()
+    lines_path.write_bytes(whole[: whole.index(b'{"step": 20}') + length])
+    lines = JsonLines(lines_path)
+    assert lines.rows() == [{"step": 10}]
+    lines.add({"step": 20})
+    assert lines_path.read_bytes() == whole

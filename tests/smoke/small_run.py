@@ -103,7 +103,7 @@ def summary(run: Path) -> dict[str, Any]:
 
 def assert_same_numbers(run: Path, other: Path) -> None:
     """Tables, summary, diagnostics and final states are equal bit for bit."""
-    for name in ("train.csv", "eval.csv"):
+    for name in ("train.csv", "eval.csv", "metrics.jsonl"):
         assert (run / name).read_bytes() == (other / name).read_bytes(), name
     assert summary(run) == summary(other)
     files = {file.name for file in (run / "diagnostics").iterdir()}

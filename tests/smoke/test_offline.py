@@ -24,7 +24,7 @@ def test_the_run_folder_holds_what_the_documentation_lists(finished):
     names = {file.name for file in finished.path.iterdir()} - {".lock"}
     assert names == {
         *("config.json", "versions.json", "data.json", "preparation.npz", "train.csv", "eval.csv", "summary.json"),
-        *("diagnostics", "checkpoints"),
+        *("metrics.jsonl", "diagnostics", "checkpoints"),
     }
     last_two = {str(NUM_UPDATES - CHECKPOINTS), str(NUM_UPDATES)}
     assert {folder.name for folder in (finished.path / "checkpoints").iterdir()} == last_two

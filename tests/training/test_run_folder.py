@@ -82,10 +82,14 @@ def test_there_must_be_a_run_to_resume(path):
 def test_overwriting_removes_what_the_run_wrote_and_nothing_else(path):
     folder = start(path)
     folder.write_json("summary.json", {})
-    ours = ("data.json", "train.csv", "eval.csv", "preparation.npz", "checkpoints/10/default/d/x", "diagnostics/0.npz")
+    ours = (
+        *("data.json", "train.csv", "eval.csv", "metrics.jsonl", "preparation.npz", "checkpoints/10/default/d/x"),
+        *("diagnostics/0.npz", "tensorboard/seed-0/events", "wandb/offline-run-1/run-1.wandb"),
+    )
     for name in (*ours, "notes.txt"):
         folder.file(name).parent.mkdir(parents=True, exist_ok=True)
         folder.file(name).write_text("old")
+    folder.file("wandb/latest-run").symlink_to("offline-run-1")
     del folder
     start(path, CONFIG | {"seed": 1}, overwrite=True)
     assert read_json(path / "config.json")["seed"] == 1

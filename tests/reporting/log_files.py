@@ -1,0 +1,58 @@
+"""Readers of what dashboards write, from the description of the formats alone."""
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def event_files(folder: Path) -> list[list[Any]]:
+    """The events of each TensorBoard file of a folder, the oldest file first."""
+    return [list(_events(file.read_bytes())) for file in sorted(folder.glob("events.out.tfevents.*"))]
+
+
+def _events(content: bytes) -> Iterator[Any]:
+    """A record is its length (8 bytes), a checksum (4), the event, and a checksum (4)."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    at = 0
+    while at < len(content):
+        (length,) = struct.unpack_from("<Q", content, at)
+        yield Event.FromString(content[at + 12 : at + 12 + length])
+        at += 12 + length + 4
+
+
+def points(events: list[Any], tag: str) -> list[tuple[int, float]]:
+    """The curve of a tag as (step, value)."""
+    return [(event.step, value.simple_value) for event in events for value in event.summary.value if value.tag == tag]
+
+
+def wandb_run(folder: Path) -> tuple[Any, list[dict[str, Any]]]:
+    """The record of an offline W&B run and the rows of its history, read as `wandb sync` reads them."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    (file,) = folder.glob("run-*.wandb")
+    records = [Record.FromString(content) for content in _leveldb_records(file.read_bytes())]
+    (run,) = [record.run for record in records if record.WhichOneof("record_type") == "run"]
+    histories = [record.history for record in records if record.WhichOneof("record_type") == "history"]
+    rows = [{"".join([i.key, *i.nested_key]): json.loads(i.value_json) for i in history.item} for history in histories]
+    return run, rows
+
+
+def _leveldb_records(content: bytes) -> Iterator[bytes]:
+    """Blocks of 32 KiB, the first after 7 bytes of its own; records are split at their ends.
+
+    A part is a checksum (4 bytes), its length (2), and its kind (1): 1 whole, 2 first, 3 middle, 4 last.
+    """
+    at, record = 7, b""
+    while at + 7 <= len(content):
+        if 32768 - at % 32768 < 7:
+            at += 32768 - at % 32768
+            continue
+        _, length, kind = struct.unpack_from("<IHB", content, at)
+        record += content[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):
+            yield record
+            record = b""
