@@ -33,60 +33,51 @@ _DIRECTORY = flags.DEFINE_string("directory", "ssar_jax/behaviour", "Where the p
 _TASKS = flags.DEFINE_list("tasks", [], "Tasks whose datasets to generate.")
 _NUM_STEPS = flags.DEFINE_integer("num_steps", None, "Transitions of each dataset; by default D4RL's size.")
 
-_CHECK_EPISODES = 50
-"""Episodes that confirm a policy whose evaluation fell into its band."""
-
 
 def train(agent: str, tier: str) -> None:
-    """Trains one policy until 50 episodes confirm that its score lies in the tier's band."""
+    """Trains one policy until an examination gives it a mark of its tier."""
     from ssar_jax.algorithms import sac
-    from ssar_jax.behaviour import policies
-    from ssar_jax.behaviour.tiers import BANDS, NUM_SNAPSHOTS
-    from ssar_jax.data.tasks import get_task
+    from ssar_jax.behaviour import policies, tiers
     from ssar_jax.envs.make import make
-    from ssar_jax.envs.rollout import FirstEpisodes
     from ssar_jax.training import behaviour
 
-    if (agent, tier) not in BANDS:
-        known = ", ".join(" ".join(key) for key in BANDS)
+    wanted = tiers.TIERS.get((agent, tier))
+    if wanted is None:
+        known = ", ".join(" ".join(key) for key in tiers.TIERS)
         raise UserError(f"there is no recipe to train {agent!r} {tier!r}: choose one of {known}")
-    band, task = BANDS[agent, tier], get_task(f"{agent}-m")
-    make_env = partial(make, agent)
-    check = FirstEpisodes(make_env, _CHECK_EPISODES)
-    confirmed: dict[str, Any] = {}
+    passed: list[tiers.Mark] = []
 
-    def in_band(progress: behaviour.Progress) -> bool:
-        if not band.low <= task.require_score(progress.mean_return) <= band.high:
+    def is_good(progress: behaviour.Progress) -> bool:
+        if progress.mean_return < wanted.least_return:
             return False
-        rng = np.random.default_rng((_SEED.value, progress.steps))
-        seeds = rng.integers(2**31, size=_CHECK_EPISODES).tolist()
-        returns, _ = check.play(partial(progress.policy.sample, rng=rng), seeds)
-        score = task.require_score(float(returns.mean()))
-        _LOG.info("check over %d episodes: return %.0f ± %.0f", _CHECK_EPISODES, returns.mean(), returns.std())
-        if not band.low <= score <= band.high:
-            return False
-        confirmed.update(return_mean=float(returns.mean()), return_std=float(returns.std()), score=score)
-        return True
+        mark = tiers.examine(agent, progress.policy, np.random.default_rng((_SEED.value, progress.steps)))
+        _LOG.info("examination: %.1f, return %.1f ± %.1f", mark.mark, mark.return_mean, mark.return_std)
+        if wanted.low <= mark.mark <= wanted.high:
+            passed.append(mark)
+        return bool(passed)
 
     def report(progress: behaviour.Progress) -> None:
-        score = task.require_score(progress.mean_return)
-        _LOG.info("%s %s: %d steps, return %.0f, score %.1f", agent, tier, progress.steps, progress.mean_return, score)
+        _LOG.info("%s %s: %d steps, return %.1f", agent, tier, progress.steps, progress.mean_return)
 
+    make_env = partial(make, wanted.environment)
+    env = make_env()
+    action_size = env.action_space.shape[0]  # pyright: ignore[reportOptionalSubscript]
+    env.close()
     widths = (_WIDTH.value, _WIDTH.value)
     history = behaviour.train(
-        sac.make(task.action_size, hidden_sizes=widths, learning_rate=_LEARNING_RATE.value),
+        sac.make(action_size, hidden_sizes=widths, learning_rate=_LEARNING_RATE.value),
         make_env,
         seed=_SEED.value,
         max_steps=_MAX_STEPS.value,
         batch_size=_BATCH_SIZE.value,
-        until=in_band,
+        until=is_good,
         report=report,
     )
     directory = Path(_DIRECTORY.value)
     _write_curve(directory / f"{agent}-{tier}.csv", history)
-    if not confirmed:
+    if not passed:
         raise UserError(
-            f"--max_steps={_MAX_STEPS.value} did not reach a score in [{band.low}, {band.high}]: "
+            f"--max_steps={_MAX_STEPS.value} did not reach a mark in [{wanted.low}, {wanted.high}]: "
             "give more, or another seed"
         )
     description = {
@@ -96,15 +87,14 @@ def train(agent: str, tier: str) -> None:
         "algorithm": "sac",
         "seed": _SEED.value,
         "steps": history[-1].steps,
-        "episodes": _CHECK_EPISODES,
-        **confirmed,
+        **passed[0]._asdict(),
     }
     policies.save(directory / f"{agent}-{tier}.npz", [history[-1].policy], description)
     if tier == "medium":
-        chosen = np.linspace(0, len(history) - 1, NUM_SNAPSHOTS).round().astype(int)
+        chosen = np.linspace(0, len(history) - 1, tiers.NUM_SNAPSHOTS).round().astype(int)
         description |= {"tier": "replay", "steps": [history[i].steps for i in chosen]}
         policies.save(directory / f"{agent}-replay.npz", [history[i].policy for i in chosen], description)
-    print(f"wrote {directory / f'{agent}-{tier}.npz'}: score {confirmed['score']:.1f}")
+    print(f"wrote {directory / f'{agent}-{tier}.npz'}: {passed[0].mark:.1f}")
 
 
 def _write_curve(path: Path, history: list[Any]) -> None:

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from functools import partial
 from itertools import pairwise
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any, NamedTuple
@@ -16,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssar_jax.behaviour.recipes import Segment, recipe_hash, segments
+from ssar_jax.behaviour.stages import stage_of
 from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.embedded import embedded_description, embedded_id
 from ssar_jax.data.minari import has_minari, read_minari, read_minari_metadata
 from ssar_jax.data.minari_writing import delete_minari, write_minari
 from ssar_jax.data.tasks import Task
-from ssar_jax.envs.make import make
 from ssar_jax.envs.rollout import Episode, collect
 from ssar_jax.errors import UserError
 
@@ -45,7 +44,7 @@ _counter: Any = None  # set in worker processes: the number of transitions made 
 class _Piece(NamedTuple):
     """What one process plays in one go."""
 
-    environment: str
+    task: Task
     segment: Segment
     entropy: tuple[int, ...]
 
@@ -95,8 +94,7 @@ def generate(task: Task, num_steps: int, seed: int = SEED) -> str:
 
 def play(task: Task, num_steps: int, seed: int = SEED) -> list[Episode]:
     """Plays all segments of a dataset on all cores; the episodes come in the recipe's order."""
-    assert task.environment is not None
-    pieces = list(_pieces(task.environment, segments(task, num_steps), seed))
+    pieces = list(_pieces(task, segments(task, num_steps), seed))
     context = multiprocessing.get_context("spawn")  # JAX may be running here, and it does not survive a fork
     counter = context.Value("q", 0)
     workers = min(os.cpu_count() or 1, len(pieces))
@@ -112,12 +110,12 @@ def play(task: Task, num_steps: int, seed: int = SEED) -> list[Episode]:
             raise
 
 
-def _pieces(environment: str, parts: list[Segment], seed: int) -> Iterator[_Piece]:
+def _pieces(task: Task, parts: list[Segment], seed: int) -> Iterator[_Piece]:
     for s, (policy, num_steps) in enumerate(parts):
         bounds = [round(i * num_steps / _NUM_PIECES) for i in range(_NUM_PIECES + 1)]
         for p, (start, stop) in enumerate(pairwise(bounds)):
             if stop > start:
-                yield _Piece(environment, Segment(policy, stop - start), (seed, s, p))
+                yield _Piece(task, Segment(policy, stop - start), (seed, s, p))
 
 
 def _set_counter(counter: "Synchronized[int]") -> None:
@@ -133,21 +131,17 @@ def _set_counter(counter: "Synchronized[int]") -> None:
 def _play_piece(piece: _Piece) -> list[Episode]:
     """Plays one piece; runs in a worker process."""
     rng = np.random.default_rng(piece.entropy)
-    env = make(piece.environment)
-    low, high = env.action_space.low, env.action_space.high  # pyright: ignore[reportAttributeAccessIssue]
-    policy = piece.segment.policy
+    stage, policy = stage_of(piece.task), piece.segment.policy
 
     def act(observations: np.ndarray) -> np.ndarray:
         if policy is None:
-            return rng.uniform(low, high, (len(observations), *low.shape)).astype(np.float32)
-        return policy.sample(observations, rng)
+            return rng.uniform(-1.0, 1.0, (len(observations), piece.task.action_size)).astype(np.float32)
+        return stage.act(policy, rng, observations)
 
-    return list(
-        collect(
-            partial(make, piece.environment), act,
-            num_steps=piece.segment.num_steps, num_envs=_NUM_ENVS, rng=rng, on_step=_count,
-        )
-    )  # fmt: skip
+    episodes = collect(
+        stage.make_env, act, num_steps=piece.segment.num_steps, num_envs=_NUM_ENVS, rng=rng, on_step=_count
+    )
+    return [stage.finish(episode) for episode in episodes]
 
 
 def _count(steps: int) -> None:

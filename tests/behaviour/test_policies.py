@@ -10,7 +10,7 @@ import pytest
 
 from ssar_jax.behaviour import policies
 from ssar_jax.behaviour.policies import GaussianPolicy
-from ssar_jax.behaviour.tiers import BANDS
+from ssar_jax.behaviour.tiers import TIERS
 from ssar_jax.errors import UserError
 from ssar_jax.networks.actors import TanhGaussianActor
 
@@ -117,5 +117,6 @@ def test_medium_bands_are_d4rl_returns():
         "walker2d": (1.629008, 4592.3, [2526, 3215]),
     }
     for agent, (low, high, returns) in references.items():
-        band = [low + (high - low) * score / 100.0 for score in BANDS[agent, "medium"]]
+        tier = TIERS[agent, "medium"]
+        band = [low + (high - low) * score / 100.0 for score in (tier.low, tier.high)]
         np.testing.assert_allclose(band, returns, atol=1.0)
