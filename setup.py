@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 _LOG = ["tensorboardX>=2.6", "wandb>=0.31"]
 _REPORT = ["matplotlib>=3.9"]
+_TOOLS = ["build", "hypothesis", "pyright", "pytest>=8", "pytest-xdist", "ruff", "setuptools>=77"]
 
 setup(
     name="ssar_jax",
@@ -39,7 +40,7 @@ setup(
     extras_require={
         "log": _LOG,
         "report": _REPORT,
-        "dev": ["build", "hypothesis", "pyright", "pytest>=8", "pytest-xdist", "ruff", "setuptools>=77", *_LOG, *_REPORT],
+        "dev": [*_TOOLS, *_LOG, *_REPORT],
         "cuda12": ["jax[cuda12]"],
         "tpu": ["jax[tpu]"],
     },
