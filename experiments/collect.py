@@ -5,13 +5,19 @@
 writes `hopper-medium.npz`, the snapshots `hopper-replay.npz` and the learning curve `hopper-medium.csv` into
 --directory. It takes one core; set XLA_FLAGS=--xla_cpu_multi_thread_eigen=false to train several at once.
 
-    python -m experiments.collect embedded --tasks=hopper-m,halfcheetah-m
+    python -m experiments.collect embedded --tasks=all
 
-generates datasets; a task also generates its own on first use.
+generates the datasets that are missing, each on all cores, and prints what they are like; broken off, it goes on with
+the next missing one. A task also generates its own on first use.
+
+    python -m experiments.collect show antmaze-mp
+
+draws a dataset into --pictures.
 """
 
 import csv
 import logging
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,8 +36,13 @@ _WIDTH = flags.DEFINE_integer("width", 128, "Width of the two hidden layers.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Minibatch size.")
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 3e-4, "Adam's rate.")
 _DIRECTORY = flags.DEFINE_string("directory", "ssar_jax/behaviour", "Where the policies are written.")
-_TASKS = flags.DEFINE_list("tasks", [], "Tasks whose datasets to generate.")
+_TASKS = flags.DEFINE_list("tasks", [], "Tasks whose datasets to generate; all is every one.")
+_TABLE = flags.DEFINE_string("table", None, "File for the table of the datasets' statistics.")
+_PICTURES = flags.DEFINE_string("pictures", "pictures", "Folder of the pictures.")
 _NUM_STEPS = flags.DEFINE_integer("num_steps", None, "Transitions of each dataset; by default D4RL's size.")
+
+_TRAJECTORIES = 60
+"""Trajectories in a picture of a maze."""
 
 
 def train(agent: str, tier: str) -> None:
@@ -105,17 +116,76 @@ def _write_curve(path: Path, history: list[Any]) -> None:
 
 
 def generate() -> None:
-    """Generates the datasets of --tasks that are not there yet and prints their cards."""
+    """Generates the datasets of --tasks that are not there yet, prints their cards, and at last their table."""
+    from ssar_jax.behaviour import suite
     from ssar_jax.behaviour.generate import load_or_generate
-    from ssar_jax.data.embedded import default_num_steps
-    from ssar_jax.data.tasks import get_task
 
-    tasks = [get_task(name) for name in _TASKS.value]
-    if not tasks:
-        raise UserError("no --tasks: name those to generate, such as --tasks=hopper-m,halfcheetah-m")
-    for task in tasks:
-        num_steps = default_num_steps(task) if _NUM_STEPS.value is None else _NUM_STEPS.value
-        print(load_or_generate(task, num_steps).card())
+    sizes = _sizes()
+    work = suite.missing_work(sizes, os.cpu_count() or 1)
+    print(f"{len(sizes) - len(work.tasks)} of {len(sizes)} datasets are there", flush=True)
+    if work.tasks:
+        print(
+            f"missing: {', '.join(task.name for task in work.tasks)}; {work.num_steps:,} transitions, about "
+            f"{work.gigabytes:.1f} GB and {work.seconds / 60:.0f} min",
+            flush=True,
+        )
+    rows = []
+    for task, num_steps in sizes:
+        dataset = load_or_generate(task, num_steps)
+        print(dataset.card(), flush=True)
+        rows.append(suite.describe(task, dataset))
+    table = suite.markdown_table(rows)
+    print(table, end="")
+    if _TABLE.value is not None:
+        Path(_TABLE.value).write_text(table, encoding="utf-8")
+
+
+def show(name: str) -> None:
+    """Draws a task's embedded dataset: returns, actions, and for AntMaze trajectories over the maze."""
+    from ssar_jax.behaviour.generate import load_or_generate
+    from ssar_jax.data.tasks import get_task
+    from ssar_jax.reporting.dataset_pictures import draw_dataset
+
+    task = get_task(name)
+    dataset = load_or_generate(task, _num_steps(task))
+    maze = _maze_view(task, dataset) if task.agent == "antmaze" else None
+    stem = Path(_PICTURES.value) / task.name
+    files = draw_dataset(
+        stem, f"{task.name}, embedded, {len(dataset):,} transitions", dataset.episode_returns(), dataset.actions, maze
+    )
+    print(f"wrote {', '.join(map(str, files))}")
+
+
+def _maze_view(task: Any, dataset: Any) -> Any:
+    from ssar_jax.envs.mazes import CELL_SIZE, MAZES
+    from ssar_jax.reporting.dataset_pictures import MazeView
+
+    maze = MAZES[task.tier.partition("-")[0]]
+    bounds = list(zip(dataset.episodes.starts, dataset.episodes.stops, strict=True))
+    chosen = np.linspace(0, len(bounds) - 1, min(_TRAJECTORIES, len(bounds))).round().astype(int)
+    return MazeView(
+        np.array([maze.centre((int(row), int(column))) - CELL_SIZE / 2 for row, column in np.argwhere(maze.walls)]),
+        CELL_SIZE,
+        maze.centre(maze.start_cell),
+        maze.centre(maze.goal_cell),
+        [dataset.observations[slice(*bounds[i]), :2] for i in chosen],
+    )
+
+
+def _sizes() -> list[tuple[Any, int]]:
+    """The tasks that --tasks names, each with its number of transitions."""
+    from ssar_jax.data.tasks import TASKS, get_task
+
+    if not _TASKS.value:
+        raise UserError("no --tasks: name those to generate, such as --tasks=hopper-m,halfcheetah-m, or all")
+    tasks = TASKS if _TASKS.value == ["all"] else [get_task(name) for name in _TASKS.value]
+    return [(task, _num_steps(task)) for task in tasks]
+
+
+def _num_steps(task: Any) -> int:
+    from ssar_jax.data.embedded import default_num_steps
+
+    return default_num_steps(task) if _NUM_STEPS.value is None else _NUM_STEPS.value
 
 
 def main(arguments: list[str]) -> None:
@@ -125,8 +195,13 @@ def main(arguments: list[str]) -> None:
             train(agent, tier)
         case ["embedded"]:
             generate()
+        case ["show", task]:
+            show(task)
         case _:
-            raise UserError("usage: python -m experiments.collect train <agent> <tier>, or embedded --tasks=<task>,...")
+            raise UserError(
+                "usage: python -m experiments.collect train <agent> <tier>, or embedded --tasks=<task>,..., "
+                "or show <task>"
+            )
 
 
 if __name__ == "__main__":

@@ -14,30 +14,31 @@ from ssar_jax.errors import UserError
 from ssar_jax.reporting.curves import Curve
 from ssar_jax.reporting.statistics import Interval, bootstrap
 
-# Okabe and Ito's colours, https://jfly.uni-koeln.de/color: those with a contrast of 3 on white and on near-black.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+"""Okabe and Ito's colours, https://jfly.uni-koeln.de/color: those with a contrast of 3 on white and on near-black."""
 _DASHES = ("-", "--", ":", "-.")
-_INK = "#7a7a7a"  # as far from white as from near-black, so that one file serves both
+INK = "#7a7a7a"
+"""As far from white as from near-black, so that one file serves both."""
 _STYLE = {
     "svg.hashsalt": "ssar_jax",
     "svg.fonttype": "none",
     "figure.facecolor": "none",
     "savefig.facecolor": "none",
     "axes.facecolor": "none",
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
     "axes.titlelocation": "left",
     "axes.titlesize": "medium",
     "axes.titleweight": "bold",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.color": _INK,
+    "grid.color": INK,
     "grid.alpha": 0.25,
     "grid.linewidth": 0.6,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "font.size": 9.0,
     "figure.constrained_layout.w_pad": 0.1,
     "figure.constrained_layout.h_pad": 0.06,
@@ -70,7 +71,7 @@ def learning_curves(
     Raises:
         UserError: where matplotlib is not installed.
     """
-    with _figure(stem, len(panels)) as (figure, axes):
+    with figure_files(stem, len(panels)) as (figure, axes):
         styles = _styles(name for curves in panels.values() for name in curves)
         for ax, (title, curves) in zip(axes, panels.items(), strict=True):
             ax.set_title(title)
@@ -84,7 +85,7 @@ def learning_curves(
             ax.set_ylabel(ylabel)
             ax.xaxis.set_major_formatter(_thousands)
         _add_legend(figure, styles)
-    return _files(stem)
+    return saved_files(stem)
 
 
 def performance_profiles(stem: Path, thresholds: np.ndarray, profiles: Mapping[str, Interval]) -> list[Path]:
@@ -101,13 +102,13 @@ def performance_profiles(stem: Path, thresholds: np.ndarray, profiles: Mapping[s
     Raises:
         UserError: where matplotlib is not installed.
     """
-    with _figure(stem, 1) as (figure, axes):
+    with figure_files(stem, 1) as (figure, axes):
         styles = _styles(profiles)
         for name, profile in profiles.items():
             _draw_band(axes[0], thresholds, profile, styles[name])
         axes[0].set(xlabel="normalised score", ylabel="share of runs with a higher score", ylim=(0.0, 1.02))
         _add_legend(figure, styles)
-    return _files(stem)
+    return saved_files(stem)
 
 
 def histograms(
@@ -134,7 +135,7 @@ def histograms(
         UserError: where matplotlib is not installed.
     """
     edges = np.histogram_bin_edges(np.concatenate(list(samples.values())), bins)
-    with _figure(stem, 1) as (figure, axes):
+    with figure_files(stem, 1) as (figure, axes):
         styles = _styles(samples)
         for name, values in samples.items():
             shares = np.histogram(values, edges)[0] / len(values)
@@ -144,11 +145,11 @@ def histograms(
             _mark(axes[0], value, label)
         axes[0].set(xlabel=xlabel, ylabel="share")
         _add_legend(figure, styles)
-    return _files(stem)
+    return saved_files(stem)
 
 
 @contextmanager
-def _figure(stem: Path, panels: int) -> Iterator[tuple[Any, Sequence[Any]]]:
+def figure_files(stem: Path, panels: int) -> Iterator[tuple[Any, Sequence[Any]]]:
     """Opens a figure with a number of panels, and saves it when it is drawn."""
     try:
         from matplotlib import style
@@ -163,21 +164,22 @@ def _figure(stem: Path, panels: int) -> Iterator[tuple[Any, Sequence[Any]]]:
         figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
         axes = [figure.add_subplot(rows, columns, panel + 1) for panel in range(panels)]
         yield figure, axes
-        svg, png = _files(stem)
+        svg, png = saved_files(stem)
         stem.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(svg, metadata={"Date": None})
         figure.savefig(png, dpi=160, metadata={"Software": None})
 
 
-def _files(stem: Path) -> list[Path]:
+def saved_files(stem: Path) -> list[Path]:
+    """The SVG and the PNG of a figure."""
     return [stem.with_name(f"{stem.name}.{suffix}") for suffix in ("svg", "png")]
 
 
 def _styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """A colour for every name, and other dashes when the colours begin again."""
-    count = len(_COLOURS)
+    count = len(COLOURS)
     return {
-        name: {"color": _COLOURS[i % count], "linestyle": _DASHES[i // count % len(_DASHES)]}
+        name: {"color": COLOURS[i % count], "linestyle": _DASHES[i // count % len(_DASHES)]}
         for i, name in enumerate(dict.fromkeys(names))
     }
 
@@ -189,7 +191,7 @@ def _draw_band(ax: Any, x: np.ndarray, interval: Interval, line: Mapping[str, An
 
 def _mark(ax: Any, x: float, label: str) -> None:
     """Draws a vertical line with its label above the axes, where no curve runs."""
-    ax.axvline(x, color=_INK, linewidth=1.0, linestyle=(0, (4, 2)))
+    ax.axvline(x, color=INK, linewidth=1.0, linestyle=(0, (4, 2)))
     above = {"xycoords": ("data", "axes fraction"), "xytext": (0, 3), "textcoords": "offset points"}
     ax.annotate(label, (x, 1.0), ha="center", va="bottom", **above)
 

@@ -97,9 +97,9 @@ def test_the_page_shows_through_and_the_users_own_style_does_not(tmp_path, needs
 
 def test_colours_show_on_white_and_on_near_black():
     """Contrast 3 for graphics, as https://www.w3.org/TR/WCAG21/#non-text-contrast asks, and 4 for text."""
-    for colour in plots._COLOURS:
+    for colour in plots.COLOURS:
         assert min(contrast(colour, WHITE), contrast(colour, NEAR_BLACK)) >= 3.0
-    assert min(contrast(plots._INK, WHITE), contrast(plots._INK, NEAR_BLACK)) >= 4.0
+    assert min(contrast(plots.INK, WHITE), contrast(plots.INK, NEAR_BLACK)) >= 4.0
     assert contrast("#000000", WHITE) == pytest.approx(21.0)
 
 
