@@ -153,6 +153,10 @@ def shared_config(choice: Choice) -> Config:
             "online": {
                 "num_steps": 250_000,  # program
                 "warmup_steps": 5_000,  # program: interactions before the first online update
+                "updates_per_step": 1,  # program
+                "steps_between_updates": 1,  # program: the updates due are made after every environment step
+                "reset_optimizer": False,  # program: Adam's moments carry over
+                "noise": 0.0,  # program: nothing is added to the algorithm's own actions
                 "part_k": 50,  # program: trajectories kept by the buffer mode "part"
                 "trust": "stale",  # program: a new transition inherits the flag of the slot it overwrites
             },
@@ -181,6 +185,7 @@ def coefficient_config() -> Config:
             "n_increments": 10,  # steps from n_start to n_end
             "mask_coefficient": True,  # whether the coefficient learns from trusted transitions alone
             "decay_steps": 400_000,  # online updates until the coefficient is annealed away; <= 0: never
+            "anneal_floor": 0.0,  # below which annealing does not go
         }
     )
 

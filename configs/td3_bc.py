@@ -102,7 +102,7 @@ def get_config(arg: str | None = None) -> common.Config:
             "buffer": row.buffer,
             "buffer_capacity": row.capacity,
             "policy_freq": row.policy_freq,
-            "noise": 0.0,  # program: it explores with the bare policy
+            "decouple_targets": False,  # program: where the actor is updated less often, its targets are too
         }
     )
 

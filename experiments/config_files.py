@@ -3,16 +3,15 @@
 import importlib.util
 import json
 import logging
-import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 from configs.common import IDENTITY, Config, did_you_mean, fields
 from experiments.overrides import suggest_fields
 from experiments.values import restore_value
 from ssar_jax.errors import UserError
+from ssar_jax.nested import flatten
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,18 +40,6 @@ def load_config(source: str) -> Config:
     if argument is not None:
         raise UserError(f"{name} holds a whole config and takes nothing after a colon, got {argument!r}")
     return _restore_config(path)
-
-
-def save_config(config: Config, path: str | os.PathLike[str]) -> None:
-    """Writes a config as JSON, for `--config=<path>` to read; the file appears whole or not at all."""
-    path = Path(path)
-    text = json.dumps(config.to_dict(), indent=2, sort_keys=True, allow_nan=False) + "\n"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _config_files() -> dict[str, Path]:
@@ -103,7 +90,7 @@ def _restore_config(path: Path) -> Config:
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
-    known, values = fields(config), _flatten(saved)
+    known, values = fields(config), flatten(saved)
     for name, value in values.items():
         if name not in known:
             raise UserError(f"{path}: unknown field {name}{suggest_fields(name, known)}")
@@ -112,11 +99,3 @@ def _restore_config(path: Path) -> Config:
     if missing:
         _LOG.warning("%s lacks %s; the defaults are taken", path, ", ".join(missing))
     return config
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns the leaves of nested dictionaries under their dotted names."""
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        leaves |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return leaves

@@ -57,5 +57,13 @@ def iql(config: Any, observation_size: int, action_size: int) -> float:
     return critics + values + _train(batch, observation_size, *hidden, action_size)
 
 
-PER_UPDATE = {"td3_bc": td3_bc, "cql": cql, "iql": iql}
+def spot(config: Any, observation_size: int, action_size: int) -> float:
+    """Operations per update of SPOT: those of TD3+BC, and the actor's gradient through the frozen density model."""
+    hidden, latent = config.density.hidden_sizes, 2 * action_size
+    encoder = _forward(config.batch_size, observation_size + action_size, *hidden, 2 * latent)
+    decoder = _forward(config.batch_size, observation_size + latent, *hidden, action_size)
+    return td3_bc(config, observation_size, action_size) + 2 * (encoder + decoder) / config.actor.policy_freq
+
+
+PER_UPDATE = {"td3_bc": td3_bc, "cql": cql, "iql": iql, "spot": spot}
 """By algorithm: (config, observation size, action size) -> operations."""

@@ -7,8 +7,11 @@ Shapes: [S] seeds, [B] batch, [O] observation size, [A] action size, [E] ensembl
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 Array = jax.Array
+AnyArray = jax.Array | np.ndarray
+"""An array on a device or on the host."""
 Key = jax.Array
 """A typed key made by `jax.random.key`; used once, split by name."""
 Params = Any

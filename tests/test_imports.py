@@ -9,14 +9,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# What each part of the library may import from the library besides itself. `errors`, `types` and `episodes` are
-# single files at the bottom.
-ERRORS, TYPES, EPISODES = "errors", "types", "episodes"
+# What each part of the library may import from the library besides itself. `errors`, `types`,
+# `episodes` and `nested` are single files at the bottom.
+ERRORS, TYPES, EPISODES, NESTED = "errors", "types", "episodes", "nested"
 MATHEMATICS = {ERRORS, TYPES}
 MAY_IMPORT = {
     ERRORS: set(),
     TYPES: set(),
     EPISODES: set(),
+    NESTED: set(),
     "ops": MATHEMATICS,
     "networks": MATHEMATICS | {"ops"},
     "coefficients": MATHEMATICS | {"ops", "networks"},
@@ -24,9 +25,9 @@ MAY_IMPORT = {
     "data": {ERRORS, TYPES, EPISODES},
     "envs": {ERRORS, EPISODES},
     "behaviour": {ERRORS, EPISODES, "data", "envs"},
-    "reporting": {ERRORS},
+    "reporting": {ERRORS, NESTED},
     "training": {
-        *MATHEMATICS, EPISODES, "ops", "networks", "coefficients", "algorithms",
+        *MATHEMATICS, EPISODES, NESTED, "ops", "networks", "coefficients", "algorithms",
         "data", "envs", "behaviour", "reporting",
     },
 }  # fmt: skip
@@ -35,6 +36,7 @@ MAY_IMPORT = {
 MATHEMATICS_PACKAGES = {"jax", "flax", "optax", "chex", "numpy"}
 MAY_USE = {
     ERRORS: set(),
+    NESTED: set(),
     EPISODES: {"numpy"},
     TYPES: MATHEMATICS_PACKAGES,
     "ops": MATHEMATICS_PACKAGES,

@@ -6,14 +6,19 @@ from pathlib import Path
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_library_example_runs(capsys):
-    example, *_ = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+def test_the_library_examples_run(capsys):
+    """The first trains offline; the second goes on from its names, online."""
+    first, second, *_ = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     names: dict = {}
-    exec(compile(example, "README.md", "exec"), names)
+    exec(compile(first, "README.md", "exec"), names)
     assert names["trainer"].step == 20
     assert names["metrics"]["critic/loss"].shape == (2,)
     assert names["policy"](names["states"][:5]).shape == (5, 2)
     assert capsys.readouterr().out
+    exec(compile(second, "README.md", "exec"), names)
+    # 10 steps of warm-up, then an update per step.
+    assert (names["tuner"].steps, names["tuner"].updates) == (30, 20)
+    assert names["tuner"].policy(0)(names["states"][:5]).shape == (5, 1)
 
 
 def test_the_commands_name_what_exists():

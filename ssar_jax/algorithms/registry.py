@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ssar_jax.algorithms import cql, iql, td3_bc
+from ssar_jax.algorithms import cql, iql, spot, td3_bc
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.errors import UserError
 
@@ -11,6 +11,7 @@ _BUILDERS: dict[str, Callable[[Any, int], Algorithm]] = {
     "td3_bc": td3_bc.from_config,
     "cql": cql.from_config,
     "iql": iql.from_config,
+    "spot": spot.from_config,
 }
 
 

@@ -8,81 +8,22 @@ Deviation from the first paper: its alpha multiplies the Q term, ours divides th
 algorithm and SA are one piece of code.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
-import optax
 
+from ssar_jax.algorithms import td3
 from ssar_jax.algorithms.base import Algorithm, Phase
+from ssar_jax.algorithms.td3 import Hyperparameters, TD3State, hyperparameters_from_config
+from ssar_jax.algorithms.td3 import smoothed_target_action as smoothed_target_action
 from ssar_jax.coefficients import build as build_coefficient
 from ssar_jax.coefficients.base import Coefficient
-from ssar_jax.coefficients.trust_region import deterministic_slack
-from ssar_jax.networks.actors import DeterministicActor
-from ssar_jax.networks.critics import Critic, make_ensemble
-from ssar_jax.ops.losses import td_target
-from ssar_jax.ops.trees import averages, gradient_step, polyak
-from ssar_jax.types import Array, Batch, Key, Metrics, Params
-
-
-class TD3BCState(NamedTuple):
-    """Everything that training changes."""
-
-    actor: Params
-    actor_opt: optax.OptState
-    target_actor: Params
-    critics: Params
-    critics_opt: optax.OptState
-    target_critics: Params
-    coefficient: object
-
-
-class Hyperparameters(NamedTuple):
-    """The numbers of TD3+BC; the defaults are the published ones.
-
-    Attributes:
-        discount: discount factor.
-        tau: rate of the target networks.
-        critic_hidden_sizes: widths of the critics' hidden layers.
-        critic_layer_norm: whether LayerNorm follows the critics' hidden linear maps.
-        critic_learning_rate: Adam's rate for the critics.
-        actor_hidden_sizes: widths of the actor's hidden layers.
-        actor_learning_rate: Adam's rate for the actor.
-        policy_freq: offline, critic updates per update of actor, coefficient and targets.
-        online_policy_freq: the same in the online phase.
-        policy_noise: standard deviation of the target policy's smoothing noise.
-        noise_clip: bound on that noise.
-        delta: width of the trust region per unit of its size n.
-    """
-
-    discount: float = 0.99
-    tau: float = 0.005
-    critic_hidden_sizes: tuple[int, ...] = (256, 256)
-    critic_layer_norm: bool = True
-    critic_learning_rate: float = 3e-4
-    actor_hidden_sizes: tuple[int, ...] = (256, 256)
-    actor_learning_rate: float = 3e-4
-    policy_freq: int = 2
-    online_policy_freq: int = 2
-    policy_noise: float = 0.2
-    noise_clip: float = 0.5
-    delta: float = 0.1
-
+from ssar_jax.networks.actors import DeterministicActor as DeterministicActor
+from ssar_jax.ops.losses import td_target as td_target
+from ssar_jax.types import Array, Batch, Key, Metrics
 
 PUBLISHED = Hyperparameters()
 """The defaults."""
-
-
-def smoothed_target_action(target_action: Array, noise: Array, policy_noise: float, noise_clip: float) -> Array:
-    """clip(pi'(s') + clip(policy_noise * noise, +-noise_clip), +-1), Fujimoto et al. 2018, equation 14.
-
-    Args:
-        target_action: [B, A].
-        noise: [B, A], standard normal.
-        policy_noise: standard deviation.
-        noise_clip: bound.
-    """
-    return jnp.clip(target_action + jnp.clip(policy_noise * noise, -noise_clip, noise_clip), -1.0, 1.0)
 
 
 def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparameters = PUBLISHED) -> Algorithm:
@@ -93,150 +34,25 @@ def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparam
         coefficient: `constant.make(0.4)` for the published TD3+BC (alpha = 2.5), `state_adaptive.make(...)` for SA.
         hyperparameters: everything else.
     """
-    hp = hyperparameters
-    actor = DeterministicActor(hp.actor_hidden_sizes, action_size)
-    critics = make_ensemble([Critic(hp.critic_hidden_sizes, hp.critic_layer_norm)] * 2)
-    actor_optimiser = optax.adam(hp.actor_learning_rate)
-    critic_optimiser = optax.adam(hp.critic_learning_rate)
-
-    def init(key: Key, observations: Array, actions: Array) -> TD3BCState:
-        actor_key, critics_key, coefficient_key = jax.random.split(key, 3)
-        actor_params = actor.init(actor_key, observations)["params"]
-        critics_params = critics.init(critics_key, observations, actions)
-        # Targets get buffers of their own, so that the state can be donated.
-        return TD3BCState(
-            actor_params,
-            actor_optimiser.init(actor_params),
-            jax.tree.map(jnp.copy, actor_params),
-            critics_params,
-            critic_optimiser.init(critics_params),
-            jax.tree.map(jnp.copy, critics_params),
-            coefficient.init(coefficient_key, observations),
-        )
+    skeleton = td3.make(action_size, coefficient, hyperparameters, penalty_name="squared_error")
 
     def draw(key: Key, batch: Batch) -> Array:
         """The smoothing noise, standard normal [B, A]."""
         return jax.random.normal(key, batch.actions.shape, batch.actions.dtype)
 
-    def policy(params: Params, observations: Array) -> Array:
-        return actor.apply({"params": params}, observations)  # pyright: ignore[reportReturnType]
-
-    def critic_loss(params: Params, batch: Batch, target: Array) -> tuple[Array, Array]:
-        """Sum over the critics of the mean squared TD error."""
-        values = critics.apply(params, batch.observations, batch.actions)
-        return jnp.sum(jnp.mean((values - target) ** 2, axis=1)), values
-
-    def actor_loss(
-        params: Params, batch: Batch, critics_params: Params, weight: Array
-    ) -> tuple[Array, tuple[Array, Array, Array]]:
-        """-lambda E[Q_1(s, pi(s))] + E[beta (pi(s) - a)^2] with lambda = 1 / E|Q_1|, a constant."""
-        actions = policy(params, batch.observations)
-        values = critics.apply_first(critics_params, batch.observations, actions)
-        scale = 1.0 / jax.lax.stop_gradient(jnp.mean(jnp.abs(values)))
-        squared_error = (actions - batch.actions) ** 2
-        loss = -scale * jnp.mean(values) + jnp.mean(weight[:, None] * squared_error)
-        return loss, (actions, scale, jnp.mean(squared_error))
-
-    def update_critics(state: TD3BCState, batch: Batch, noise: Array) -> tuple[TD3BCState, Metrics]:
-        next_actions = smoothed_target_action(
-            policy(state.target_actor, batch.next_observations), noise, hp.policy_noise, hp.noise_clip
-        )
-        target_values = critics.apply(state.target_critics, batch.next_observations, next_actions)
-        target = td_target(batch.rewards, batch.masks, target_values, hp.discount)
-        params, opt_state, loss, values, gradients = gradient_step(
-            critic_loss, critic_optimiser, state.critics, state.critics_opt, batch, target
-        )
-        metrics = {
-            "critic/loss": loss,
-            "critic/q_mean": jnp.mean(values),
-            "critic/target_mean": jnp.mean(target),
-            "critic/grad_norm_1": optax.tree.norm(critics.member(gradients, 0)),
-            "critic/grad_norm_2": optax.tree.norm(critics.member(gradients, 1)),
-        }
-        return state._replace(critics=params, critics_opt=opt_state), averages(metrics)
-
-    def update_delayed(
-        state: TD3BCState, batch: Batch, step: Array, annealing: Array | float, phase: Phase
-    ) -> tuple[TD3BCState, Metrics]:
-        """Actor, then (offline) the coefficient, then the targets."""
-        weight = coefficient.weight(state.coefficient, batch.observations, batch.trusted, annealing)
-        actor_params, actor_opt, loss, (actions, scale, squared_error), gradients = gradient_step(
-            actor_loss, actor_optimiser, state.actor, state.actor_opt, batch, state.critics, weight
-        )
-        metrics = averages(
-            {
-                "actor/loss": loss,
-                "actor/q_scale": scale,
-                "actor/squared_error": squared_error,
-                "actor/grad_norm": optax.tree.norm(gradients),
-                "actor/regulariser_weight": jnp.mean(weight),
-            }
-        )
-        coefficient_state = state.coefficient
-        if phase == "offline":
-            # The trust region is that of the policy before its step: `actions` come from the actor's loss.
-            coefficient_state, coefficient_metrics = coefficient.update(
-                coefficient_state,
-                batch.observations,
-                lambda n: deterministic_slack(actions, batch.actions, n, hp.delta),
-                batch.trusted,
-                step,
-            )
-            metrics |= coefficient_metrics
-        return state._replace(
-            actor=actor_params,
-            actor_opt=actor_opt,
-            target_actor=polyak(state.target_actor, actor_params, hp.tau),
-            target_critics=polyak(state.target_critics, state.critics, hp.tau),
-            coefficient=coefficient_state,
-        ), metrics
-
     def update(
-        state: TD3BCState, batch: Batch, draws: Array, *, step: Array, annealing: Array | float, phase: Phase
-    ) -> tuple[TD3BCState, Metrics]:
-        state, metrics = update_critics(state, batch, draws)
+        state: TD3State, batch: Batch, draws: Array, *, step: Array, annealing: Array | float, phase: Phase
+    ) -> tuple[TD3State, Metrics]:
+        def squared_error(actions: Array) -> Array:
+            """(pi(s) - a)^2, equation 3."""
+            return (actions - batch.actions) ** 2
 
-        def delayed(state: TD3BCState) -> tuple[TD3BCState, Metrics]:
-            return update_delayed(state, batch, step, annealing, phase)
+        return skeleton.update(state, batch, draws, squared_error, step=step, annealing=annealing, phase=phase)
 
-        def skipped(state: TD3BCState) -> tuple[TD3BCState, Metrics]:
-            shapes = jax.eval_shape(delayed, state)[1]
-            return state, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-
-        frequency = hp.policy_freq if phase == "offline" else hp.online_policy_freq
-        # `step` is the same for all seeds, so this stays a branch when seeds are vmapped.
-        state, delayed_metrics = jax.lax.cond(step % frequency == 0, delayed, skipped, state)
-        return state, metrics | delayed_metrics
-
-    def act(params: Params, observations: Array, key: Key | None) -> Array:
-        del key  # the policy is deterministic
-        return policy(params, observations)
-
-    def diagnose(state: TD3BCState, observations: Array) -> dict[str, Array]:
-        return {"beta": coefficient.apply(state.coefficient, observations)}
-
-    return Algorithm(init, draw, update, lambda state: state.actor, act, diagnose)
+    return Algorithm(skeleton.init, draw, update, lambda state: state.actor, skeleton.act, skeleton.diagnose)
 
 
 def from_config(config: Any, action_size: int) -> Algorithm:
     """Builds TD3+BC from a config of `configs/td3_bc.py`."""
     coefficient = build_coefficient.from_config(config.coefficient)
     return make(action_size, coefficient, hyperparameters_from_config(config))
-
-
-def hyperparameters_from_config(config: Any) -> Hyperparameters:
-    """Collects the hyperparameters from a config's groups."""
-    return Hyperparameters(
-        discount=config.discount,
-        tau=config.critic.tau,
-        critic_hidden_sizes=tuple(config.critic.hidden_sizes),
-        critic_layer_norm=config.critic.layer_norm,
-        critic_learning_rate=config.critic.learning_rate,
-        actor_hidden_sizes=tuple(config.actor.hidden_sizes),
-        actor_learning_rate=config.actor.learning_rate,
-        policy_freq=config.actor.policy_freq,
-        online_policy_freq=config.online.policy_freq,
-        policy_noise=config.actor.policy_noise,
-        noise_clip=config.actor.noise_clip,
-        delta=config.coefficient.delta,
-    )

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssar_jax.errors import UserError
+from ssar_jax.nested import flatten
 from ssar_jax.reporting.curves import Curve, merge, read_curve
 
 
@@ -265,7 +266,7 @@ def _setup(run: Run) -> dict[str, Any]:
     """What results depend on besides the seed: the data, and the config but for what this phase does not read."""
     unread = ["seed", "num_seeds", "checkpoint"] + ["online"] * (run.key.phase == "offline")
     read = {name: value for name, value in run.config.items() if name not in unread}
-    return _flatten(read) | {"dataset_hash": run.summary.get("dataset_hash")}
+    return flatten(read) | {"dataset_hash": run.summary.get("dataset_hash")}
 
 
 def _note(setup: dict[str, Any], setups: list[dict[str, Any]]) -> str:
@@ -273,10 +274,3 @@ def _note(setup: dict[str, Any], setups: list[dict[str, Any]]) -> str:
     names = sorted({name for other in setups for name in other})
     different = [name for name in names if any(other.get(name) != setup.get(name) for other in setups)]
     return ", ".join(f"{name}={setup.get(name)}" for name in different)
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for name, value in tree.items():
-        leaves |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return leaves

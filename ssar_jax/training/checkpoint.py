@@ -1,5 +1,7 @@
 """Checkpoints: everything a killed run needs to go on, written whole or not at all."""
 
+import base64
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import orbax.checkpoint as ocp
 from ssar_jax.data.files import one_line
 from ssar_jax.errors import UserError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised when the layout of a checkpoint changes; others are refused."""
 
 
@@ -27,19 +29,33 @@ class Checkpoints:
 
     def __init__(self, folder: Path, keep: int | None) -> None:
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
-        self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
+        arrays = ocp.StandardCheckpointHandler
+        handlers = {"arrays": arrays(), "memory": arrays(), "host": ocp.JsonCheckpointHandler()}
+        self._manager = ocp.CheckpointManager(folder.absolute(), options=options, item_handlers=handlers)
 
     @property
     def latest_step(self) -> int | None:
         """The step of the latest complete checkpoint."""
         return self._manager.latest_step()
 
-    def save(self, step: int, states: Any) -> None:
-        """Writes a checkpoint under a temporary name and renames it when complete."""
+    def save(self, step: int, states: Any, *, memory: Any = None, host: Any = None) -> None:
+        """Writes a checkpoint under a temporary name and renames it when complete.
+
+        Args:
+            step: its number.
+            states: a tree of arrays.
+            memory: another tree of arrays.
+            host: anything that can be pickled.
+        """
         if step in self._manager.all_steps():
             return
         tree = {"format_version": np.int32(FORMAT_VERSION), "step": np.int64(step), "states": states}
-        self._manager.save(step, args=ocp.args.StandardSave(tree))
+        items: dict[str, Any] = {"arrays": ocp.args.StandardSave(tree)}
+        if memory is not None:
+            items["memory"] = ocp.args.StandardSave(memory)
+        if host is not None:
+            items["host"] = ocp.args.JsonSave({"pickle": base64.b64encode(pickle.dumps(host)).decode()})
+        self._manager.save(step, args=ocp.args.Composite(**items))
 
     def restore(self, step: int, like: Any) -> Any:
         """Reads the states of a checkpoint.
@@ -53,7 +69,8 @@ class Checkpoints:
         """
         target = {"format_version": np.int32(0), "step": np.int64(0), "states": like}
         try:
-            tree = self._manager.restore(step, args=ocp.args.StandardRestore(jax.tree.map(_abstract, target)))
+            wanted = ocp.args.StandardRestore(jax.tree.map(_abstract, target))
+            tree = self._manager.restore(step, args=ocp.args.Composite(arrays=wanted))["arrays"]
         except (ValueError, KeyError, FileNotFoundError) as error:
             raise UserError(
                 f"checkpoint {step} of {self._manager.directory} does not fit this configuration: {one_line(error)}"
@@ -66,9 +83,24 @@ class Checkpoints:
         self._require_fit(step, like)
         return tree["states"]
 
+    def restore_memory(self, step: int, like: Any) -> Any:
+        """Reads the second tree of a checkpoint.
+
+        Args:
+            step: which one.
+            like: a tree of the same structure, shapes and types.
+        """
+        wanted = ocp.args.StandardRestore(jax.tree.map(_abstract, like))
+        return self._manager.restore(step, args=ocp.args.Composite(memory=wanted))["memory"]
+
+    def restore_host(self, step: int) -> Any:
+        """Reads what else was pickled into a checkpoint."""
+        host = self._manager.restore(step, args=ocp.args.Composite(host=ocp.args.JsonRestore()))["host"]
+        return pickle.loads(base64.b64decode(host["pickle"]))
+
     def _require_fit(self, step: int, like: Any) -> None:
         """Requires the stored shapes and types to be those of `like`; Orbax would load others, and cast."""
-        stored = {leaf.name: leaf for leaf in jax.tree.leaves(self._manager.item_metadata(step)["states"])}
+        stored = {leaf.name: leaf for leaf in jax.tree.leaves(self._manager.item_metadata(step)["arrays"]["states"])}
         for path, wanted in jax.tree_util.tree_leaves_with_path(like):
             name = jax.tree_util.keystr(path, simple=True, separator=".")
             found = stored[f"states.{name}"]

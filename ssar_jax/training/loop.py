@@ -17,8 +17,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ssar_jax.algorithms.base import Algorithm, Phase
 from ssar_jax.types import Array, Batch, Key, Metrics
 
-_SEEDS = PartitionSpec("seeds")
-_REPLICATED = PartitionSpec()
+SEEDS = PartitionSpec("seeds")
+REPLICATED = PartitionSpec()
 
 
 class Layout(NamedTuple):
@@ -70,10 +70,30 @@ def choose_layout(num_seeds: int, vmapped: bool | None = None) -> Layout:
     return Layout(Mesh(np.array(devices), ("seeds",)), vmapped)
 
 
-def seed_keys(seed: int) -> tuple[Key, Key]:
-    """The key of a seed's initialisation and the key of its updates; no other seed has a part in them."""
-    init_key, update_key = jax.random.split(jax.random.key(seed))
-    return init_key, update_key
+class SeedKeys(NamedTuple):
+    """The keys of one seed, in which no other seed has a part.
+
+    Attributes:
+        init: of its initialisation.
+        update: of its updates, folded with their numbers.
+        act: of its actions in the online phase, folded with the environment steps.
+    """
+
+    init: Key
+    update: Key
+    act: Key
+
+
+def seed_keys(seed: int) -> SeedKeys:
+    """Derives the keys of a seed."""
+    return SeedKeys(*jax.random.split(jax.random.key(seed), 3))
+
+
+def stack_keys(seeds: Sequence[int], layout: Layout) -> SeedKeys:
+    """The keys of all seeds, each [rows], where the seeds live."""
+    keys = [seed_keys(seed) for seed in pad(list(seeds), layout)]
+    sharding = NamedSharding(layout.mesh, SEEDS)
+    return SeedKeys(*(jax.device_put(jnp.stack(column), sharding) for column in zip(*keys, strict=True)))
 
 
 def initial_states(
@@ -83,12 +103,11 @@ def initial_states(
 
     Where the seeds do not fill all devices, the last one is repeated; the copies are never looked at.
     """
-    padded = _pad(list(seeds), layout)
-    keys = jnp.stack([seed_keys(seed)[0] for seed in padded])
+    keys = jnp.stack([seed_keys(seed).init for seed in pad(list(seeds), layout)])
     shapes = jnp.zeros((1, observation_size)), jnp.zeros((1, action_size))
     # A loop, not vmap: batched matrix decompositions and draws may round differently from single ones.
     init = jax.jit(lambda keys: jax.lax.map(lambda key: algorithm.init(key, *shapes), keys))
-    return jax.device_put(init(keys), NamedSharding(layout.mesh, _SEEDS))
+    return jax.device_put(init(keys), NamedSharding(layout.mesh, SEEDS))
 
 
 def abstract_states(algorithm: Algorithm, num_seeds: int, observation_size: int, action_size: int) -> Any:
@@ -106,7 +125,7 @@ def place_states(states: Any, layout: Layout) -> Any:
 
     def place(leaf: np.ndarray) -> Array:
         missing = layout.rows(len(leaf)) - len(leaf)
-        return jax.device_put(np.concatenate([leaf, *[leaf[-1:]] * missing]), NamedSharding(layout.mesh, _SEEDS))
+        return jax.device_put(np.concatenate([leaf, *[leaf[-1:]] * missing]), NamedSharding(layout.mesh, SEEDS))
 
     return jax.tree.map(place, states)
 
@@ -123,9 +142,9 @@ def place_data(
         layout: where they live.
     """
     per_seed = np.broadcast_to(trusted, (len(seeds), trusted.shape[-1]))
-    rows = per_seed[_pad(list(range(len(seeds))), layout)]
-    arrays = [jax.device_put(column, NamedSharding(layout.mesh, _REPLICATED)) for column in columns]
-    return TrainingData._make([*arrays, jax.device_put(rows, NamedSharding(layout.mesh, _SEEDS))])
+    rows = per_seed[pad(list(range(len(seeds))), layout)]
+    arrays = [jax.device_put(column, NamedSharding(layout.mesh, REPLICATED)) for column in columns]
+    return TrainingData._make([*arrays, jax.device_put(rows, NamedSharding(layout.mesh, SEEDS))])
 
 
 def make_chunk(
@@ -148,8 +167,7 @@ def make_chunk(
         A function (states, data, start, stop) -> (states, metrics) that performs the updates start + 1 to stop.
         States are donated. Metrics are means over the chunk, [rows]; NaN where a metric did not occur.
     """
-    keys = jnp.stack([seed_keys(seed)[1] for seed in _pad(list(seeds), layout)])
-    keys = jax.device_put(keys, NamedSharding(layout.mesh, _SEEDS))
+    keys = stack_keys(seeds, layout).update
     train_seed = partial(_train_seed, algorithm, batch_size, phase)
 
     def train_device(states: Any, data: TrainingData, keys: Key, start: Array, stop: Array) -> tuple[Any, Any]:
@@ -160,12 +178,12 @@ def make_chunk(
             return jax.vmap(train)(states, data.trusted, keys)
         return jax.lax.map(lambda seed: train(*seed), (states, data.trusted, keys))
 
-    data_specs = TrainingData._make([_REPLICATED] * 5 + [_SEEDS])
+    data_specs = TrainingData._make([REPLICATED] * 5 + [SEEDS])
     sharded = jax.shard_map(
         train_device,
         mesh=layout.mesh,
-        in_specs=(_SEEDS, data_specs, _SEEDS, _REPLICATED, _REPLICATED),
-        out_specs=_SEEDS,
+        in_specs=(SEEDS, data_specs, SEEDS, REPLICATED, REPLICATED),
+        out_specs=SEEDS,
         check_vma=False,
     )
     compiled = jax.jit(sharded, donate_argnums=0)
@@ -211,5 +229,6 @@ def sample(data: TrainingData, key: Key, batch_size: int) -> Batch:
     return Batch(*(column[rows] for column in data))
 
 
-def _pad(items: list, layout: Layout) -> list:
+def pad(items: list, layout: Layout) -> list:
+    """Repeats the last item until all devices have the same number."""
     return items + items[-1:] * (layout.rows(len(items)) - len(items))

@@ -13,6 +13,7 @@ import jax
 
 from ssar_jax.data.files import write_atomically
 from ssar_jax.errors import UserError
+from ssar_jax.nested import flatten
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "mujoco", "gymnasium", "minari", "orbax-checkpoint")
 
@@ -137,7 +138,7 @@ def read_json(path: Path) -> Any:
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """One text `<full name> was <old>, is <new>` for every leaf that differs; `new` as JSON would hold it."""
-    before, after = _flatten(old), _flatten(json.loads(json.dumps(new)))
+    before, after = flatten(old), flatten(json.loads(json.dumps(new)))
     names = sorted(before | after)
     return [
         f"{name} was {before.get(name)}, is {after.get(name)}" for name in names if before.get(name) != after.get(name)
@@ -187,10 +188,3 @@ def _lock(path: Path) -> Any:
         lock.close()
         raise UserError(f"another process is writing to {path}: wait for it, or choose another --workdir") from error
     return lock
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        leaves |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return leaves

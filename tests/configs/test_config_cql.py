@@ -9,9 +9,9 @@ import pytest
 from configs import cql
 from configs.checks import CHOICES, check_config, range_of
 from configs.common import IDENTITY, PRESETS, fields
-from experiments.config_files import load_config, save_config
 from ssar_jax.data.tasks import TASKS
 from ssar_jax.errors import UserError
+from tests.configs.helpers import assert_round_trip
 
 NAMES = [*(task.name for task in TASKS), "custom"]
 LOCOMOTION = [name for name in NAMES if not name.startswith("antmaze-")]
@@ -308,11 +308,4 @@ def test_json_round_trip_is_exact(task, variant, preset, tmp_path, monkeypatch):
     config.critic.hidden_layers = (2, 1)
     config.critic.difference_max = 1e30
     config.dataset.clip_actions = 1 - 1e-5  # 0.99999
-    save_config(config, tmp_path / "config.json")
-    repeated = load_config(str(tmp_path / "config.json"))
-    assert repeated == config
-    assert fields(repeated) == fields(config)
-    assert {n: type(f.value) for n, f in fields(repeated).items()} == {
-        n: type(f.value) for n, f in fields(config).items()
-    }
-    assert repeated.is_locked
+    assert_round_trip(config, tmp_path / "config.json")

@@ -8,9 +8,9 @@ import pytest
 from configs import iql
 from configs.checks import CHOICES, check_config, range_of
 from configs.common import IDENTITY, PRESETS, fields
-from experiments.config_files import load_config, save_config
 from ssar_jax.data.tasks import TASKS
 from ssar_jax.errors import UserError
+from tests.configs.helpers import assert_round_trip
 
 NAMES = [*(task.name for task in TASKS), "custom"]
 ANTMAZE = [name for name in NAMES if name.startswith("antmaze-")]
@@ -187,11 +187,4 @@ def test_json_round_trip_is_exact(task, variant, preset, decay_steps, tmp_path, 
     monkeypatch.chdir(Path(__file__).parents[2])
     config = get(f"{task},variant={variant},preset={preset}")
     config.actor.decay_steps = decay_steps
-    save_config(config, tmp_path / "config.json")
-    repeated = load_config(str(tmp_path / "config.json"))
-    assert repeated == config
-    assert fields(repeated) == fields(config)
-    assert {n: type(f.value) for n, f in fields(repeated).items()} == {
-        n: type(f.value) for n, f in fields(config).items()
-    }
-    assert repeated.is_locked
+    assert_round_trip(config, tmp_path / "config.json")

@@ -109,6 +109,10 @@ def test_paper_preset_constants():
     assert config.online.to_dict() == {
         "num_steps": 250_000,
         "warmup_steps": 5_000,
+        "updates_per_step": 1,
+        "steps_between_updates": 1,
+        "reset_optimizer": False,
+        "decouple_targets": False,
         "buffer": "part",
         "part_k": 50,
         "buffer_capacity": 2_000_000,

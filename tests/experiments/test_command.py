@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from configs import td3_bc
-from experiments.config_files import save_config
+from tests.configs.helpers import save_config
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from configs import td3_bc
-from configs.common import PRESETS, fields
-from experiments.config_files import load_config, save_config
+from configs.common import PRESETS
+from experiments.config_files import load_config
 from ssar_jax.errors import UserError
+from tests.configs.helpers import assert_round_trip, save_config
 
 
 @pytest.fixture(autouse=True)
@@ -64,36 +65,7 @@ def test_json_round_trip_is_exact(task, variant, preset, tmp_path):
     config.dataset.path = "data/ä b.npz"
     config.dataset.action_low = (-1.0, 2)
     config.selection.threshold = None
-    save_config(config, tmp_path / "config.json")
-    repeated = load_config(str(tmp_path / "config.json"))
-    assert repeated == config
-    assert fields(repeated) == fields(config)
-    assert {n: type(f.value) for n, f in fields(repeated).items()} == {
-        n: type(f.value) for n, f in fields(config).items()
-    }
-    assert repeated.is_locked
-
-
-def test_saving_leaves_one_file_and_replaces_the_old_one(tmp_path):
-    path = tmp_path / "config.json"
-    for seed in (1, 2):
-        config = td3_bc.get_config("hopper-m")
-        config.seed = seed
-        save_config(config, path)
-    assert [file.name for file in tmp_path.iterdir()] == ["config.json"]
-    assert json.loads(path.read_text())["seed"] == 2
-
-
-def test_what_json_cannot_hold_leaves_the_old_file(tmp_path):
-    path = tmp_path / "config.json"
-    config = td3_bc.get_config("hopper-m")
-    save_config(config, path)
-    before = path.read_text()
-    config.discount = float("nan")
-    with pytest.raises(ValueError, match="JSON"):
-        save_config(config, path)
-    assert path.read_text() == before
-    assert len(list(tmp_path.iterdir())) == 1
+    assert_round_trip(config, tmp_path / "config.json")
 
 
 @pytest.fixture

@@ -60,10 +60,10 @@ def make_config(dataset: Path, *others: str, config: str = CONFIG) -> Any:
     return made
 
 
-def start(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
-    """Starts `python -m experiments.offline` from the repository root."""
+def start(*arguments: str, program: str = "offline", **environment: str) -> "subprocess.Popen[str]":
+    """Starts `python -m experiments.<program>` from the repository root."""
     return subprocess.Popen(
-        [sys.executable, "-m", "experiments.offline", *arguments],
+        [sys.executable, "-m", f"experiments.{program}", *arguments],
         cwd=ROOT,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
@@ -98,7 +98,8 @@ def states(run: Path) -> Any:
 def summary(run: Path) -> dict[str, Any]:
     """The summary of a run without what differs from one time to the next."""
     content = json.loads((run / "summary.json").read_text())
-    return {name: value for name, value in content.items() if name not in ("updates_per_second", "wall_seconds")}
+    timed = ("updates_per_second", "steps_per_second", "wall_seconds")
+    return {name: value for name, value in content.items() if name not in timed}
 
 
 def assert_same_numbers(run: Path, other: Path) -> None:
@@ -106,8 +107,8 @@ def assert_same_numbers(run: Path, other: Path) -> None:
     for name in ("train.csv", "eval.csv", "metrics.jsonl"):
         assert (run / name).read_bytes() == (other / name).read_bytes(), name
     assert summary(run) == summary(other)
-    files = {file.name for file in (run / "diagnostics").iterdir()}
-    assert files == {file.name for file in (other / "diagnostics").iterdir()}
+    files = {file.name for file in (run / "diagnostics").glob("*")}
+    assert files == {file.name for file in (other / "diagnostics").glob("*")}
     for file in files:
         with np.load(run / "diagnostics" / file) as arrays, np.load(other / "diagnostics" / file) as others:
             assert arrays.keys() == others.keys()

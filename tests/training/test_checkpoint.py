@@ -123,10 +123,10 @@ def test_an_error_while_writing_leaves_no_checkpoint(checkpoints, folder):
 
 
 def test_another_format_is_refused(checkpoints, monkeypatch):
-    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 99)
     checkpoints.save(7, make_state())
     monkeypatch.undo()
-    with user_error("checkpoint 7 of", "has format 2, this version reads 1", "versions.json"):
+    with user_error("checkpoint 7 of", "has format 99, this version reads 2", "versions.json"):
         checkpoints.restore(7, make_state())
 
 
@@ -134,6 +134,15 @@ def test_more_leaves_than_were_saved_are_refused(checkpoints):
     checkpoints.save(7, {"a": np.zeros(2)})
     with user_error("checkpoint 7 of", "does not fit this configuration", "'b'"):
         checkpoints.restore(7, {"a": np.zeros(2), "b": np.zeros(2)})
+
+
+def test_memory_and_what_is_no_array_come_back_too(checkpoints):
+    memory = {"rows": np.arange(6.0).reshape(2, 3), "count": np.int32(4)}
+    host = [{"env": b"\x00\xff", "episodes": 3, "return": 0.1 + 0.2}]
+    checkpoints.save(7, make_state(), memory=memory, host=host)
+    jax.tree.map(np.testing.assert_array_equal, checkpoints.restore_memory(7, memory), memory)
+    assert checkpoints.restore_host(7) == host
+    jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(7, make_state()), make_state())
 
 
 def test_a_missing_step_is_refused(checkpoints):

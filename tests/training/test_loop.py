@@ -69,9 +69,9 @@ def test_a_seed_does_not_see_the_others(recorder, rows, vmapped):
 
 
 def test_the_keys_of_a_seed_are_its_own():
-    """Initialisation and updates draw from different keys, different for every seed."""
+    """Initialisation, updates and actions draw from different keys, different for every seed."""
     keys = [jax.random.key_data(key).tolist() for seed in range(4) for key in loop.seed_keys(seed)]
-    assert len(set(map(tuple, keys))) == 8
+    assert len(set(map(tuple, keys))) == 12
 
 
 def test_metrics_are_means_over_the_chunk(recorder, rows):

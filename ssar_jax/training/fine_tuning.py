@@ -1,0 +1,72 @@
+"""Fine-tuning from Python in one call."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from ssar_jax.algorithms.base import Algorithm
+from ssar_jax.data.actions import ActionScaling
+from ssar_jax.data.dataset import OfflineDataset
+from ssar_jax.data.normalisation import PreparedData, prepare
+from ssar_jax.training import buffers, replay
+from ssar_jax.training.fine_tuner import FineTuner, Protocol
+
+
+def fine_tune(
+    algorithm: Algorithm,
+    states: Any,
+    *,
+    make_env: Callable[[], gymnasium.Env],
+    dataset: OfflineDataset,
+    data: PreparedData | None = None,
+    trusted: np.ndarray | None = None,
+    seeds: Sequence[int] = (0,),
+    num_steps: int = 250_000,
+    first_update: int = 0,
+    buffer: replay.Mode = "all",
+    capacity: int | None = None,
+    part_k: int = 50,
+    trust: replay.Trust = "one",
+    protocol: Protocol | None = None,
+    action_scaling: ActionScaling | None = None,
+) -> FineTuner:
+    """Fine-tunes every seed for a number of environment steps.
+
+    Args:
+        algorithm: what to train.
+        states: where to start, leaves [S, ...], such as `OfflineTrainer.states()`.
+        make_env: builds one environment.
+        dataset: the raw offline dataset.
+        data: the same, as prepared for the offline phase; None prepares it with normalised observations.
+        trusted: its selected rows, [N] or [S, N]; None trusts all.
+        seeds: S seeds.
+        num_steps: environment steps of each.
+        first_update: number of offline updates behind the states.
+        buffer: what the buffers hold at the start, see `replay.Mode`.
+        capacity: transitions a buffer holds; None takes as many as there will be.
+        part_k: trajectories kept by the mode `part`.
+        trust: the trust flag of new transitions, see `replay.Trust`.
+        protocol: how acting and learning alternate; None takes the defaults.
+        action_scaling: maps actions from [-1, 1] to the environment's range; None leaves them.
+
+    Returns:
+        The fine-tuner after its last step, with `states`, `policies` and `policy(seed)`.
+
+    Raises:
+        UserError: where the offline rows do not fit into the buffers.
+    """
+    data = prepare(dataset) if data is None else data
+    trusted = np.ones(len(dataset), np.float32) if trusted is None else trusted
+    rows = buffers.kept_rows(buffer, dataset, part_k)
+    capacity = len(rows) + num_steps if capacity is None else capacity
+    initial = buffers.make_buffer(buffer, rows, data, trusted, capacity=capacity, num_steps=num_steps, trust=trust)
+    tuner = FineTuner(
+        algorithm, states, data, initial, make_env,
+        seeds=seeds, num_steps=num_steps, protocol=protocol or Protocol(), first_update=first_update,
+        action_scaling=action_scaling,
+    )  # fmt: skip
+    tuner.advance(num_steps)
+    tuner.close()
+    return tuner

@@ -1,0 +1,108 @@
+"""What a run trains first: all seeds in one program with a progress line of its own, cached for each seed."""
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ssar_jax.algorithms.base import Algorithm
+from ssar_jax.data.files import write_atomically
+from ssar_jax.data.normalisation import PreparedData
+from ssar_jax.training.progress import Progress
+from ssar_jax.training.trainer import OfflineTrainer
+
+_LOG = logging.getLogger(__name__)
+
+_CHUNK = 1_000
+
+
+def cache_directory() -> Path:
+    """The environment variable SSAR_CACHE_DIR, else ~/.cache/ssar_jax."""
+    return Path(os.environ.get("SSAR_CACHE_DIR") or Path.home() / ".cache" / "ssar_jax")
+
+
+def cached_files(
+    kind: str,
+    suffix: str,
+    recipe: dict[str, Any],
+    seeds: Sequence[int],
+    *,
+    train: Callable[[list[int]], dict[int, Any]],
+    save: Callable[[BinaryIO, Any], None],
+) -> list[Path]:
+    """The cached file of every seed, after training the seeds that have none.
+
+    Args:
+        kind: what the files hold, and the name of their folder.
+        suffix: of their names, with the dot.
+        recipe: everything that decides the contents besides the seed; JSON.
+        seeds: S seeds.
+        train: seeds to the result of each.
+        save: writes one result.
+    """
+    files = {seed: cache_directory() / kind / f"{_key(recipe | {'seed': seed})}{suffix}" for seed in seeds}
+    missing = [seed for seed, file in files.items() if not file.exists()]
+    if missing:
+        for seed, result in train(missing).items():
+            write_atomically(files[seed], lambda stream, result=result: save(stream, result))
+    else:
+        _LOG.info("%s of all seeds: in the cache", kind)
+    return list(files.values())
+
+
+def train(
+    algorithm: Algorithm,
+    data: PreparedData,
+    seeds: Sequence[int],
+    *,
+    batch_size: int,
+    num_updates: int,
+    title: str,
+    loss: str,
+) -> Any:
+    """Trains an algorithm without a policy and returns the states of all seeds, leaves [S, ...].
+
+    Args:
+        algorithm: what to train.
+        data: the prepared dataset.
+        seeds: S seeds.
+        batch_size: B.
+        num_updates: number of updates.
+        title: the first line printed.
+        loss: the metric to show, `group/name`.
+    """
+    trainer = OfflineTrainer(algorithm, data, seeds=seeds, batch_size=batch_size)
+    progress = Progress(0, num_updates, len(seeds))
+    progress.line(title)
+    while trainer.step < num_updates:
+        start, updates = time.monotonic(), min(_CHUNK, num_updates - trainer.step)
+        metrics = trainer.advance(updates)
+        progress.score = f", {loss.replace('/', ' ')} {metrics[loss].mean():.4f}"
+        progress.show(trainer.step, time.monotonic() - start, updates)
+    progress.close()
+    return trainer.states()
+
+
+def describe(data: PreparedData, dataset_hash: str) -> dict[str, Any]:
+    """What identifies the prepared observations and actions, for a recipe.
+
+    Args:
+        data: the dataset as the algorithm will see it.
+        dataset_hash: hash of the raw dataset.
+    """
+    scaling, actions = data.observation_scaling, np.ascontiguousarray(data.transitions.actions)
+    return {
+        "dataset": dataset_hash,
+        "observations": hashlib.sha256(scaling.mean.tobytes() + scaling.std.tobytes()).hexdigest(),
+        "actions": hashlib.sha256(actions.tobytes()).hexdigest(),
+    }
+
+
+def _key(recipe: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()

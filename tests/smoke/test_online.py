@@ -1,0 +1,142 @@
+"""Fine-tuning as a user runs it: one command, what it leaves behind, and going on after a kill bit for bit."""
+
+import csv
+import json
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from ssar_jax.training.policies import load_policy
+from tests.smoke import small_run
+
+STEPS, WARMUP, EVALUATIONS, CHECKPOINTS = 1200, 100, 400, 300
+ONLINE = (
+    f"--config.online.num_steps={STEPS}",
+    f"--config.online.warmup_steps={WARMUP}",
+    f"--config.evaluation.interval={EVALUATIONS}",
+    f"--config.checkpoint.every={CHECKPOINTS}",
+)
+
+
+def start(dataset, path, *others):
+    return small_run.start(*small_run.flags(dataset, *ONLINE), f"--workdir={path}", *others, program="online")
+
+
+@pytest.fixture(scope="module")
+def tuned(finished, dataset, tmp_path_factory):
+    """The small run fine-tuned to its end: its folder, output and messages."""
+    path = tmp_path_factory.mktemp("tuned") / "run"
+    status, output, messages = small_run.finish(start(dataset, path, f"--offline_run={finished.path}"))
+    assert status == 0, messages
+    return path, output, messages
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_evaluations_bracket_the_switch_and_follow_the_schedule(tuned, finished):
+    """The offline run's last score stands before and after the switch, then every 400 steps and at the end."""
+    evaluations = rows(tuned[0] / "eval.csv")
+    steps = [(row["phase"], int(row["step"]), int(row["environment_steps"])) for row in evaluations]
+    assert steps == [("offline", 0, 0), *(("online", step, step) for step in (0, 400, 800, 1200))]
+    last = rows(finished.path / "eval.csv")[-1]["return"]
+    assert evaluations[0]["return"] == evaluations[1]["return"] == last
+    assert evaluations[-1]["return"] != last
+
+
+def test_the_summary_tells_both_phases(tuned, finished):
+    """Area: trapezoids over 0, 400, 800 and 1,200 steps, so the ends count half."""
+    summary = json.loads((tuned[0] / "summary.json").read_text())
+    assert (summary["phase"], summary["environment_steps"]) == ("online", STEPS)
+    assert summary["online_updates"] == STEPS - WARMUP
+    assert summary["num_updates"] == small_run.NUM_UPDATES + STEPS - WARMUP
+    assert summary["offline_score"] == json.loads((finished.path / "summary.json").read_text())["final_score"]
+    scores = [float(row["score"]) for row in rows(tuned[0] / "eval.csv")[1:]]
+    assert summary["final_score"] == [scores[-1]]
+    area = (scores[0] / 2 + scores[1] + scores[2] + scores[3] / 2) / 3
+    np.testing.assert_allclose(summary["area_score"], [area])
+
+
+def test_metrics_show_the_share_of_online_data_and_the_annealing(tuned):
+    """In mode `part` all of the eight trajectories, 400 rows, are kept; decay_steps of the short preset is 8,000."""
+    metrics = rows(tuned[0] / "train.csv")
+    assert [int(row["step"]) for row in metrics] == [300, 400, 600, 800, 900, 1000, 1200]
+    shares = [float(row["online/batch_share"]) for row in metrics]
+    assert shares == sorted(shares)
+    # Between steps 1,001 and 1,200 between 1,001 / 1,401 = 0.714 and 0.75 of the rows are online.
+    assert 0.70 < shares[-1] < 0.76
+    # Updates 901 to 1,100: 1 - 1000.5 / 8,000.
+    assert float(metrics[-1]["online/annealing"]) == pytest.approx(1 - 1000.5 / 8000, abs=1e-6)
+    assert "coefficient/loss" not in metrics[-1]  # it is frozen
+    episodes = [float(row["online/episodes"]) for row in metrics]
+    assert sum(episodes) > 0
+
+
+def test_the_command_tells_what_it_does(tuned):
+    path, output, messages = tuned
+    assert "replay buffers (part): 400 offline transitions, " in output
+    assert "environment step 400: score " in output
+    assert f"results: {path}" in output
+    assert "final normalised score " in output
+    assert messages == ""
+
+
+def test_the_tuned_policy_can_be_loaded(tuned, finished):
+    observations = np.random.default_rng(0).normal(size=(5, 11))
+    actions = load_policy(tuned[0], seed=0)(observations)
+    assert actions.shape == (5, 3)
+    assert not np.allclose(actions, load_policy(finished.path, seed=0)(observations))
+
+
+def test_a_killed_run_resumes_to_the_same_numbers(tuned, finished, dataset, tmp_path):
+    path, offline = tmp_path / "run", f"--offline_run={finished.path}"
+    process = start(dataset, path, offline)
+    try:
+        deadline = time.monotonic() + 240
+        while not (path / "checkpoints" / str(CHECKPOINTS)).exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        status, _, _ = small_run.finish(process)
+    assert status == -signal.SIGKILL
+    assert not (path / "summary.json").exists()
+    status, _, messages = small_run.finish(start(dataset, path, offline, "--resume"))
+    assert status == 0, messages
+    assert "resuming at environment step" in messages
+    small_run.assert_same_numbers(tuned[0], path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--offline_run=/nowhere",), "/nowhere is no run: --offline_run needs a finished run of experiments.offline"),
+        (("--config.discount=0.9",), "was made otherwise: discount was 0.99, is 0.9"),
+        (("--config.online.buffer_capacity=100",), "online.buffer_capacity=100 is less than the 400 offline"),
+        (("--config.batch_size=16", "--config.online.warmup_steps=2000"), "online.warmup_steps=2000 must be below"),
+    ],
+)
+def test_what_cannot_be_fine_tuned_is_one_line(finished, dataset, tmp_path, flags, message):
+    arguments = flags if any("offline_run" in flag for flag in flags) else (f"--offline_run={finished.path}", *flags)
+    status, _, messages = small_run.finish(start(dataset, tmp_path / "run", *arguments))
+    assert status == 2
+    assert messages.startswith("error: ")
+    assert message in messages
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_without_an_offline_run_it_is_trained_first(dataset, tmp_path):
+    """And a second command finds both finished."""
+    path, brief = tmp_path / "run", ("--config.num_updates=50", "--config.online.num_steps=150")
+    status, output, messages = small_run.finish(start(dataset, path, *brief))
+    assert status == 0, messages
+    assert f"results: {path / 'offline'}" in output
+    assert (path / "summary.json").exists()
+    status, output, messages = small_run.finish(start(dataset, path, *brief, "--resume"))
+    assert status == 0, messages
+    assert f"{path} is finished: nothing to resume" in output

@@ -1,0 +1,148 @@
+"""SPOT's density models: one for every seed, trained once, cached under all that decides them, kept by the run."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from ssar_jax.algorithms import spot, td3
+from ssar_jax.coefficients import constant
+from ssar_jax.data import ObservationScaling, RewardMap
+from ssar_jax.training import density, offline
+from ssar_jax.training.policies import load_policy
+from ssar_jax.training.trainer import OfflineTrainer
+from tests.data.helpers import user_error
+from tests.smoke import small_run
+
+NUMBERS = {"hidden_sizes": (4,), "num_updates": 2, "batch_size": 4}
+SIZES = spot.Hyperparameters(
+    td3.Hyperparameters(critic_layer_norm=False, critic_hidden_sizes=(4,), actor_hidden_sizes=(4,)), (4,)
+)
+ALGORITHM = spot.make(2, constant.make(0.1), SIZES)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSAR_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Replaces training: all parameters of seed s are s. Returns the seeds of every training."""
+    trainings = []
+    network = spot.VAE((4,), 2)
+
+    def train(data, seeds, **numbers):
+        trainings.append(seeds)
+        columns = data.transitions.observations[:1], data.transitions.actions[:1]
+        shapes = jax.eval_shape(lambda key: spot.initial_density(network, key, *columns), jax.random.key(0))
+        return {s: jax.tree.map(lambda leaf, s=s: np.full(leaf.shape, s, leaf.dtype), shapes) for s in seeds}
+
+    monkeypatch.setattr(density, "_train", train)
+    return trainings
+
+
+def install(rows, *seeds, dataset_hash="hash", **changes):
+    """The density models of a trainer of these seeds."""
+    trainer = OfflineTrainer(ALGORITHM, rows, seeds=seeds, batch_size=4)
+    density.install(trainer, rows, dataset_hash, **(NUMBERS | changes))
+    return trainer.states().density
+
+
+def test_every_seed_gets_its_own(rows, trained):
+    for leaf in jax.tree.leaves(install(rows, 3, 1)):
+        np.testing.assert_array_equal(leaf[0], np.full(leaf.shape[1:], 3.0))
+        np.testing.assert_array_equal(leaf[1], np.full(leaf.shape[1:], 1.0))
+
+
+def test_nothing_else_in_the_states_changes(rows, trained):
+    trainer = OfflineTrainer(ALGORITHM, rows, seeds=(0, 1), batch_size=4)
+    before = trainer.states()
+    density.install(trainer, rows, "hash", **NUMBERS)
+    after = trainer.states()
+    jax.tree.map(np.testing.assert_array_equal, after.skeleton, before.skeleton)
+    assert jax.tree.structure(after) == jax.tree.structure(before)
+    assert trainer.step == 0
+
+
+def test_without_a_density_model_the_metrics_show_it(rows):
+    metrics = OfflineTrainer(ALGORITHM, rows, batch_size=4).advance(2)
+    assert np.isnan(metrics["actor/loss"])
+
+
+def test_only_seeds_that_are_not_in_the_cache_are_trained(rows, trained):
+    install(rows, 0, 1)
+    install(rows, 0, 1)
+    install(rows, 0, 1, 2)
+    assert trained == [[0, 1], [2]]
+
+
+def test_all_that_decides_a_model_is_in_its_key(rows, trained):
+    """Another dataset, scaling of observations, clip of actions, or number of its own; rewards have no part in it."""
+    install(rows, 0)
+    install(dataclasses.replace(rows, reward_map=RewardMap(2.0, -1.0)), 0)
+    assert len(trained) == 1
+    install(rows, 0, dataset_hash="other")
+    install(dataclasses.replace(rows, observation_scaling=ObservationScaling(np.ones(3), np.ones(3))), 0)
+    install(dataclasses.replace(rows, transitions=rows.transitions._replace(actions=0.5 * rows.transitions.actions)), 0)
+    install(rows, 0, num_updates=3)
+    install(rows, 0, batch_size=5)
+    install(rows, 0, learning_rate=0.1)
+    assert len(trained) == 7
+
+
+def test_a_damaged_file_is_one_line(rows, trained, cache):
+    install(rows, 0)
+    (file,) = (cache / "density").iterdir()
+    file.write_bytes(b"half of a file")
+    with user_error(str(file), "not a readable .npz file"):
+        install(rows, 0)
+
+
+def test_a_seeds_model_does_not_depend_on_the_seeds_beside_it(rows, monkeypatch, tmp_path, capsys):
+    """The real training; the second cache is another one, so that nothing is read from it."""
+    together = install(rows, 0, 1, num_updates=20)
+    assert "density model: 20 updates of the conditional VAE\n20 of 20 updates, " in capsys.readouterr().out
+    monkeypatch.setenv("SSAR_CACHE_DIR", str(tmp_path / "other"))
+    alone = install(rows, 1, num_updates=20)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b[1]), alone, together)
+    assert not np.array_equal(together["decoder"]["layer0"]["kernel"][0], alone["decoder"]["layer0"]["kernel"][0])
+
+
+CONFIG = "configs/spot.py:hopper-m,preset=short"
+SMALL = (
+    *("--config.density.hidden_sizes=(8,)", "--config.density.num_updates=10", "--config.num_seeds=2"),
+    *("--config.num_updates=40", "--config.evaluation.interval=20", "--config.checkpoint.every=20"),
+)
+
+
+def test_a_whole_run_is_resumed_with_its_density_models(tmp_path, monkeypatch):
+    """The second run breaks off at its end and goes on from update 20, the cache being gone: as if it had not."""
+    config = small_run.make_config(small_run.write_dataset(tmp_path / "random.npz"), *SMALL, config=CONFIG)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert offline.run(config, whole) == 0
+    last = {"evaluations": 0}
+    evaluate = offline._OfflineRun._evaluate
+
+    def killed_at_the_third(run, progress):
+        last["evaluations"] += 1
+        if last["evaluations"] == 3:
+            raise KeyboardInterrupt
+        evaluate(run, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(offline._OfflineRun, "_evaluate", killed_at_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            offline.run(config, broken)
+    with monkeypatch.context() as patch:
+        patch.setattr(density, "install", None)
+        assert offline.run(config, broken, resume=True) == 0
+    small_run.assert_same_numbers(whole, broken)
+
+    assert small_run.summary(whole)["algorithm"] == "spot"
+    observation = np.ones(11)
+    first, second = load_policy(whole, 0)(observation), load_policy(whole, 1)(observation)
+    assert first.shape == (3,)
+    assert not np.allclose(first, second)

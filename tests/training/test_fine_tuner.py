@@ -1,0 +1,225 @@
+"""The online phase from Python: what is stored and drawn, when updates happen, and going on bit for bit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ssar_jax.algorithms.base import Algorithm
+from ssar_jax.data import OfflineDataset, prepare
+from ssar_jax.training import loop
+from ssar_jax.training.buffers import kept_rows, make_buffer
+from ssar_jax.training.fine_tuner import FineTuner, Protocol
+from ssar_jax.types import Average
+from tests.data.helpers import user_error
+from tests.training import small_sa
+from tests.training.scripted_env import Scripted
+
+LOG = 64
+
+
+def make_diary(batch_size):
+    """An algorithm that writes down steps, factors and the rewards it is shown; its action is half its weight."""
+
+    def init(key, observations, actions):
+        return {
+            "weight": jax.random.uniform(key),
+            "steps": jnp.zeros(LOG),
+            "factors": jnp.zeros(LOG),
+            "rewards": jnp.full((LOG, batch_size), jnp.nan),
+            "count": jnp.int32(0),
+        }
+
+    def update(state, batch, draws, *, step, annealing, phase):
+        assert phase == "online"
+        i = state["count"]
+        return {
+            "weight": state["weight"] + 0.001 * jnp.mean(batch.rewards * draws),
+            "steps": state["steps"].at[i].set(step),
+            "factors": state["factors"].at[i].set(annealing),
+            "rewards": state["rewards"].at[i].set(batch.rewards),
+            "count": i + 1,
+        }, {"diary/step": Average(jnp.float32(step), jnp.ones(()))}
+
+    def act(params, observations, key):
+        return 0.5 * params[..., None] * jnp.ones((*observations.shape[:-1], 1))
+
+    return Algorithm(
+        init, lambda key, batch: jax.random.normal(key, batch.rewards.shape), update, lambda state: state["weight"], act
+    )
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    """Six rows with rewards -1 to -6, so that offline rows are told from online ones; two trajectories of three."""
+    observations = np.arange(12.0).reshape(6, 2)
+    observations[3:] += 100.0
+    return OfflineDataset.from_arrays(
+        observations=observations,
+        actions=np.zeros((6, 1)),
+        rewards=-np.arange(1.0, 7.0),
+        masks=np.ones(6),
+        next_observations=observations + 2.0,
+    )
+
+
+def fine_tuner(dataset, *, seeds=(0,), mode="all", capacity=50, num_steps=30, layout=None, algorithm=None, **protocol):
+    protocol = Protocol(**{"warmup_steps": 3, "batch_size": 8} | protocol)
+    algorithm = algorithm or make_diary(protocol.batch_size)
+    prepared = prepare(dataset, normalize_states=False)
+    trusted = np.ones(len(dataset), np.float32)
+    rows = kept_rows(mode, dataset, part_k=1)
+    buffer = make_buffer(mode, rows, prepared, trusted, capacity=capacity, num_steps=num_steps)
+    states = loop.initial_states(algorithm, seeds, loop.choose_layout(len(seeds)), 2, 1)
+    states = jax.tree.map(lambda leaf: leaf[: len(seeds)], jax.device_get(states))
+    return FineTuner(
+        algorithm, states, prepared, buffer, Scripted,
+        seeds=seeds, num_steps=num_steps, protocol=protocol, first_update=100, layout=layout,
+    )  # fmt: skip
+
+
+def test_no_update_during_the_warm_up_and_one_per_step_after_it(dataset):
+    """3 steps of warm-up, then updates 101, 102, ... of the whole run, which are 1, 2, ... of the online phase."""
+    tuner = fine_tuner(dataset, annealing=lambda number: 1.0 - number / 100.0)
+    before = tuner.states()
+    assert np.isnan(tuner.advance(3)["diary/step"]).all()
+    jax.tree.map(np.testing.assert_array_equal, tuner.states(), before)
+    metrics = tuner.advance(4)
+    states = tuner.states()
+    assert (tuner.steps, tuner.updates, states["count"][0]) == (7, 4, 4)
+    np.testing.assert_array_equal(states["steps"][0, :4], [101, 102, 103, 104])
+    np.testing.assert_allclose(states["factors"][0, :4], [0.99, 0.98, 0.97, 0.96], rtol=1e-6)
+    assert metrics["diary/step"][0] == pytest.approx(102.5)
+    assert metrics["online/annealing"][0] == pytest.approx(0.975)
+
+
+@pytest.mark.parametrize(
+    ("options", "counts"),
+    [
+        ({"updates_per_step": 3}, [0, 0, 0, 3, 6, 9, 12]),
+        ({"steps_between_updates": 2}, [0, 0, 0, 0, 2, 2, 4]),
+        ({"steps_between_updates": 2, "updates_per_step": 2}, [0, 0, 0, 0, 4, 4, 8]),
+        ({"warmup_steps": 0}, [1, 2, 3, 4, 5, 6, 7]),
+    ],
+)
+def test_updates_per_step_and_blocks(dataset, options, counts):
+    tuner = fine_tuner(dataset, **options)
+    done = []
+    for _ in range(7):
+        tuner.advance(1)
+        done.append(int(tuner.states()["count"][0]))
+    assert done == counts
+    assert tuner.updates == counts[-1]
+
+
+def drawn(tuner):
+    return tuner.states()["rewards"][:, : tuner.updates]
+
+
+def test_what_is_stored_is_what_happened(dataset):
+    """The reward is the action, 0.5 w, and w stays in place without updates: the stored rewards are that one."""
+    tuner = fine_tuner(dataset, mode="none", warmup_steps=9)
+    weight = tuner.states()["weight"][0]
+    metrics = tuner.advance(10)
+    np.testing.assert_allclose(drawn(tuner)[0], 0.5 * weight, rtol=1e-6)
+    assert metrics["online/batch_share"][0] == 1.0
+
+
+def test_modes_differ_in_what_the_batches_hold(dataset):
+    """Trajectory sums are -6 and -15: `part` with k = 1 keeps the rewards -1, -2 and -3."""
+    rows = {mode: fine_tuner(dataset, mode=mode, batch_size=64) for mode in ("all", "part", "none", "half")}
+    shares = {}
+    for mode, tuner in rows.items():
+        shares[mode] = tuner.advance(6)["online/batch_share"][0]
+        offline = sorted(set(drawn(tuner)[drawn(tuner) < 0]))
+        expected = {"all": [-6, -5, -4, -3, -2, -1], "part": [-3, -2, -1], "none": []}
+        assert offline == expected.get(mode, expected["all"]), mode
+    assert (shares["half"], shares["none"]) == (0.5, 1.0)
+    # After 4, 5 and 6 steps 4/10, 5/11 and 6/12 of the rows are online: 0.4515; with three rows kept 0.6165.
+    assert shares["all"] == pytest.approx(0.4515, abs=5 * np.sqrt(0.25 / 192))
+    assert shares["part"] == pytest.approx(0.6165, abs=5 * np.sqrt(0.25 / 192))
+
+
+@pytest.mark.parametrize("vmapped", [False, True])
+def test_a_seed_does_not_see_the_others(dataset, vmapped):
+    together = fine_tuner(dataset, seeds=(3, 5, 9), layout=loop.choose_layout(3, vmapped))
+    together.advance(12)
+    for index, seed in enumerate((3, 5, 9)):
+        alone = fine_tuner(dataset, seeds=(seed,))
+        alone.advance(12)
+        jax.tree.map(
+            lambda a, b, i=index: np.testing.assert_allclose(a[i : i + 1], b, rtol=1e-6),
+            together.states(), alone.states(),
+        )  # fmt: skip
+    assert (drawn(together)[0] != drawn(together)[1]).any()
+
+
+def test_the_lengths_of_the_calls_do_not_matter(dataset):
+    whole, parts = fine_tuner(dataset), fine_tuner(dataset)
+    whole.advance(12)
+    for steps in (1, 4, 7):
+        parts.advance(steps)
+    jax.tree.map(np.testing.assert_array_equal, parts.states(), whole.states())
+
+
+@pytest.mark.parametrize("mode", ["all", "half"])
+def test_a_saved_fine_tuner_goes_on_bit_for_bit(dataset, mode):
+    """With the real TD3+BC(SA), in the middle of an episode and of a logging interval."""
+    options = {"seeds": (0, 1), "mode": mode, "algorithm": small_sa.make(1), "noise": 0.1, "capacity": 10}
+    whole, first, second = (fine_tuner(dataset, **options) for _ in range(3))
+    whole.advance(9)
+    first.advance(5)
+    states, memory, envs = first.save()
+    like = second.like_memory(5)
+    jax.tree.map(lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype) or pytest.fail(f"{a}"), memory, like)
+    second.load(states, memory, envs, 5)
+    expected, metrics = whole.advance(8), second.advance(12)
+    assert second.steps == whole.steps == 17
+    jax.tree.map(np.testing.assert_array_equal, second.states(), whole.states())
+    assert metrics.keys() == expected.keys()
+    assert not np.array_equal(first.states().actor["layer0"]["kernel"], whole.states().actor["layer0"]["kernel"])
+
+
+def test_noise_moves_actions_within_their_range(dataset):
+    """Without noise both rewards are the action 0.5 w; with a huge one they lie at the bounds."""
+    tuner = fine_tuner(dataset, mode="none", noise=1e6, warmup_steps=9)
+    tuner.advance(12)
+    assert set(np.abs(drawn(tuner)[0]).ravel()) == {1.0}
+    assert len(set(drawn(tuner)[0].ravel())) == 2
+
+
+def test_the_program_is_compiled_once(dataset):
+    """Through warm-up, wrap and episode ends."""
+    traces = []
+    algorithm = make_diary(8)
+
+    def update(*arguments, **options):
+        traces.append(1)
+        return algorithm.update(*arguments, **options)
+
+    tuner = fine_tuner(dataset, algorithm=algorithm._replace(update=update), capacity=8)
+    tuner.advance(4)
+    count = len(traces)
+    tuner.advance(10)
+    assert len(traces) == count
+
+
+def test_finished_episodes_are_reported(dataset):
+    tuner = fine_tuner(dataset, warmup_steps=20, num_steps=20)
+    weight = float(tuner.states()["weight"][0])
+    tuner.advance(20)
+    returns = tuner.finished_returns[0]
+    assert returns  # episodes of 2 to 5 steps, each step paying 0.5 w
+    lengths = np.array(returns) / (0.5 * weight)
+    np.testing.assert_allclose(lengths, np.round(lengths), atol=1e-4)
+    assert set(np.round(lengths)) <= {2, 3, 4, 5}
+
+
+def test_more_steps_than_the_buffers_were_made_for_are_refused(dataset):
+    with user_error("31 environment steps do not fit into num_steps=30"):
+        fine_tuner(dataset).advance(31)
+
+
+def test_a_buffer_too_small_for_the_data_is_refused(dataset):
+    with user_error("online.buffer_capacity=5 is less than the 6 offline transitions that online.buffer='all' keeps"):
+        fine_tuner(dataset, capacity=5)

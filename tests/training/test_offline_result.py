@@ -1,0 +1,34 @@
+"""What the online phase takes from an offline run."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ssar_jax.training.offline_result import with_fresh_optimisers
+
+
+class Inner(NamedTuple):
+    value: np.ndarray
+    value_opt: tuple
+
+
+class Outer(NamedTuple):
+    actor: dict
+    actor_opt: tuple
+    values: Inner
+
+
+def test_optimisers_start_anew_and_nothing_else_changes():
+    """The fields that end in `_opt`, however deep; parameters stay."""
+    state = Outer(
+        {"kernel": np.full(2, 3.0)},
+        (np.int32(7), {"kernel": np.full(2, 0.1)}),
+        Inner(np.full(3, 5.0), (np.full(3, 0.2),)),
+    )
+    fresh = with_fresh_optimisers(state)
+    assert fresh.actor_opt[0] == 0
+    assert not fresh.actor_opt[1]["kernel"].any()
+    assert not fresh.values.value_opt[0].any()
+    np.testing.assert_array_equal(fresh.actor["kernel"], [3.0, 3.0])
+    np.testing.assert_array_equal(fresh.values.value, [5.0, 5.0, 5.0])
+    assert state.actor_opt[0] == 7  # the given one is left alone
