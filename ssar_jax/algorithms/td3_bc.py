@@ -15,11 +15,8 @@ import jax
 from ssar_jax.algorithms import td3
 from ssar_jax.algorithms.base import Algorithm, Phase
 from ssar_jax.algorithms.td3 import Hyperparameters, TD3State, hyperparameters_from_config
-from ssar_jax.algorithms.td3 import smoothed_target_action as smoothed_target_action
 from ssar_jax.coefficients import build as build_coefficient
 from ssar_jax.coefficients.base import Coefficient
-from ssar_jax.networks.actors import DeterministicActor as DeterministicActor
-from ssar_jax.ops.losses import td_target as td_target
 from ssar_jax.types import Array, Batch, Key, Metrics
 
 PUBLISHED = Hyperparameters()

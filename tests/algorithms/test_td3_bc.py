@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from ssar_jax.algorithms import td3_bc
+from ssar_jax.algorithms.td3 import smoothed_target_action
 from ssar_jax.coefficients import constant
+from ssar_jax.ops.losses import td_target
 from tests.algorithms.small_td3_bc import BATCH, NOISE, NUMBERS, SIZES, assert_close, equal, make_state
 from tests.networks.numpy_networks import as_numpy, gradient, mlp, norm
 
@@ -50,7 +52,7 @@ def with_q(state, last_bias=None, factor=1.0):
 
 def test_smoothed_target_action_by_hand():
     """0.2 * (1, 4, -9) = (0.2, 0.8, -1.8) -> (0.2, 0.5, -0.5); added to (0.3, 0.8, 0.1), clipped to 1."""
-    smoothed = jax.jit(td3_bc.smoothed_target_action)
+    smoothed = jax.jit(smoothed_target_action)
     target, noise = np.float32([[0.3, 0.8, 0.1]]), np.float32([[1.0, 4.0, -9.0]])
     np.testing.assert_allclose(smoothed(target, noise, 0.2, 0.5), [[0.5, 1.0, -0.4]], rtol=1e-6)
     np.testing.assert_array_equal(smoothed(target, noise, 0.0, 0.5), target)
@@ -58,7 +60,7 @@ def test_smoothed_target_action_by_hand():
 
 def test_td_target_by_hand():
     """Row 1: 1 + 0.9 * min(2, 3) = 2.8. Row 2 terminates: its reward -1, whatever follows."""
-    targets = jax.jit(td3_bc.td_target)(
+    targets = jax.jit(td_target)(
         np.float32([1.0, -1.0]), np.float32([1.0, 0.0]), np.float32([[2.0, 50.0], [3.0, 60.0]]), 0.9
     )
     np.testing.assert_allclose(targets, [2.8, -1.0], rtol=1e-6)

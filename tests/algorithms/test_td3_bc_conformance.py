@@ -9,8 +9,10 @@ import optax
 import pytest
 
 from ssar_jax.algorithms import td3_bc
+from ssar_jax.algorithms.td3 import smoothed_target_action
 from ssar_jax.coefficients import constant, state_adaptive
 from ssar_jax.coefficients.trust_region import deterministic_slack
+from ssar_jax.networks.actors import DeterministicActor
 from ssar_jax.networks.coefficient import CoefficientNet
 from ssar_jax.networks.critics import Critic, make_ensemble
 from ssar_jax.ops.losses import td_target
@@ -98,7 +100,7 @@ def authors_annealing(vectors, call):
 def intermediates(vectors, hp, coefficient):
     """What the update computes on the way, from the functions it calls, under the names in the file."""
     h = vectors.hyper
-    actor = td3_bc.DeterministicActor(hp.actor_hidden_sizes, h("act_dim"))
+    actor = DeterministicActor(hp.actor_hidden_sizes, h("act_dim"))
     critics = make_ensemble([Critic(hp.critic_hidden_sizes, True)] * 2, stacked=False)
 
     def loss(params, observations, slack, mask):
@@ -107,7 +109,7 @@ def intermediates(vectors, hp, coefficient):
         return jnp.mean(slack * mask * network.apply({"params": params}, observations))
 
     def compute(state, after, batch, noise, annealing):
-        next_actions = td3_bc.smoothed_target_action(
+        next_actions = smoothed_target_action(
             actor.apply({"params": state.target_actor}, batch.next_observations), noise, hp.policy_noise, hp.noise_clip
         )
         targets = critics.apply(state.target_critics, batch.next_observations, next_actions)
