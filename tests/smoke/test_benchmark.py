@@ -37,6 +37,25 @@ def test_the_last_line_is_one_json_object():
         assert min(run["compile_seconds"], run["init_seconds"], run["peak_memory_mib"]) > 0.0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("phase", "whole", "parts"), [
+    ("online", "step_milliseconds", ("environment_milliseconds", "update_milliseconds")),
+    ("evaluation", "seconds", ("environment_seconds",)),
+])  # fmt: skip
+def test_other_phases_are_compared_with_their_parts(phase, whole, parts):
+    result = subprocess.run(
+        [sys.executable, "-m", "experiments.benchmark", *TINY, f"--phase={phase}", "--config.evaluation.episodes=2"],
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    content = json.loads(result.stdout.splitlines()[-1])
+    assert content["phase"] == phase
+    assert [run["num_seeds"] for run in content["runs"]] == [1, 2]
+    for run in content["runs"]:
+        assert run["ratio"] == pytest.approx(run[whole] / sum(run[part] for part in parts))
+        assert min(run[part] for part in parts) > 0.0
+
+
 def test_an_algorithm_without_a_count_is_one_line(tmp_path):
     """No count, no share of the matmul rate; nothing is measured."""
     result = subprocess.run(
