@@ -56,6 +56,7 @@ def learning_curves(
     rng: np.random.Generator,
     *,
     ylabel: str = "normalised score",
+    xlabel: str = "updates",
 ) -> list[Path]:
     """Draws the mean over seeds against steps, with 95 % bootstrap intervals; a joined curve's switch is marked.
 
@@ -64,6 +65,7 @@ def learning_curves(
         panels: title, such as a task -> name of a system -> its curve. A system has one colour in all panels.
         rng: draws the resamples of the intervals.
         ylabel: what the curves show.
+        xlabel: what is counted, where no curve joins two phases.
 
     Returns:
         The SVG and the PNG.
@@ -81,7 +83,7 @@ def learning_curves(
             switches = sorted({curve.switch for curve in curves.values() if curve.switch is not None})
             for switch in switches:
                 _mark(ax, switch, "online")
-            ax.set_xlabel("updates, then environment steps" if switches else "updates")
+            ax.set_xlabel("updates, then environment steps" if switches else xlabel)
             ax.set_ylabel(ylabel)
             ax.xaxis.set_major_formatter(_thousands)
         _add_legend(figure, styles)

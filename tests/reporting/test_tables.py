@@ -1,0 +1,74 @@
+"""Tables: one line per group, published numbers beside D4RL's data alone."""
+
+import csv
+import io
+import math
+
+import pytest
+
+from ssar_jax.reporting import runs, tables
+from tests.reporting.test_runs import write_run
+
+
+def group_of(path, **options):
+    summary = {"num_updates": 20_000, **options.pop("summary", {})}
+    write_run(path, summary=summary, **options)
+    (group,), _ = runs.group_runs(runs.read_runs(path)[0])
+    return group
+
+
+def test_a_line_holds_means_over_seeds(tmp_path):
+    """Final 20 and 30: mean 25, population deviation 5; best 90 and 30: 60."""
+    row = tables.row_of(group_of(tmp_path / "run"))
+    assert row[:8] == ("hopper-m", "TD3+BC(SA)", "short", "embedded", "d4rl-v2", 20_000, 0, 2)
+    assert (row.final, row.final_std, row.best) == (25.0, 5.0, 60.0)
+    assert math.isnan(row.before)
+    assert math.isnan(row.area)
+    assert row.published is None  # embedded data stand beside nothing
+    assert row.commit == "9fc5-dirty"
+
+
+def test_published_numbers_stand_beside_d4rl_data(tmp_path):
+    """Offline the paper has 101.6 ± 0.4 for TD3+BC(SA) on hopper-m, after fine-tuning 103.5 ± 0.4."""
+    offline = tables.row_of(group_of(tmp_path / "offline", summary={"data_source": "d4rl"}))
+    assert offline.published is not None
+    assert str(offline.published.mean) == "101.6"
+    summary = {"data_source": "d4rl", "phase": "online", "environment_steps": 100, "area_score": [3.0, 5.0]}
+    online = tables.row_of(group_of(tmp_path / "online", summary=summary, phase="online"))
+    assert online.published is not None
+    assert str(online.published.mean) == "103.5"
+    assert (online.before, online.area, online.environment_steps) == (1.5, 4.0, 100)
+    other = tables.row_of(group_of(tmp_path / "ln", summary={"data_source": "d4rl", "variant": "base_ln"}))
+    assert (other.system, other.published) == ("TD3+BC with LayerNorm", None)
+
+
+def test_one_seed_has_no_spread(tmp_path):
+    row = tables.row_of(group_of(tmp_path / "run", scores={0: (1.0,), 10: (7.0,)}, summary={"seeds": [3]}))
+    assert math.isnan(row.final_std)
+    assert "| 7.0 | 7.0 |" in tables.markdown([row], online=False)
+
+
+def test_a_seed_that_diverged_leaves_no_mean(tmp_path):
+    """An empty cell is NaN, and a mean without it would flatter."""
+    row = tables.row_of(group_of(tmp_path / "run", scores={0: (1.0, 2.0), 10: (7.0, None)}))
+    assert math.isnan(row.final)
+
+
+def test_markdown_and_csv(tmp_path):
+    row = tables.row_of(group_of(tmp_path / "run"))
+    text = tables.markdown([row], online=False)
+    assert text.splitlines()[2] == (
+        "| hopper-m | TD3+BC(SA) | 20,000 | 2 | 25.0 ± 5.0 | 60.0 |  | short | embedded | d4rl-v2 | 9fc5-di |"
+    )
+    assert {line.count("|") for line in text.splitlines()} == {12}
+    (read,) = csv.DictReader(io.StringIO(tables.write_csv([row])))
+    assert (read["final"], read["task"], read["command"]) == ("25.0", "hopper-m", row.command)
+    online = tables.markdown([row], online=True).splitlines()
+    assert {line.count("|") for line in online} == {15}
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [(("iql", "corl"), "IQL"), (("spot", "sa"), "SPOT(SA)"), (("sac", "x"), "sac x")]
+)
+def test_systems_have_the_papers_names(key, name):
+    assert tables.system_name(*key) == name
