@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from ssar_jax.types import Batch
 from tests.golden_vectors import load_golden
@@ -120,3 +121,12 @@ def rounding_of_adam(second_moments: Any, learning_rate: float) -> Any:
     sizes = jax.tree.map(lambda v: np.sqrt(np.asarray(v, np.float64)), second_moments)
     noise = 1e-6 * max(np.max(size) for size in jax.tree.leaves(sizes))
     return jax.tree.map(lambda size: 2.0 * learning_rate * np.minimum(1.0, noise / (size + 1e-30)), sizes)
+
+
+def cases(files):
+    """Every file in both precisions. Single precision of all but two is slow: it compiles all programs once more."""
+    return [
+        pytest.param(path, dtype, id=f"{dtype.__name__}-{path.stem}", marks=[pytest.mark.slow] * (single and i >= 2))
+        for i, path in enumerate(files)
+        for dtype, single in ((np.float32, True), (np.float64, False))
+    ]

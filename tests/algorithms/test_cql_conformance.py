@@ -14,7 +14,7 @@ from ssar_jax.networks.actors import TanhGaussianActor
 from ssar_jax.networks.coefficient import CoefficientNet
 from ssar_jax.ops.losses import soft_td_target
 from ssar_jax.ops.optimisers import clip_factor
-from tests.algorithms.conformance import Vectors, rounding_of_adam
+from tests.algorithms.conformance import Vectors, cases, rounding_of_adam
 from tests.golden_vectors import golden_files
 
 FILES = golden_files("cql_")
@@ -258,7 +258,7 @@ def run(vectors, algorithm, hp, coefficient):
 
 
 @pytest.mark.conformance
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(("path", "dtype"), cases(FILES), indirect=["dtype"])
 def test_agrees_with_the_authors(path, dtype):
     vectors = Vectors(path, dtype)
     coefficient, hp = build(vectors)

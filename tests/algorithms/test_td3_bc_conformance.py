@@ -17,7 +17,7 @@ from ssar_jax.networks.coefficient import CoefficientNet
 from ssar_jax.networks.critics import Critic, make_ensemble
 from ssar_jax.ops.losses import td_target
 from ssar_jax.ops.optimisers import clip_factor
-from tests.algorithms.conformance import Vectors
+from tests.algorithms.conformance import Vectors, cases
 from tests.golden_vectors import golden_files
 
 FILES = golden_files("td3_bc_")
@@ -204,7 +204,7 @@ def run(vectors, algorithm, hp, coefficient):
 
 
 @pytest.mark.conformance
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(("path", "dtype"), cases(FILES), indirect=["dtype"])
 def test_agrees_with_the_authors(path, dtype):
     vectors = Vectors(path, dtype)
     coefficient, hp = build(vectors)

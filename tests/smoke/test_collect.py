@@ -42,11 +42,15 @@ def test_a_run_that_does_not_reach_its_band_writes_its_curve_and_no_policy(tmp_p
 
 
 def test_embedded_datasets_are_generated_once(tmp_path, monkeypatch):
-    """The card of 200 transitions, and the same one from disk the second time."""
+    """What is missing, the card of 200 transitions and a table, and the same ones from disk the second time."""
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     first, second = (collect("embedded", "--tasks=hopper-m", "--num_steps=200") for _ in range(2))
     assert (first.returncode, second.returncode) == (0, 0), first.stderr
     assert "generating ssar-embedded/hopper/medium-200-v0: 200 transitions" in first.stderr
     assert second.stderr == ""
-    assert first.stdout.splitlines()[0].split() == ["dataset", "ssar-embedded/hopper/medium-200-v0"]
-    assert first.stdout == second.stdout
+    there, missing, *lines = first.stdout.splitlines()
+    assert there == "0 of 1 datasets are there"
+    assert missing.startswith("missing: hopper-m; 200 transitions, about ")
+    assert lines[0].split() == ["dataset", "ssar-embedded/hopper/medium-200-v0"]
+    assert lines[-1].startswith("| hopper-m | 200 | ")
+    assert second.stdout.splitlines() == ["1 of 1 datasets are there", *lines]

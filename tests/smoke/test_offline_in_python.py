@@ -11,6 +11,7 @@ from ssar_jax.networks.actors import DeterministicActor
 from ssar_jax.training import offline
 from ssar_jax.training.checkpoint import Checkpoints
 from ssar_jax.training.policies import load_policy
+from ssar_jax.training.schedule import stops
 from tests.data.helpers import user_error
 from tests.smoke import small_run
 from tests.smoke.small_run import NUM_UPDATES
@@ -176,5 +177,5 @@ def test_the_last_update_is_evaluated_and_saved_whatever_the_intervals(dataset, 
     assert [row["step"] for row in read(tmp_path / "run" / "eval.csv")] == ["0", "20", "40", "45"]
     assert [row["step"] for row in read(tmp_path / "run" / "train.csv")] == ["20", "30", "40", "45"]
     assert {folder.name for folder in (tmp_path / "run" / "checkpoints").iterdir()} == {"30", "45"}
-    assert list(offline._stops(0, NUM_UPDATES, 1000, 5000)) == [1000, 2000]
-    assert list(offline._stops(250, 1250, 1000, 500)) == [500, 1000, 1250]
+    assert list(stops(0, NUM_UPDATES, 1000, 5000)) == [1000, 2000]
+    assert list(stops(250, 1250, 1000, 500)) == [500, 1000, 1250]
