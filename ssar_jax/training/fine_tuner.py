@@ -202,7 +202,9 @@ class FineTuner:
         """Shapes and types of the memory after a number of steps."""
         now = jax.eval_shape(lambda carry: jax.tree.map(self._mine, carry), self._carry)
         rows = jax.tree.map(
-            lambda column: jax.ShapeDtypeStruct((column.shape[0], steps, *column.shape[2:]), column.dtype),
+            lambda column: jax.ShapeDtypeStruct(
+                (column.shape[0], min(steps, column.shape[1]), *column.shape[2:]), column.dtype
+            ),
             now.ring.rows,
         )
         return Memory(rows, now.ring.trusted, now.observations, now.actions, now.sums)
@@ -212,7 +214,7 @@ class FineTuner:
 
         def fill(column: Array, rows: np.ndarray) -> np.ndarray:
             filled = np.zeros((len(self.seeds), *column.shape[1:]), column.dtype)
-            filled[:, :steps] = rows
+            filled[:, : rows.shape[1]] = rows
             return filled
 
         rows = jax.tree.map(fill, self._carry.ring.rows, memory.rows)

@@ -186,7 +186,10 @@ def test_missing_policies_and_unwritable_folders_are_one_line(plays, tmp_path, m
     assert os.listdir(tmp_path) == ["file"]
 
 
+# A shell that starts the tests in the background has SIGINT ignored, and children inherit that.
 GENERATE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from ssar_jax.behaviour.generate import load_or_generate
 from ssar_jax.data import get_task
 

@@ -162,18 +162,19 @@ def test_the_lengths_of_the_calls_do_not_matter(dataset):
     jax.tree.map(np.testing.assert_array_equal, parts.states(), whole.states())
 
 
-@pytest.mark.parametrize("mode", ["all", "half"])
+@pytest.mark.parametrize("mode", ["all", "none"])
 def test_a_saved_fine_tuner_goes_on_bit_for_bit(dataset, mode):
     """With the real TD3+BC(SA), in the middle of an episode and of a logging interval."""
-    options = {"seeds": (0, 1), "mode": mode, "algorithm": small_sa.make(1), "noise": 0.1, "capacity": 10}
+    capacity = 6 if mode == "all" else 4  # fewer than the 17 steps: the rows themselves wrap
+    options = {"seeds": (0, 1), "mode": mode, "algorithm": small_sa.make(1), "noise": 0.1, "capacity": capacity}
     whole, first, second = (fine_tuner(dataset, **options) for _ in range(3))
     whole.advance(9)
-    first.advance(5)
+    first.advance(7)
     states, memory, envs = first.save()
-    like = second.like_memory(5)
+    like = second.like_memory(7)
     jax.tree.map(lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype) or pytest.fail(f"{a}"), memory, like)
-    second.load(states, memory, envs, 5)
-    expected, metrics = whole.advance(8), second.advance(12)
+    second.load(states, memory, envs, 7)
+    expected, metrics = whole.advance(8), second.advance(10)
     assert second.steps == whole.steps == 17
     jax.tree.map(np.testing.assert_array_equal, second.states(), whole.states())
     assert metrics.keys() == expected.keys()
