@@ -1,4 +1,9 @@
-"""Fixtures for all tests: no test touches the user's data, and no two tests compile the same program."""
+"""Fixtures for all tests: no test touches the user's data, and no two tests compile the same program.
+
+Most of the default suite's time goes into compiling programs that run for milliseconds, so they are compiled without
+LLVM's optimisations, which leaves the arithmetic as it is. The slow tests run for minutes and are compiled as usual;
+`JAX_DISABLE_MOST_OPTIMIZATIONS=0 pytest` compiles the default suite like that too.
+"""
 
 import os
 import sys
@@ -18,12 +23,15 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = config.stash[_COMPILED].name
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    if config.option.markexpr == "not slow":
+        os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     # JAX reads these when it is imported; the conftest of a folder may have done that before.
     if "jax" in sys.modules:
         options = sys.modules["jax"].config
         options.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
         options.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         options.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        options.update("jax_disable_most_optimizations", os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS") == "1")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

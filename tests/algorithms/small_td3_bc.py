@@ -51,9 +51,9 @@ def equal(first, second):
     return all(jax.tree.leaves(jax.tree.map(lambda a, b: bool(np.array_equal(a, b)), first, second)))
 
 
-def assert_close(first, second, atol=2e-6):
-    """Every leaf of one tree is within `atol` of the other's."""
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=atol), first, second)
+def assert_close(first, second, atol=2e-6, rtol=0.0):
+    """Every leaf of one tree is within `atol + rtol |second|` of the other's."""
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=atol), first, second)
 
 
 def warmed(opt_state):
