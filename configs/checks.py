@@ -17,6 +17,8 @@ CHOICES = {
     "coefficient.kind": ("state_adaptive", "constant"),
     "coefficient.last_kernel_init": ("xavier", "zeros"),
     "coefficient.anneal": ("linear", "cosine", "none"),
+    "balance.map": ("official", "intended"),
+    "balance.next_coefficient": ("current", "next"),
     "actor.schedule": ("cosine", "constant"),
     "online.actor_schedule": ("constant", "cosine_wrap"),
     "online.buffer": ("part", "all", "half", "none"),
@@ -47,7 +49,10 @@ _RANGES: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
     ),
     "zero or more": (
         lambda x: x >= 0,
-        ("seed", "warmup_steps", "policy_noise", "noise_clip", "noise", "actor.temperature", "bc_weight"),
+        (
+            *("seed", "warmup_steps", "policy_noise", "noise_clip", "noise", "actor.temperature", "bc_weight"),
+            *("penalty_weight", "balance.low", "balance.high"),
+        ),
     ),
     "between 0 and 1": (lambda x: 0 <= x <= 1, ("discount", "selection.min_fraction", "anneal_floor")),
     "above 0 and at most 1": (lambda x: 0 < x <= 1, ("tau", "selection.fraction", "dataset.clip_actions")),
@@ -72,7 +77,9 @@ def check_config(config: Config) -> None:
     """
     for name, field in fields(config).items():
         _check_field(name, field)
-    for check in (_check_seeds, _check_data, _check_selection, _check_coefficient, _check_critic, _check_online):
+    for check in (
+        _check_seeds, _check_data, _check_selection, _check_coefficient, _check_balance, _check_critic, _check_online,
+    ):  # fmt: skip
         check(config)
 
 
@@ -184,6 +191,12 @@ def _check_coefficient(config: Config) -> None:
             )
 
 
+def _check_balance(config: Config) -> None:
+    balance = config.get("balance")
+    if balance is not None and balance.low > balance.high:
+        raise UserError(f"balance.low={balance.low} must not lie above balance.high={balance.high}")
+
+
 def _check_critic(config: Config) -> None:
     low, high = (config.critic.get(name) for name in ("difference_min", "difference_max"))
     if low is not None and high is not None and low >= high:
@@ -196,6 +209,11 @@ def _check_online(config: Config) -> None:
         raise UserError(
             f"online.warmup_steps={online.warmup_steps} must be below online.num_steps={online.num_steps}, "
             "or no online update is made"
+        )
+    if online.warmup_steps + online.steps_between_updates > online.num_steps:
+        raise UserError(
+            f"online.steps_between_updates={online.steps_between_updates} is more than the "
+            f"{online.num_steps - online.warmup_steps} steps after the warm-up, so that no online update is made"
         )
     if online.get("buffer") == "half" and config.batch_size % 2:
         raise UserError(f"batch_size={config.batch_size} must be even for online.buffer='half'")

@@ -65,5 +65,20 @@ def spot(config: Any, observation_size: int, action_size: int) -> float:
     return td3_bc(config, observation_size, action_size) + 2 * (encoder + decoder) / config.actor.policy_freq
 
 
-PER_UPDATE = {"td3_bc": td3_bc, "cql": cql, "iql": iql, "spot": spot}
+def fam_cql(config: Any, observation_size: int, action_size: int) -> float:
+    """Operations per update of FamCQL: those of CQL, and the balance network's gradient through policy and critics."""
+    batch, samples, embedding = config.batch_size, config.critic.num_actions, 6
+    actor = (observation_size + embedding, *config.actor.hidden_sizes, 2 * action_size)
+    balance = (observation_size, *config.balance.hidden_sizes, 2)
+    critic = (observation_size + action_size, *config.critic.hidden_sizes, 1)
+    critics = 2 * _train(batch * (3 * samples + 1), *critic) + 2 * _forward(batch, *critic)  # and the target critics
+    actor_loss = _train(batch, *actor) + 4 * _forward(batch, *critic)
+    # Forward and back to the inputs, no kernel gradients.
+    balance_loss = _train(batch, *balance) + 2 * _forward(batch, *actor) + 4 * _forward(batch, *critic)
+    next_balance = _forward(batch, *balance) if config.balance.next_coefficient == "next" else 0.0
+    # The policy at the next states; CQL's penalty needs no pass of its own at the current ones.
+    return critics + actor_loss + balance_loss + next_balance + _forward(batch, *actor)
+
+
+PER_UPDATE = {"td3_bc": td3_bc, "cql": cql, "iql": iql, "spot": spot, "fam_cql": fam_cql}
 """By algorithm: (config, observation size, action size) -> operations."""

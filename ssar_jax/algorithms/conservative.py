@@ -9,10 +9,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import optax
 
+from ssar_jax.networks.backend import states_per_block
 from ssar_jax.networks.critics import CriticEnsemble
+from ssar_jax.ops.blocks import blocked_value_and_grad
 from ssar_jax.ops.distributions import TanhGaussian
 from ssar_jax.types import Array, Params
+
+DifferenceFn = Callable[[Array, Array, Array], tuple[Array, Array]]
+"""(sampled values [E, B, 3K], data values [E, B], log-densities [B, 3K]) -> (D, logsumexp), both [E, B]."""
 
 
 class CriticRows(NamedTuple):
@@ -79,7 +85,7 @@ def conservative_critic_loss(
     rows: CriticRows,
     multiplier: Array,
     batch_size: int,
-    difference_fn: Callable[[Array, Array, Array], tuple[Array, Array]],
+    difference_fn: DifferenceFn,
     gap: float,
 ) -> tuple[Array, Any]:
     """sum_e sum_b [(Q_e - y)^2 + multiplier * weight * (D_e - gap)] / B, a sum over rows.
@@ -90,7 +96,7 @@ def conservative_critic_loss(
         rows: some or all rows of the minibatch.
         multiplier: scalar, the Lagrange multiplier or 1.
         batch_size: B of the whole minibatch.
-        difference_fn: (sampled values [E, B, 3K], data values [E, B], log-densities) -> (D, logsumexp).
+        difference_fn: the penalty of each state.
         gap: subtracted from D; 0 without a Lagrange multiplier.
 
     Returns:
@@ -103,3 +109,38 @@ def conservative_critic_loss(
     penalty = rows.weight * (difference - gap)
     parts = {"q": values.T, "td": td.T, "penalty": penalty.T, "difference": difference.T}
     return jnp.sum(td + multiplier * penalty) / batch_size, parts
+
+
+def conservative_gradients(
+    critics: CriticEnsemble,
+    params: Params,
+    rows: CriticRows,
+    multiplier: Array,
+    difference_fn: DifferenceFn,
+    gap: float,
+) -> tuple[tuple[Array, Any], Params]:
+    """The loss of a whole minibatch with its parts, and its gradients; arguments as of `conservative_critic_loss`."""
+    batch_size = rows.target.shape[0]
+    return blocked_value_and_grad(
+        lambda params, block: conservative_critic_loss(
+            critics, params, block, multiplier, batch_size, difference_fn, gap
+        ),
+        params, rows, states_per_block(batch_size),
+    )  # fmt: skip
+
+
+def critic_metrics(
+    critics: CriticEnsemble, loss: Array, parts: Any, gradients: Params, rows: CriticRows, multiplier: Array
+) -> dict[str, Array]:
+    """What a step of the critics tells, by name; arguments as `conservative_gradients` takes and gives them."""
+    metrics = {
+        "critic/loss": loss,
+        "critic/q_mean": jnp.mean(parts["q"]),
+        "critic/target_mean": jnp.mean(rows.target),
+        "critic/difference": jnp.mean(parts["difference"]),
+    }
+    for i in range(parts["td"].shape[1]):
+        metrics[f"critic/td_loss_{i + 1}"] = jnp.mean(parts["td"][:, i])
+        metrics[f"critic/penalty_{i + 1}"] = multiplier * jnp.mean(parts["penalty"][:, i])
+        metrics[f"critic/grad_norm_{i + 1}"] = optax.tree.norm(critics.member(gradients, i))
+    return metrics

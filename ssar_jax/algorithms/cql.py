@@ -16,7 +16,8 @@ import optax
 from ssar_jax.algorithms.base import Algorithm, Phase
 from ssar_jax.algorithms.conservative import (
     CriticRows,
-    conservative_critic_loss,
+    conservative_gradients,
+    critic_metrics,
     penalised_actions,
     repeated,
     values_of,
@@ -31,8 +32,6 @@ from ssar_jax.coefficients import build as build_coefficient
 from ssar_jax.coefficients.base import Coefficient
 from ssar_jax.coefficients.trust_region import stochastic_slack
 from ssar_jax.networks.actors import TanhGaussianActor
-from ssar_jax.networks.backend import states_per_block
-from ssar_jax.ops.blocks import blocked_value_and_grad
 from ssar_jax.ops.distributions import TanhGaussian
 from ssar_jax.ops.losses import conservative_difference, soft_td_target, temperature_loss
 from ssar_jax.ops.trees import apply_gradients, averages, gradient_step, polyak
@@ -180,23 +179,15 @@ def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparam
         )
 
         rows = critic_rows(state, batch, draws, current, weight)
-        batch_size = batch.rewards.shape[0]
         multiplier = jnp.clip(jnp.exp(state.log_multiplier), 0.0, MAX_MULTIPLIER) if hp.lagrange else jnp.ones(())
-        (q_loss, parts), critic_gradients = blocked_value_and_grad(
-            lambda params, block: conservative_critic_loss(
-                critics, params, block, multiplier, batch_size, difference, gap
-            ),
-            state.critics, rows, states_per_block(batch_size),
-        )  # fmt: skip
+        (q_loss, parts), critic_gradients = conservative_gradients(
+            critics, state.critics, rows, multiplier, difference, gap
+        )
         critics_params, critics_opt = apply_gradients(
             critic_optimiser, state.critics, state.critics_opt, critic_gradients
         )
 
-        metrics = {
-            "critic/loss": q_loss,
-            "critic/q_mean": jnp.mean(parts["q"]),
-            "critic/target_mean": jnp.mean(rows.target),
-            "critic/difference": jnp.mean(parts["difference"]),
+        metrics = critic_metrics(critics, q_loss, parts, critic_gradients, rows, multiplier) | {
             "actor/loss": pi_loss,
             "actor/entropy": -jnp.mean(log_prob),
             "actor/temperature": temperature,
@@ -206,10 +197,6 @@ def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparam
             "actor/temperature_grad_norm": jnp.abs(temperature_gradient),
             "actor/regulariser_weight": jnp.mean(weight),
         }
-        for i in range(len(hp.critic_hidden_sizes)):
-            metrics[f"critic/td_loss_{i + 1}"] = jnp.mean(parts["td"][:, i])
-            metrics[f"critic/penalty_{i + 1}"] = multiplier * jnp.mean(parts["penalty"][:, i])
-            metrics[f"critic/grad_norm_{i + 1}"] = optax.tree.norm(critics.member(critic_gradients, i))
 
         log_multiplier, multiplier_opt = state.log_multiplier, state.multiplier_opt
         if hp.lagrange:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ssar_jax.algorithms import cql, iql, spot, td3_bc
+from ssar_jax.algorithms import cql, fam_cql, iql, spot, td3_bc
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.errors import UserError
 
@@ -12,6 +12,7 @@ _BUILDERS: dict[str, Callable[[Any, int], Algorithm]] = {
     "cql": cql.from_config,
     "iql": iql.from_config,
     "spot": spot.from_config,
+    "fam_cql": fam_cql.from_config,
 }
 
 

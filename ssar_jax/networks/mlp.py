@@ -7,9 +7,6 @@ from flax import linen as nn
 from ssar_jax.networks import initialisers
 from ssar_jax.types import Array
 
-LAYER_NORM_EPSILON = 1e-5
-"""PyTorch's value; Flax's own default is 1e-6."""
-
 
 class MLP(nn.Module):
     """Linear, optional LayerNorm, ReLU for every hidden layer; then a linear output layer.
@@ -21,6 +18,7 @@ class MLP(nn.Module):
         hidden_sizes: widths of the hidden layers.
         output_size: width of the output.
         layer_norm: whether LayerNorm stands between a hidden linear map and its ReLU.
+        layer_norm_epsilon: added to the variance; PyTorch's value, where Flax's own is 1e-6.
         kernel_init: initialiser of the hidden kernels.
         bias_init: initialiser of the hidden biases; None for PyTorch's default.
         output_kernel_init: initialiser of the last kernel; None for `kernel_init`.
@@ -30,6 +28,7 @@ class MLP(nn.Module):
     hidden_sizes: Sequence[int]
     output_size: int
     layer_norm: bool = False
+    layer_norm_epsilon: float = 1e-5
     kernel_init: initialisers.Initialiser = initialisers.torch_kernel()
     bias_init: initialisers.Initialiser | None = None
     output_kernel_init: initialisers.Initialiser | None = None
@@ -43,7 +42,7 @@ class MLP(nn.Module):
             bias_init = self.bias_init or initialisers.torch_bias(x.shape[-1])
             x = nn.Dense(width, kernel_init=self.kernel_init, bias_init=bias_init, name=f"layer{i}")(x)
             if self.layer_norm:
-                x = nn.LayerNorm(epsilon=LAYER_NORM_EPSILON, use_fast_variance=False, name=f"layernorm{i}")(x)
+                x = nn.LayerNorm(epsilon=self.layer_norm_epsilon, use_fast_variance=False, name=f"layernorm{i}")(x)
             x = nn.relu(x)
         return nn.Dense(
             self.output_size,

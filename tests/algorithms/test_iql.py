@@ -142,7 +142,9 @@ def test_seeds_under_vmap_are_single_runs(two_seeds):
     pair = [one(seed) for seed in (0, 115)]
     together = two_seeds(*pair)[0]
     for i, each in enumerate(pair):
-        assert_close(jax.tree.map(lambda leaf, i=i: leaf[i], together), PROGRAMS["corl"](*each)[0], atol=1e-6, rtol=1e-6)
+        assert_close(
+            jax.tree.map(lambda leaf, i=i: leaf[i], together), PROGRAMS["corl"](*each)[0], atol=1e-6, rtol=1e-6
+        )
 
 
 @pytest.mark.parametrize("log_std", [-25.0, -20.0, -19.0, 2.0, 3.0])

@@ -27,20 +27,22 @@ def test_one_hidden_unit_by_hand():
     np.testing.assert_array_equal(outputs, [[-5.0], [1.0]])
 
 
-def test_layer_norm_by_hand():
+@pytest.mark.parametrize(("options", "expected"), [({}, 1.2345225), ({"layer_norm_epsilon": 1e-6}, 1.8888544)])
+def test_layer_norm_by_hand(options, expected):
     """Hidden units 0.003 and -0.001: mean 0.001, deviations 0.002 and -0.002, biased variance 4e-6.
 
     With epsilon 1e-5 they become +-0.002 / sqrt(1.4e-5) = +-0.5345225; scale (2, 1) and shift (0.1, 0.6) give
     1.1690450 and 0.0654775, which the ReLU lets pass; their sum is 1.2345225.
-    (Epsilon 1e-6 would give 1.889, the unbiased variance 8e-6 would give 1.171.)
+    With 1e-6, FamO2O's, they become +-0.002 / sqrt(5e-6) = +-0.8944272; of 1.8888544 and -0.2944272 the first is left.
+    (The unbiased variance 8e-6 would give 1.171.)
     """
     params = {
         "layer0": layer([[0.003, -0.001]], [0.0, 0.0]),
         "layernorm0": {"scale": np.float32([2.0, 1.0]), "bias": np.float32([0.1, 0.6])},
         "layer1": layer([[1.0], [1.0]], [0.0]),
     }
-    output = evaluate(MLP((2,), 1, layer_norm=True), params, np.float32([[1.0]]))
-    assert output.item() == pytest.approx(1.2345225, abs=1e-6)
+    output = evaluate(MLP((2,), 1, layer_norm=True, **options), params, np.float32([[1.0]]))
+    assert output.item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_layer_norm_of_one_unit_is_its_shift():
