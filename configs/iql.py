@@ -1,11 +1,12 @@
-"""IQL: `configs/iql.py:<task>[,variant=corl|official][,preset=paper|library|short]`.
+"""IQL: `configs/iql.py:<task>[,variant=corl|official|sa][,preset=paper|library|short]`.
 
 Tasks: `halfcheetah`, `hopper`, `walker2d` with `-m -mr -me -e`, `antmaze` with `-u -ud -mp -md -lp -ld`, or
 their D4RL names; `custom` for data of your own (`--config.dataset.path=my.hdf5`).
 
 Variants: `corl` is CORL's program, the one that baselines are usually run with, `official` is that of IQL's
 authors (github.com/ikostrikov/implicit_q_learning); they differ in numbers, in the preparation of the data and in
-the order of an update.
+the order of an update. `sa`, experimental and in no paper, is `corl` with the state-adaptive coefficient, which scales
+what 1 / temperature is in every state alike, the strength of the regularisation.
 
 Presets: `paper` repeats the published setting, `library` has the defaults of a clean implementation, `short`
 plays the run in 20,000 updates, to see it work.
@@ -17,7 +18,7 @@ from ml_collections.config_dict import placeholder
 
 from configs import common
 
-VARIANTS = ("corl", "official")
+VARIANTS = ("corl", "official", "sa")
 
 
 class _Row(NamedTuple):
@@ -96,6 +97,8 @@ def get_config(arg: str | None = None) -> common.Config:
         }
     )
 
+    if choice.variant == "sa":
+        _use_adaptive_coefficient(config, choice)
     if choice.preset == "library":
         common.use_library_preset(config)
     elif choice.preset == "short":
@@ -104,6 +107,27 @@ def get_config(arg: str | None = None) -> common.Config:
 
 
 def _row(choice: common.Choice) -> _Row:
-    if choice.variant == "corl":
-        return _Row(*_CORL[choice.task])
-    return _OFFICIAL_ANTMAZE if choice.is_antmaze else _OFFICIAL_LOCOMOTION
+    if choice.variant == "official":
+        return _OFFICIAL_ANTMAZE if choice.is_antmaze else _OFFICIAL_LOCOMOTION
+    return _Row(*_CORL[choice.task])
+
+
+def _use_adaptive_coefficient(config: common.Config, choice: common.Choice) -> None:
+    """Makes IQL(SA) of it, all ours.
+
+    The selected transitions train the coefficient, which acts in all states: IQL is drawn to the good ones already.
+    """
+    config.coefficient = common.coefficient_config()
+    config.coefficient.update(
+        {
+            "base": 1.0,  # the published strength
+            "learning_rate": 3e-8,  # this and what follows: as TD3+BC(SA) on most locomotion tasks
+            "n_start": 1.0,
+            "n_end": 3.0,
+            "delta": 0.1,
+            "mask_regulariser": False,
+            "anneal": "linear",
+            "anneal_floor": 0.2,  # as SPOT's: five times the temperature at the end
+        }
+    )
+    config.selection.rule = "success" if choice.is_antmaze else "top_fraction"

@@ -54,7 +54,10 @@ def iql(config: Any, observation_size: int, action_size: int) -> float:
     critic, value = (observation_size + action_size, *hidden, 1), (observation_size, *hidden, 1)
     critics = 2 * _train(batch, *critic) + 2 * _forward(batch, *critic)
     values = _train(batch, *value) + _forward(batch, *value)
-    return critics + values + _train(batch, observation_size, *hidden, action_size)
+    total = critics + values + _train(batch, observation_size, *hidden, action_size)
+    if "coefficient" in config:
+        total += _train(batch, observation_size, *config.coefficient.hidden_sizes, 1)
+    return total
 
 
 def spot(config: Any, observation_size: int, action_size: int) -> float:

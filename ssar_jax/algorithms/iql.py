@@ -3,6 +3,11 @@
 Kostrikov et al., "Offline Reinforcement Learning with Implicit Q-Learning", 2021,
 https://arxiv.org/abs/2110.06169. `order="corl"` is CORL's program (all losses see the old V), `order="official"` the
 authors' (actor and Q see the new one).
+
+Experimental, and in no paper: a state-adaptive coefficient beta(s) within the actor's weight. The weight solves
+max E[A] - KL(pi, data) / temperature in every state, so that 1 / temperature is what regularises there, and beta(s)
+scales it. A factor on the whole loss would do nothing of the kind: it weighs states against each other, but leaves the
+solution in each where it is, and Adam removes its mean.
 """
 
 import math
@@ -14,6 +19,10 @@ import optax
 
 from ssar_jax.algorithms.base import Algorithm, Phase
 from ssar_jax.algorithms.iql_values import ValueState, make_value_learner, update_values
+from ssar_jax.coefficients import build as build_coefficient
+from ssar_jax.coefficients import constant
+from ssar_jax.coefficients.base import Coefficient
+from ssar_jax.coefficients.trust_region import deterministic_slack
 from ssar_jax.networks import initialisers
 from ssar_jax.networks.actors import DeterministicActor, GaussianActor
 from ssar_jax.ops.distributions import gaussian_log_prob
@@ -22,6 +31,9 @@ from ssar_jax.types import Array, Batch, Key, Metrics, Params
 
 MAX_WEIGHT = 100.0
 """Upper limit of the exponentiated advantage."""
+
+MIN_COEFFICIENT = 1e-3
+"""Lower limit of the annealed coefficient, which divides the temperature."""
 
 ActorSchedule = Literal["cosine", "constant"]
 OnlineActorSchedule = Literal["constant", "cosine_wrap"]
@@ -33,6 +45,7 @@ class IQLState(NamedTuple):
     values: ValueState
     actor: Params
     actor_opt: optax.OptState
+    coefficient: Any
 
 
 class Hyperparameters(NamedTuple):
@@ -51,6 +64,7 @@ class Hyperparameters(NamedTuple):
         expectile: of the value loss.
         temperature: factor on the advantage in the actor's weight; 0 gives behaviour cloning.
         deterministic: whether the actor is deterministic and cloned by squared distance.
+        delta: width of the coefficient's trust region per unit of n.
     """
 
     order: Literal["corl", "official"] = "corl"
@@ -64,13 +78,18 @@ class Hyperparameters(NamedTuple):
     expectile: float = 0.7
     temperature: float = 3.0
     deterministic: bool = False
+    delta: float = 0.1
 
 
 PUBLISHED = Hyperparameters()
 """The defaults."""
 
 
-def advantage_weights(advantages: Array, temperature: float) -> Array:
+PLAIN = constant.make(1.0)
+"""The coefficient of IQL as published."""
+
+
+def advantage_weights(advantages: Array, temperature: float | Array) -> Array:
     """min(exp(temperature * advantage), 100), equation 7."""
     return jnp.minimum(jnp.exp(temperature * advantages), MAX_WEIGHT)
 
@@ -93,12 +112,14 @@ def actor_learning_rate(hyperparameters: Hyperparameters, step: Array, phase: Ph
     return 0.5 * hp.learning_rate * (1.0 + jnp.cos(jnp.pi * progress))
 
 
-def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED) -> Algorithm:
+def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED, coefficient: Coefficient = PLAIN) -> Algorithm:
     """Builds IQL.
 
     Args:
         action_size: A.
         hyperparameters: everything else.
+        coefficient: what the strength of the regularisation is multiplied by; 1 as published, experimental:
+            `state_adaptive.make(...)` around 1.
     """
     hp = hyperparameters
     official = hp.order == "official"
@@ -123,29 +144,30 @@ def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED) -> Algo
         actor = GaussianActor(hp.hidden_sizes, action_size, -5.0 if official else -20.0, options)
 
     def init(key: Key, observations: Array, actions: Array) -> IQLState:
-        value_key, actor_key = jax.random.split(key)
+        value_key, actor_key, coefficient_key = jax.random.split(key, 3)
         actor_params = actor.init(actor_key, observations)["params"]
         actor_opt = optax.adam(hp.learning_rate).init(actor_params)
-        return IQLState(learner.init(value_key, observations, actions), actor_params, actor_opt)
+        values = learner.init(value_key, observations, actions)
+        return IQLState(values, actor_params, actor_opt, coefficient.init(coefficient_key, observations))
 
     def draw(key: Key, batch: Batch) -> tuple[()]:
         del key, batch  # an update of IQL draws nothing
         return ()
 
-    def actor_loss(params: Params, batch: Batch, advantages: Array) -> tuple[Array, Array]:
+    def actor_loss(params: Params, batch: Batch, weights: Array) -> tuple[Array, Array]:
         """-E[weight * log pi(a | s)], equation 7; deterministic: E[weight * |pi(s) - a|^2]."""
-        weights = advantage_weights(advantages, hp.temperature)
         if hp.deterministic:
-            distance = jnp.sum((actor.apply({"params": params}, batch.observations) - batch.actions) ** 2, axis=-1)
+            mean = actor.apply({"params": params}, batch.observations)
+            distance = jnp.sum((mean - batch.actions) ** 2, axis=-1)
         else:
             mean, log_std = actor.apply({"params": params}, batch.observations)
             distance = -jnp.sum(gaussian_log_prob(batch.actions, mean, log_std), axis=-1)
-        return jnp.mean(weights * distance), weights
+        return jnp.mean(weights * distance), mean
 
     def update(
         state: IQLState, batch: Batch, draws: tuple[()], *, step: Array, annealing: Array | float, phase: Phase
     ) -> tuple[IQLState, Metrics]:
-        del draws, annealing  # IQL draws nothing, and no coefficient is annealed
+        del draws  # there are none
         values = state.values
         if official:
             values, _, value_loss = learner.update_value(values, batch)
@@ -157,9 +179,21 @@ def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED) -> Algo
         else:
             values, advantages, metrics = update_values(learner, values, batch)
         actor_optimiser = optax.adam(actor_learning_rate(hp, step, phase))
-        actor_params, actor_opt, loss, weights, gradients = gradient_step(
-            actor_loss, actor_optimiser, state.actor, state.actor_opt, batch, jax.lax.stop_gradient(advantages)
+        beta = coefficient.weight(state.coefficient, batch.observations, batch.trusted, annealing)
+        temperature = hp.temperature / jnp.maximum(beta, MIN_COEFFICIENT)
+        weights = jax.lax.stop_gradient(advantage_weights(advantages, temperature))
+        actor_params, actor_opt, loss, mean, gradients = gradient_step(
+            actor_loss, actor_optimiser, state.actor, state.actor_opt, batch, weights
         )
+        coefficient_state, coefficient_metrics = state.coefficient, {}
+        if phase == "offline":
+            coefficient_state, coefficient_metrics = coefficient.update(
+                coefficient_state,
+                batch.observations,
+                lambda n: deterministic_slack(mean, batch.actions, n, hp.delta),
+                batch.trusted,
+                step,
+            )
         metrics |= {
             "actor/loss": loss,
             "actor/grad_norm": optax.tree.norm(gradients),
@@ -167,7 +201,7 @@ def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED) -> Algo
             "value/advantage_mean": jnp.mean(advantages),
             "value/positive_share": jnp.mean((advantages >= 0.0).astype(advantages.dtype)),
         }
-        return IQLState(values, actor_params, actor_opt), averages(metrics)
+        return IQLState(values, actor_params, actor_opt, coefficient_state), averages(metrics) | coefficient_metrics
 
     def act(params: Params, observations: Array, key: Key | None) -> Array:
         output = actor.apply({"params": params}, observations)
@@ -178,19 +212,23 @@ def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED) -> Algo
             return mean
         return jnp.clip(mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape), -1.0, 1.0)
 
-    return Algorithm(init, draw, update, lambda state: state.actor, act)
+    def diagnose(state: IQLState, observations: Array) -> dict[str, Array]:
+        return {} if coefficient is PLAIN else {"beta": coefficient.apply(state.coefficient, observations)}
+
+    return Algorithm(init, draw, update, lambda state: state.actor, act, diagnose)
 
 
 def from_config(config: Any, action_size: int) -> Algorithm:
     """Builds IQL from a config of `configs/iql.py`."""
-    return make(action_size, hyperparameters_from_config(config))
+    coefficient = build_coefficient.from_config(config.coefficient) if "coefficient" in config else PLAIN
+    return make(action_size, hyperparameters_from_config(config), coefficient)
 
 
 def hyperparameters_from_config(config: Any) -> Hyperparameters:
     """Collects the hyperparameters from a config's groups; the actor's rate decays over the run unless told."""
     decay_steps = config.num_updates if config.actor.decay_steps is None else config.actor.decay_steps
-    return Hyperparameters(
-        order=config.variant,
+    numbers = Hyperparameters(
+        order="official" if config.variant == "official" else "corl",
         discount=config.discount,
         tau=config.critic.tau,
         hidden_sizes=tuple(config.critic.hidden_sizes),
@@ -202,3 +240,4 @@ def hyperparameters_from_config(config: Any) -> Hyperparameters:
         temperature=config.actor.temperature,
         deterministic=config.actor.deterministic,
     )
+    return numbers._replace(delta=config.coefficient.delta) if "coefficient" in config else numbers

@@ -44,7 +44,7 @@ def test_every_shipped_config_builds_locked_and_passes_its_checks(arg):
 
 
 def test_the_counts():
-    assert (len(NAMES), len(ANTMAZE), len(SHIPPED)) == (19, 6, 19 * 2 * 3)
+    assert (len(NAMES), len(ANTMAZE), len(SHIPPED)) == (19, 6, 19 * 3 * 3)
 
 
 def test_the_default_is_corls():
@@ -54,15 +54,32 @@ def test_the_default_is_corls():
 def test_every_field_has_a_check():
     """A number without a range, or a name without its choices, is one nobody checks."""
     free = {*IDENTITY, "dataset.path", "environment.id"}
-    for name, field in fields(get("hopper-m")).items():
+    for name, field in fields(get("hopper-m,variant=sa")).items():
         checked = name in CHOICES or range_of(name) is not None or name.endswith("hidden_sizes")
         assert checked or field.kind in (bool, object) or name in free, name
 
 
 def test_all_configs_have_the_same_fields_and_types():
+    """Variant sa has the group of the coefficient besides."""
     reference = {name: field._replace(value=None) for name, field in fields(get("hopper-m")).items()}
     for arg in SHIPPED:
-        assert {name: field._replace(value=None) for name, field in fields(get(arg)).items()} == reference
+        own = {name: field._replace(value=None) for name, field in fields(get(arg)).items()}
+        further = {name for name in own if name.startswith("coefficient.")}
+        assert bool(further) is ("variant=sa" in arg)
+        assert {name: field for name, field in own.items() if name not in further} == reference
+
+
+@pytest.mark.parametrize("task", NAMES)
+def test_sa_is_corl_with_a_coefficient(task):
+    """Around the published strength; it learns from the selected transitions and acts in all states."""
+    config = get(f"{task},variant=sa")
+    assert changed(task, f"{task},variant=sa") == {
+        "selection.rule": "success" if task in ANTMAZE else "top_fraction",
+    }
+    coefficient = config.coefficient
+    assert (coefficient.kind, coefficient.base, coefficient.max_ratio) == ("state_adaptive", 1.0, 1.5)
+    assert (coefficient.mask_coefficient, coefficient.mask_regulariser) == (True, False)
+    assert (coefficient.anneal, coefficient.anneal_floor) == ("linear", 0.2)
 
 
 COMMON = (0.7, 3.0, 0.005, False, False)
@@ -105,7 +122,7 @@ def test_official_has_one_setting_for_each_family(task):
     assert config.dataset.clip_actions == 0.99999
 
 
-@pytest.mark.parametrize("arg", [f"{task},variant={variant}" for task in NAMES for variant in iql.VARIANTS])
+@pytest.mark.parametrize("arg", [f"{task},variant={variant}" for task in NAMES for variant in ("corl", "official")])
 def test_what_both_programs_share(arg):
     config, antmaze = get(arg), arg.startswith("antmaze-")
     assert (config.num_updates, config.batch_size, config.discount) == (1_000_000, 256, 0.99)
@@ -135,9 +152,10 @@ def test_evaluation(arg, interval, episodes):
 
 @pytest.mark.parametrize("variant", iql.VARIANTS)
 @pytest.mark.parametrize("task", NAMES)
-def test_library_preset_trusts_online_data_and_changes_nothing_else(task, variant):
+def test_library_preset_trusts_online_data_and_starts_the_coefficient_at_its_base(task, variant):
     paper = f"{task},variant={variant}"
-    assert changed(paper, f"{paper},preset=library") == {"online.trust": "one"}
+    further = {"coefficient.last_kernel_init": "zeros"} if variant == "sa" else {}
+    assert changed(paper, f"{paper},preset=library") == {"online.trust": "one", **further}
 
 
 @pytest.mark.parametrize("arg", ["hopper-m", "antmaze-mp,variant=official"])
