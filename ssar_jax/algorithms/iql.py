@@ -220,14 +220,16 @@ def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED, coeffic
 
 def from_config(config: Any, action_size: int) -> Algorithm:
     """Builds IQL from a config of `configs/iql.py`."""
-    coefficient = build_coefficient.from_config(config.coefficient) if "coefficient" in config else PLAIN
-    return make(action_size, hyperparameters_from_config(config), coefficient)
+    hyperparameters, adaptive = hyperparameters_from_config(config), getattr(config, "coefficient", None)
+    if adaptive is None:
+        return make(action_size, hyperparameters)
+    return make(action_size, hyperparameters._replace(delta=adaptive.delta), build_coefficient.from_config(adaptive))
 
 
 def hyperparameters_from_config(config: Any) -> Hyperparameters:
     """Collects the hyperparameters from a config's groups; the actor's rate decays over the run unless told."""
     decay_steps = config.num_updates if config.actor.decay_steps is None else config.actor.decay_steps
-    numbers = Hyperparameters(
+    return Hyperparameters(
         order="official" if config.variant == "official" else "corl",
         discount=config.discount,
         tau=config.critic.tau,
@@ -240,4 +242,3 @@ def hyperparameters_from_config(config: Any) -> Hyperparameters:
         temperature=config.actor.temperature,
         deterministic=config.actor.deterministic,
     )
-    return numbers._replace(delta=config.coefficient.delta) if "coefficient" in config else numbers

@@ -1,4 +1,4 @@
-"""Reads run folders and puts together the runs that differ in their seeds alone.
+"""Reads run folders.
 
 Only finished runs count. What is unfinished, damaged or somebody else's is named with the reason and left alone.
 """
@@ -7,8 +7,7 @@ import csv
 import json
 import shlex
 import zipfile
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssar_jax.errors import UserError
-from ssar_jax.nested import flatten
-from ssar_jax.reporting.curves import Curve, merge, read_curve
+from ssar_jax.reporting.curves import Curve, read_curve
 
 
 class Key(NamedTuple):
@@ -33,10 +31,15 @@ class Key(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A folder that is left out, and why."""
+    """A folder that is left out, why, and whether it is a run that may yet be finished."""
 
     path: Path
     reason: str
+    unfinished: bool = False
+
+
+class _UnfinishedError(UserError):
+    """A run without a summary."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,11 @@ class Run:
         return dict(sorted(files.items()))
 
     @property
+    def adapts(self) -> bool:
+        """Whether it trained beta(s), and not a constant in its place."""
+        return (self.config.get("coefficient") or {}).get("kind") == "state_adaptive"
+
+    @property
     def updates_per_second(self) -> float | None:
         """Of each seed, without evaluation; None where the last resumption had nothing left to train."""
         return self.summary.get("updates_per_second")
@@ -129,25 +137,6 @@ class Run:
         return f"python -m experiments.{self.key.phase} {config} --workdir=runs/again"
 
 
-@dataclass(frozen=True)
-class Group:
-    """Runs that differ in their seeds alone.
-
-    Attributes:
-        key: what names their numbers.
-        runs: in the order of their folders.
-        note: the settings that tell this group from others of the same key; empty where there is no other.
-    """
-
-    key: Key
-    runs: tuple[Run, ...]
-    note: str
-
-    def curve(self, phase: str | None = None) -> Curve:
-        """The scores [S, E] of all seeds of all runs, as `Run.curve`."""
-        return merge([run.curve(phase) for run in self.runs])
-
-
 def read_runs(*roots: Path) -> tuple[list[Run], list[Skipped]]:
     """Reads every run below the given folders.
 
@@ -166,7 +155,7 @@ def read_runs(*roots: Path) -> tuple[list[Run], list[Skipped]]:
             try:
                 runs.append(_read_run(path))
             except UserError as error:
-                skipped.append(Skipped(path, str(error)))
+                skipped.append(Skipped(path, str(error), isinstance(error, _UnfinishedError)))
     return runs, skipped
 
 
@@ -181,32 +170,6 @@ def read_diagnostics(path: Path) -> dict[str, np.ndarray]:
             return dict(arrays)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read ({error}): copy the run again, or remove the file") from error
-
-
-def group_runs(runs: Iterable[Run]) -> tuple[list[Group], list[Skipped]]:
-    """Puts runs together that differ in their seeds alone.
-
-    Runs of one key may still differ, in a field set on the command line or in their data. They are never mixed: each
-    kind is a group of its own, told apart by its note.
-
-    Returns:
-        The groups, sorted by key, and the runs left out because their seeds are counted already.
-    """
-    kinds: dict[Key, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
-    skipped = []
-    for run in runs:
-        alike = kinds[run.key][json.dumps(_setup(run), sort_keys=True)]
-        twins = [other.path for other in alike if set(other.summary["seeds"]) & set(run.summary["seeds"])]
-        if twins:
-            skipped.append(Skipped(run.path, f"repeats seeds of {twins[0]}"))
-        else:
-            alike.append(run)
-    groups = []
-    for key in sorted(kinds):
-        setups = {text: json.loads(text) for text in kinds[key]}
-        for text, alike in kinds[key].items():
-            groups.append(Group(key, tuple(alike), _note(setups[text], list(setups.values()))))
-    return groups, skipped
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
@@ -233,14 +196,21 @@ def _read_run(path: Path) -> Run:
         raise UserError("no config.json: somebody else's folder, or a run that has not begun")
     config = _read_json(path / "config.json", ("algorithm", "variant", "preset", "task", "num_updates"))
     if not (path / "summary.json").exists():
-        rows = _read_rows(path / "train.csv")
-        done = int(rows[-1]["step"]) if rows else 0
-        raise UserError(f"unfinished: broken off or still running, at update {done:,} of {config['num_updates']:,}")
+        raise _UnfinishedError(f"unfinished: broken off or still running, at {_progress(path, config)}")
     summary = _read_json(path / "summary.json", (*Key._fields, "seeds"))
     run = Run(path, config, summary, _read_rows(path / "eval.csv"))
     if run.key.phase not in run.phases:
         raise UserError(f"eval.csv holds no evaluation of the {run.key.phase} phase")
     return run
+
+
+def _progress(path: Path, config: dict[str, Any]) -> str:
+    """How far a run has come that has no summary."""
+    rows = _read_rows(path / "train.csv")
+    done = int(rows[-1]["step"]) if rows else 0
+    if any(row["phase"] == "online" for row in _read_rows(path / "eval.csv")):
+        return f"environment step {done:,} of {config['online']['num_steps']:,}"
+    return f"update {done:,} of {config['num_updates']:,}"
 
 
 def _read_json(path: Path, required: tuple[str, ...]) -> dict[str, Any]:
@@ -260,17 +230,3 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     return list(csv.DictReader(line for line in lines if line.endswith("\n")))
-
-
-def _setup(run: Run) -> dict[str, Any]:
-    """What results depend on besides the seed: the data, and the config but for what this phase does not read."""
-    unread = ["seed", "num_seeds", "checkpoint"] + ["online"] * (run.key.phase == "offline")
-    read = {name: value for name, value in run.config.items() if name not in unread}
-    return flatten(read) | {"dataset_hash": run.summary.get("dataset_hash")}
-
-
-def _note(setup: dict[str, Any], setups: list[dict[str, Any]]) -> str:
-    """The fields of a setup in which the setups differ."""
-    names = sorted({name for other in setups for name in other})
-    different = [name for name in names if any(other.get(name) != setup.get(name) for other in setups)]
-    return ", ".join(f"{name}={setup.get(name)}" for name in different)

@@ -1,4 +1,4 @@
-"""Tables of results: our numbers, beside the published ones where the data are D4RL's."""
+"""Lines of results, one per group: our numbers, beside the published ones where the data are D4RL's."""
 
 import csv
 import io
@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ssar_jax.reporting.document import Cell, Table, number, text
+from ssar_jax.reporting.groups import Group
+from ssar_jax.reporting.origin import details_name
 from ssar_jax.reporting.published import OFFLINE, ONLINE, Score
-from ssar_jax.reporting.runs import Group
 
 _PUBLISHED_NAMES = {
     ("td3_bc", "base"): "TD3+BC",
@@ -109,39 +111,65 @@ def _mean_of(group: Group, name: str) -> float:
     return float(np.mean([np.nan if value is None else value for value in values]))
 
 
-def markdown(rows: Sequence[Row], *, online: bool) -> str:
-    """A table in Markdown.
-
-    Args:
-        rows: of one phase and one data source.
-        online: whether they are of the online phase.
-    """
-    phase = ("before", "area") if online else ()
-    headings = ["task", "system", "updates", *(("steps",) if online else ()), "seeds", *phase, "final", "best", "paper"]
-    headings += ["preset", "data", "physics", "commit"]
-    lines = [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
-    for row in sorted(rows):
-        cells = [row.task, row.system + (f" ({row.note})" if row.note else ""), f"{row.updates:,}"]
-        cells += [f"{row.environment_steps:,}"] if online else []
-        cells += [str(row.seeds), *([f"{row.before:.1f}", f"{row.area:.1f}"] if online else [])]
-        cells += [_with_spread(row.final, row.final_std), f"{row.best:.1f}", _published(row.published)]
-        cells += [row.preset, row.data_source, row.physics, row.commit[:7]]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+def results_table(groups: Sequence[Group], caption: str) -> Table:
+    """The last and the best scores of groups of one phase and one data source, a line each."""
+    online = groups[0].key.phase == "online"
+    rows = sorted(((row_of(group), group) for group in groups), key=lambda pair: pair[0])
+    columns = [name for name, wanted in _COLUMNS.items() if wanted == "always" or (wanted == "online") == online]
+    if not any(row.published for row, _ in rows):
+        columns.remove("paper")
+    return Table(caption, columns, [_line(row, details_name(group), columns) for row, group in rows])
 
 
-def write_csv(rows: Iterable[Row]) -> str:
-    """All rows as CSV, with every digit and the command behind each."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+_COLUMNS = {
+    **dict.fromkeys(("task", "system", "updates"), "always"),
+    "steps": "online",
+    "seeds": "always",
+    **dict.fromkeys(("before", "area"), "online"),
+    **dict.fromkeys(("final", "best", "paper", "preset", "data", "physics", "commit"), "always"),
+}
+
+
+def _line(row: Row, link: str, columns: Sequence[str]) -> list[Cell]:
+    cells = {
+        "task": text(row.task, link),
+        "system": text(row.system + (f" ({row.note})" if row.note else "")),
+        "updates": number(row.updates, "{:,.0f}".format),
+        "steps": number(row.environment_steps, "{:,.0f}".format),
+        "seeds": number(row.seeds, "{:.0f}".format),
+        "before": number(row.before, "{:.1f}".format),
+        "area": number(row.area, "{:.1f}".format),
+        "final": score_cell(row),
+        "best": number(row.best, "{:.1f}".format),
+        "paper": published_cell(row.published),
+        "preset": text(row.preset),
+        "data": text(row.data_source),
+        "physics": text(row.physics),
+        "commit": text(row.commit[:7]),
+    }
+    return [cells[name] for name in columns]
+
+
+def score_cell(row: Row, link: str | None = None) -> Cell:
+    """The last score with its spread; where a seed diverged there is no mean that would not flatter."""
+    if np.isnan(row.final):
+        return Cell("diverged", None, link)
+    return Cell(f"{row.final:.1f}" + ("" if np.isnan(row.final_std) else f" ± {row.final_std:.1f}"), row.final, link)
+
+
+def published_cell(score: Score | None) -> Cell:
+    """A score of the paper, as printed."""
+    return Cell("–") if score is None else Cell(_published(score), float(score.mean))
+
+
+def write_csv(groups: Iterable[Group]) -> str:
+    """The lines of all groups as CSV, with every digit and the command behind each."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
     writer.writerow(Row._fields)
-    for row in sorted(rows):
+    for row in sorted(map(row_of, groups)):
         writer.writerow(row._replace(published=_published(row.published)))  # pyright: ignore[reportArgumentType]
-    return text.getvalue()
-
-
-def _with_spread(value: float, spread: float) -> str:
-    return f"{value:.1f}" if np.isnan(spread) else f"{value:.1f} ± {spread:.1f}"
+    return out.getvalue()
 
 
 def _published(score: Score | None) -> str:

@@ -1,0 +1,101 @@
+"""Puts together the runs that differ in their seeds alone, and an online phase with the offline one before it."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ssar_jax.nested import flatten
+from ssar_jax.reporting.curves import Curve, merge
+from ssar_jax.reporting.runs import Key, Run, Skipped
+
+_FREE_ONLINE = (
+    "preset", "online", "evaluation", "checkpoint", "num_updates",
+    "coefficient.anneal", "coefficient.decay_steps", "coefficient.anneal_floor",
+)  # fmt: skip
+"""Fields that the online phase may have otherwise than the offline one; the same list lets a run go on from another."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seeds alone.
+
+    Attributes:
+        key: what names their numbers.
+        runs: in the order of their folders.
+        note: the settings that tell this group from others of the same key; empty where there is no other.
+    """
+
+    key: Key
+    runs: tuple[Run, ...]
+    note: str
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of all runs, in order."""
+        return tuple(sorted(seed for run in self.runs for seed in run.summary["seeds"]))
+
+    def curve(self, phase: str | None = None) -> Curve:
+        """The scores [S, E] of all seeds of all runs, as `Run.curve`."""
+        return merge([run.curve(phase) for run in self.runs])
+
+    def metric(self, name: str) -> Curve:
+        """A column of `train.csv` of all seeds of all runs, as `Run.metric`."""
+        return merge([run.metric(name) for run in self.runs])
+
+
+def group_runs(runs: Iterable[Run]) -> tuple[list[Group], list[Skipped]]:
+    """Puts runs together that differ in their seeds alone.
+
+    Runs of one key may still differ, in a field set on the command line or in their data. They are never mixed: each
+    kind is a group of its own, told apart by its note.
+
+    Returns:
+        The groups, sorted by key, and the runs left out because their seeds are counted already.
+    """
+    kinds: dict[Key, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    skipped = []
+    for run in runs:
+        alike = kinds[run.key][json.dumps(_setup(run), sort_keys=True)]
+        twins = [other.path for other in alike if set(other.summary["seeds"]) & set(run.summary["seeds"])]
+        if twins:
+            skipped.append(Skipped(run.path, f"repeats seeds of {twins[0]}"))
+        else:
+            alike.append(run)
+    groups = []
+    for key in sorted(kinds):
+        setups = {text: json.loads(text) for text in kinds[key]}
+        for text, alike in kinds[key].items():
+            groups.append(Group(key, tuple(alike), _note(setups[text], list(setups.values()))))
+    return groups, skipped
+
+
+def offline_phase(online: Group, groups: Sequence[Group]) -> Group | None:
+    """The group that an online one goes on from; None where it is not among the groups."""
+    for group in groups:
+        if group.key.phase == "offline" and _inherited(group) == _inherited(online):
+            return group
+    return None
+
+
+def _setup(run: Run) -> dict[str, Any]:
+    """What results depend on besides the seed: the data, and the config but for what this phase does not read."""
+    unread = ["seed", "num_seeds", "checkpoint"] + ["online"] * (run.key.phase == "offline")
+    read = {name: value for name, value in run.config.items() if name not in unread}
+    return flatten(read) | {"dataset_hash": run.summary.get("dataset_hash")}
+
+
+def _inherited(group: Group) -> dict[str, Any]:
+    """What an online phase takes over from the offline one, its number of updates included."""
+    first = group.runs[0]
+    free = tuple(f"{name}." for name in _FREE_ONLINE)
+    setup = {name: value for name, value in _setup(first).items() if not f"{name}.".startswith(free)}
+    return setup | {"updates": first.summary["num_updates"] - first.summary.get("online_updates", 0)}
+
+
+def _note(setup: dict[str, Any], setups: list[dict[str, Any]]) -> str:
+    """The fields of a setup in which the setups differ."""
+    names = sorted({name for other in setups for name in other})
+    different = [name for name in names if any(other.get(name) != setup.get(name) for other in setups)]
+    return ", ".join(f"{name}={setup.get(name)}" for name in different)
