@@ -176,6 +176,14 @@ class FineTuner:
         )
         self.steps += 1
 
+    def states_on_devices(self) -> Any:
+        """The states of all seeds, and of those that only fill the devices, leaves [S or more, ...]."""
+        return self._carry.states
+
+    def replace_states(self, states: Any) -> None:
+        """Puts other states, leaves [S, ...] on the host, in the place of those that trained until here."""
+        self._carry = self._carry._replace(states=loop.place_states(states, self._layout))
+
     def states(self) -> Any:
         """The states of all seeds, leaves [S, ...], on the host."""
         return jax.device_get(jax.tree.map(self._mine, self._carry.states))

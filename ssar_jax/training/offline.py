@@ -8,13 +8,12 @@ from math import lcm
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ssar_jax.algorithms import registry
 from ssar_jax.reporting.run_log import RunLog, require_dashboards
 from ssar_jax.training import density, results, task_data
 from ssar_jax.training.checkpoint import Checkpoints
 from ssar_jax.training.diagnostics import Diagnostics
+from ssar_jax.training.divergence import DivergenceGuard
 from ssar_jax.training.interruption import Interruption, watch_signals
 from ssar_jax.training.progress import Progress
 from ssar_jax.training.run_folder import RunFolder
@@ -41,7 +40,7 @@ def run(
         dashboards: where to report besides the folder's tables: `tensorboard`, `wandb`.
 
     Returns:
-        Exit status: 0, or 128 + the signal that ended the run early.
+        Exit status: 0, 1 where every seed diverged, or 128 + the signal that ended the run early.
 
     Raises:
         UserError: for everything that the user can mend, before anything is compiled or overwritten.
@@ -81,7 +80,11 @@ class _OfflineRun:
             folder.file("diagnostics"), data.prepared, trusted, maze=data.task.agent == "antmaze"
         )
         self._checkpoints = Checkpoints(folder.file("checkpoints"), config.checkpoint.keep)
-        self._log = RunLog(folder.path, seeds, keep=self._restore(), dashboards=dashboards)
+        restored = self._restore()
+        self._guard = DivergenceGuard(
+            folder, seeds, self._trainer.states(), None if restored < 0 else restored, unit="update"
+        )
+        self._log = RunLog(folder.path, seeds, keep=restored, dashboards=dashboards)
         self._scorer = Scorer(config, data, algorithm, seeds, self._log)
 
     def _restore(self) -> int:
@@ -101,7 +104,7 @@ class _OfflineRun:
 
     def train(self, interruption: Interruption) -> int:
         """Trains to the end or to an interruption; returns the exit status."""
-        config, trainer = self._config, self._trainer
+        config, trainer, guard = self._config, self._trainer, self._guard
         total, first = config.num_updates, trainer.step
         progress = Progress(first, total, config.num_seeds)
         if first == 0:
@@ -113,15 +116,21 @@ class _OfflineRun:
             metrics = trainer.advance(updates)
             seconds = time.monotonic() - start
             training_seconds += seconds
-            results.add_metrics(self._log, stop, trainer.seeds, metrics)
-            _warn_of_divergence(metrics, trainer)
+            results.add_metrics(self._log, stop, trainer.seeds, metrics, stopped=guard.stopped)
+            if guard.check(stop, metrics, trainer.states_on_devices()):
+                trainer.load(guard.held(trainer.states()), stop)
+            if not guard.going:
+                progress.close()
+                return 1
             if stop % config.evaluation.interval == 0 or stop == total:
                 self._evaluate(progress)
             progress.show(stop, seconds, updates)
             stopped = interruption.signal_number is not None and stop < total
             if stop % config.checkpoint.every == 0 or stop == total or stopped:
                 self._diagnostics.write(trainer)  # first: a resumed run does not come back to this update
-                self._checkpoints.save(stop, trainer.states())
+                states = guard.held(trainer.states())
+                self._checkpoints.save(stop, states)
+                guard.saved(stop, states)
             if stopped:
                 progress.close()
                 print(f"stopped at update {stop:,}; to go on, repeat the command with --resume")
@@ -131,15 +140,17 @@ class _OfflineRun:
         return 0
 
     def _evaluate(self, progress: Progress) -> None:
-        self._scorer("offline", self._trainer.step, self._trainer.policies(), progress)
+        trainer = self._trainer
+        self._scorer("offline", trainer.step, trainer.policies(), progress, stopped=self._guard.stopped)
 
     def _summarise(self, updates_per_second: float | None, wall_seconds: float) -> None:
         seeds = self._trainer.seeds
         summary = results.describe_run(self._config, self._data, self._folder, "offline", seeds) | {
             "num_updates": self._config.num_updates,
             "updates_per_second": updates_per_second,  # of each seed, without evaluation
+            "stopped_seeds": self._guard.stopped,  # null scores; why, and the last good checkpoint
             "wall_seconds": wall_seconds,  # since the start or the latest resumption
-            **results.score_summary(self._log.rows("eval"), seeds),
+            **results.score_summary(self._log.rows("eval"), seeds, stopped=self._guard.stopped),
         }
         self._folder.write_json("summary.json", summary)
         results.announce(self._folder.path, self._config, summary)
@@ -166,10 +177,3 @@ def _announce(config: Any, data: task_data.TaskData) -> None:
                 "the threshold schedule never fires: its period is %d updates, the run has %d; set "
                 "--config.coefficient.n_period", period, config.num_updates,
             )  # fmt: skip
-
-
-def _warn_of_divergence(metrics: dict[str, np.ndarray], trainer: OfflineTrainer) -> None:
-    for name in ("critic/loss", "actor/loss"):
-        for seed, value in zip(trainer.seeds, metrics.get(name, ()), strict=False):
-            if not np.isfinite(value):
-                _LOG.error("seed %d: %s is %s at update %d", seed, name, value, trainer.step)

@@ -17,6 +17,7 @@ from ssar_jax.errors import UserError
 from ssar_jax.reporting.run_log import RunLog, require_dashboards
 from ssar_jax.training import buffers, results, task_data
 from ssar_jax.training.checkpoint import Checkpoints
+from ssar_jax.training.divergence import DivergenceGuard
 from ssar_jax.training.fine_tuner import FineTuner, Protocol
 from ssar_jax.training.interruption import Interruption, watch_signals
 from ssar_jax.training.offline_result import OfflineResult, with_fresh_optimisers
@@ -106,7 +107,11 @@ class _OnlineRun:
             first_update=offline.num_updates, action_scaling=data.action_scaling,
         )  # fmt: skip
         self._checkpoints = Checkpoints(folder.file("checkpoints"), config.checkpoint.keep)
-        self._log = RunLog(folder.path, seeds, keep=self._restore(), dashboards=dashboards)
+        restored = self._restore()
+        self._guard = DivergenceGuard(
+            folder, seeds, self._tuner.states(), None if restored < 0 else restored, unit="environment step"
+        )
+        self._log = RunLog(folder.path, seeds, keep=restored, dashboards=dashboards)
         self._scorer = Scorer(config, data, algorithm, seeds, self._log)
 
     def _restore(self) -> int:
@@ -122,27 +127,34 @@ class _OnlineRun:
 
     def train(self, interruption: Interruption) -> int:
         """Fine-tunes to the end or to an interruption; returns the exit status."""
-        config, tuner = self._config, self._tuner
+        config, tuner, guard = self._config, self._tuner, self._guard
         total, first = config.online.num_steps, tuner.steps
         progress = Progress(first, total, config.num_seeds, unit="steps")
         if first == 0:
             # The policy is that of the offline run's end: the two rows bracket the switch.
             for phase in ("offline", "online"):
-                self._scorer(phase, 0, tuner.policies(), progress)
+                self._scorer(phase, 0, tuner.policies(), progress, stopped=guard.stopped)
         seconds_in_steps, wall_start = 0.0, time.monotonic()
         for stop in stops(first, total, LOG_INTERVAL, config.evaluation.interval, config.checkpoint.every):
             start, steps = time.monotonic(), stop - tuner.steps
             metrics = tuner.advance(steps)
             seconds = time.monotonic() - start
             seconds_in_steps += seconds
-            results.add_metrics(self._log, stop, tuner.seeds, metrics | self._episodes())
+            results.add_metrics(self._log, stop, tuner.seeds, metrics | self._episodes(), stopped=guard.stopped)
+            if guard.check(stop, metrics, tuner.states_on_devices()):
+                tuner.replace_states(guard.held(tuner.states()))
+            if not guard.going:
+                progress.close()
+                return 1
             if stop % config.evaluation.interval == 0 or stop == total:
-                self._scorer("online", stop, tuner.policies(), progress)
+                self._scorer("online", stop, tuner.policies(), progress, stopped=guard.stopped)
             progress.show(stop, seconds, steps)
             stopped = interruption.signal_number is not None and stop < total
             if stop % config.checkpoint.every == 0 or stop == total or stopped:
                 states, memory, envs = tuner.save()
+                states = guard.held(states)
                 self._checkpoints.save(stop, states, memory=memory, host=envs)
+                guard.saved(stop, states)
             if stopped:
                 progress.close()
                 print(f"stopped at environment step {stop:,}; to go on, repeat the command with --resume")
@@ -167,9 +179,10 @@ class _OnlineRun:
             "online_updates": self._tuner.updates,
             "environment_steps": self._tuner.steps,
             "steps_per_second": steps_per_second,  # of each seed, without evaluation
+            "stopped_seeds": self._guard.stopped,  # null scores; why, and the last good checkpoint
             "wall_seconds": wall_seconds,  # since the start or the latest resumption
-            **results.score_summary(rows, self._tuner.seeds),
-            **results.area_summary(rows, self._tuner.seeds),
+            **results.score_summary(rows, self._tuner.seeds, stopped=self._guard.stopped),
+            **results.area_summary(rows, self._tuner.seeds, stopped=self._guard.stopped),
             "offline_score": self._offline.scores,
         }
         self._folder.write_json("summary.json", summary)

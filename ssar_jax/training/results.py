@@ -1,6 +1,6 @@
 """What a run reports: rows per step and seed, and the summary at the end."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +14,39 @@ from ssar_jax.training.run_folder import RunFolder
 from ssar_jax.training.task_data import TaskData
 
 
-def add_metrics(log: RunLog, step: int, seeds: tuple[int, ...], metrics: dict[str, np.ndarray]) -> None:
-    """Writes one row per seed with the means of the metrics since the row before."""
+def add_metrics(
+    log: RunLog, step: int, seeds: tuple[int, ...], metrics: dict[str, np.ndarray], stopped: Container[int] = ()
+) -> None:
+    """Writes one row per seed, but those that were stopped, with the means [S] of the metrics since the row before."""
     for s, seed in enumerate(seeds):
-        log.add("train", {"step": step, "seed": seed} | {name: values[s] for name, values in metrics.items()})
+        if seed not in stopped:
+            log.add("train", {"step": step, "seed": seed} | {name: values[s] for name, values in metrics.items()})
 
 
 def add_evaluation(
-    log: RunLog, phase: str, step: int, seeds: tuple[int, ...], task: Task, result: EvaluationResult
+    log: RunLog,
+    phase: str,
+    step: int,
+    seeds: tuple[int, ...],
+    task: Task,
+    result: EvaluationResult,
+    stopped: Container[int] = (),
 ) -> np.ndarray:
-    """Writes one row per seed and returns the mean scores [S] (raw returns where the task has no scale).
+    """Writes one row per seed, but those that were stopped, and returns the mean scores of these seeds.
+
+    Raw returns where the task has no scale.
 
     `step` counts updates offline and environment steps online.
     """
     scores = task.normalised_score(result.returns)
-    for s, seed in enumerate(seeds):
+    rows = [s for s, seed in enumerate(seeds) if seed not in stopped]
+    for s in rows:
         log.add(
             "eval",
             {
                 "phase": phase,
                 "step": step,
-                "seed": seed,
+                "seed": seeds[s],
                 "return": result.returns[s].mean(),
                 "return_std": result.returns[s].std(),
                 "score": None if scores is None else scores[s].mean(),
@@ -43,21 +55,26 @@ def add_evaluation(
                 "environment_steps": step if phase == "online" else 0,
             },
         )
-    return (result.returns if scores is None else scores).mean(axis=1)
+    return (result.returns if scores is None else scores)[rows].mean(axis=1)
 
 
-def score_summary(rows: Sequence[dict[str, str]], seeds: tuple[int, ...]) -> dict[str, Any]:
+def score_summary(
+    rows: Sequence[dict[str, str]], seeds: tuple[int, ...], stopped: Container[int] = ()
+) -> dict[str, Any]:
     """Final and best score of every seed, with mean and population standard deviation over seeds.
 
-    The final score is that of the last evaluation; `best_score` looks at all of them and is no estimate of
-    what a policy chosen without looking would score. A standard deviation of one seed is null.
+    The final score is that of the last evaluation, and null for a seed that was stopped; `best_score` looks at all of
+    them and is no estimate of what a policy chosen without looking would score. A standard deviation of one seed is
+    null.
     """
     column = "score" if any(row["score"] for row in rows) else "return"
     # An empty cell is NaN: the policy diverged.
     per_seed = [
         [float(row[column]) if row[column] else None for row in rows if row["seed"] == str(seed)] for seed in seeds
     ]
-    final = [scores[-1] if scores else None for scores in per_seed]
+    final = [
+        scores[-1] if scores and seed not in stopped else None for scores, seed in zip(per_seed, seeds, strict=True)
+    ]
     best = [max((score for score in scores if score is not None), default=None) for scores in per_seed]
     known = [score for score in final if score is not None]
     return {
@@ -68,8 +85,13 @@ def score_summary(rows: Sequence[dict[str, str]], seeds: tuple[int, ...]) -> dic
     }
 
 
-def area_summary(rows: Sequence[dict[str, str]], seeds: tuple[int, ...]) -> dict[str, Any]:
-    """Area under every seed's curve over its steps, by trapezoids and divided by their range: a mean score."""
+def area_summary(
+    rows: Sequence[dict[str, str]], seeds: tuple[int, ...], stopped: Container[int] = ()
+) -> dict[str, Any]:
+    """Area under every seed's curve over its steps, by trapezoids and divided by their range: a mean score.
+
+    Null for a seed that was stopped.
+    """
     column = "score" if any(row["score"] for row in rows) else "return"
     areas = []
     for seed in seeds:
@@ -77,7 +99,7 @@ def area_summary(rows: Sequence[dict[str, str]], seeds: tuple[int, ...]) -> dict
         steps = np.array([float(row["step"]) for row in mine])
         values = np.array([float(row[column] or "nan") for row in mine])
         area = np.trapezoid(values, steps) / (steps[-1] - steps[0]) if len(mine) > 1 else np.nan
-        areas.append(float(area) if np.isfinite(area) else None)
+        areas.append(float(area) if np.isfinite(area) and seed not in stopped else None)
     known = [area for area in areas if area is not None]
     return {f"area_{column}": areas, f"area_{column}_mean": float(np.mean(known)) if known else None}
 

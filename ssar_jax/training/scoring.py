@@ -1,6 +1,6 @@
 """Evaluates the policies of a run, writes their rows and prints their scores."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import partial
 from typing import Any
 
@@ -39,7 +39,9 @@ class Scorer:
                 data.action_scaling,
             )
 
-    def __call__(self, phase: Phase, step: int, policies: Any, progress: Progress) -> None:
+    def __call__(
+        self, phase: Phase, step: int, policies: Any, progress: Progress, *, stopped: Container[int] = ()
+    ) -> None:
         """Evaluates.
 
         Args:
@@ -47,14 +49,16 @@ class Scorer:
             step: updates so far offline, environment steps so far online.
             policies: leaves [S, ...].
             progress: where the score is shown.
+            stopped: seeds that are left out.
         """
         if self._evaluator is None:
             return
         result = self._evaluator(policies)
-        scores = results.add_evaluation(self._log, phase, step, self._seeds, self._task, result)
+        scores = results.add_evaluation(self._log, phase, step, self._seeds, self._task, result, stopped)
+        returns = result.returns[[seed not in stopped for seed in self._seeds]]
         text = f"return {_text(scores)}"
         if self._task.reference_min is not None:
-            text = f"score {_text(scores)}, return {result.returns.mean():.1f}"
+            text = f"score {_text(scores)}, return {returns.mean():.1f}"
         progress.score = f", {text}"
         place = "update" if phase == "offline" else "environment step"
         progress.line(f"{place} {step:,}: {text}")

@@ -77,6 +77,10 @@ class OfflineTrainer:
         self.step = stop
         return {name: value[: len(self.seeds)] for name, value in jax.device_get(metrics).items()}
 
+    def states_on_devices(self) -> Any:
+        """The states of all seeds, and of those that only fill the devices, leaves [S or more, ...]."""
+        return self._states
+
     def states(self) -> Any:
         """The states of all seeds, leaves [S, ...], on the host."""
         return jax.tree.map(lambda leaf: leaf[: len(self.seeds)], jax.device_get(self._states))

@@ -27,7 +27,11 @@ LENGTHS = (
 )
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+# Slow: those whose kind of update another system or another smoke test runs too.
+SLOW = ("td3_bc.py:hopper-m", "cql.py:hopper-m", "iql.py:hopper-m,variant=sa")
+
+
+@pytest.mark.parametrize("system", [pytest.param(s, marks=[pytest.mark.slow] * (s in SLOW)) for s in SYSTEMS])
 def test_trains_offline_and_goes_on_online(system, tmp_path):
     config = load_config(f"configs/{system},preset=short")
     overrides, _ = split_overrides([f"--config.{field}" for field in (*SYSTEMS[system], *LENGTHS)])

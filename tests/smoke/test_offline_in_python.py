@@ -12,6 +12,7 @@ from ssar_jax.training import offline
 from ssar_jax.training.checkpoint import Checkpoints
 from ssar_jax.training.policies import load_policy
 from ssar_jax.training.schedule import stops
+from ssar_jax.training.trainer import OfflineTrainer
 from tests.data.helpers import user_error
 from tests.smoke import small_run
 from tests.smoke.small_run import NUM_UPDATES
@@ -179,3 +180,48 @@ def test_the_last_update_is_evaluated_and_saved_whatever_the_intervals(dataset, 
     assert {folder.name for folder in (tmp_path / "run" / "checkpoints").iterdir()} == {"30", "45"}
     assert list(stops(0, NUM_UPDATES, 1000, 5000)) == [1000, 2000]
     assert list(stops(250, 1250, 1000, 500)) == [500, 1000, 1250]
+
+
+def test_a_seed_that_diverges_stops_and_the_others_go_on(dataset, tmp_path, monkeypatch, caplog):
+    """Seed 1 loses a critic's weight after update 20: seed 0 ends as if nothing were, seed 1 stays there."""
+    config = small_run.make_config(dataset, *SHORTER, "--config.num_seeds=2", "--config.num_updates=60")
+    untouched, broken = tmp_path / "untouched", tmp_path / "broken"
+    assert run(untouched, config) == 0
+    advance = OfflineTrainer.advance
+
+    def breaking(trainer, num_updates):
+        if trainer.step == 20:
+            states = jax.tree.map(np.array, trainer.states())
+            jax.tree.leaves(states.critics)[0][1] = np.nan
+            trainer.load(states, 20)
+        return advance(trainer, num_updates)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OfflineTrainer, "advance", breaking)
+        assert run(broken, config) == 0
+    assert "seed 1 stopped: actor/loss was nan by update 40; its last good checkpoint, 20, is kept" in caplog.messages
+    for name in ("train.csv", "eval.csv"):
+        of_seed = [[row for row in read(path / name) if row["seed"] == "0"] for path in (untouched, broken)]
+        assert of_seed[0] == of_seed[1]
+    assert [row["step"] for row in read(broken / "eval.csv") if row["seed"] == "1"] == ["0", "20"]
+    assert [row["step"] for row in read(broken / "train.csv") if row["seed"] == "1"] == ["20", "40"]
+
+    whole, summary = small_run.summary(untouched), small_run.summary(broken)
+    assert summary["final_score"] == [whole["final_score"][0], None]
+    assert summary["final_score_mean"] == whole["final_score"][0]
+    assert summary["stopped_seeds"]["1"]["checkpoint"] == 20
+    states, good = small_run.states(broken), small_run.states(untouched)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b[0]), states, good)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(states) if leaf.dtype.kind == "f")
+    assert np.all(np.isfinite(load_policy(broken, seed=1)(np.ones(11))))
+
+
+def test_a_run_whose_seeds_all_diverge_ends(dataset, tmp_path, monkeypatch, caplog):
+    """Status 1 and no summary; resuming says the same."""
+    config = small_run.make_config(dataset, *SHORTER)
+    monkeypatch.setattr(
+        OfflineTrainer, "states_on_devices", lambda trainer: jax.tree.map(lambda x: x * np.nan, trainer.policies())
+    )
+    assert run(tmp_path / "run", config) == 1
+    assert "seed 0 stopped: a parameter was nan by update 20; it had no checkpoint yet" in caplog.messages
+    assert not (tmp_path / "run" / "summary.json").exists()

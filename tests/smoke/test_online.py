@@ -5,9 +5,12 @@ import json
 import signal
 import time
 
+import jax
 import numpy as np
 import pytest
 
+from ssar_jax.training import offline, online
+from ssar_jax.training.fine_tuner import FineTuner
 from ssar_jax.training.policies import load_policy
 from tests.smoke import small_run
 
@@ -140,3 +143,34 @@ def test_without_an_offline_run_it_is_trained_first(dataset, tmp_path):
     status, output, messages = small_run.finish(start(dataset, path, *brief, "--resume"))
     assert status == 0, messages
     assert f"{path} is finished: nothing to resume" in output
+
+
+@pytest.mark.slow
+def test_a_seed_that_diverges_stops_and_the_others_go_on(dataset, tmp_path, monkeypatch, caplog):
+    """Seed 1 loses its actor within the first 300 steps, so that MuJoCo is sent actions that are no numbers."""
+    config = small_run.make_config(dataset, *ONLINE, "--config.num_seeds=2", "--config.num_updates=40")
+    untouched, broken = tmp_path / "untouched", tmp_path / "broken"
+    assert offline.run(config, tmp_path / "offline") == 0
+    assert online.run(config, untouched, tmp_path / "offline") == 0
+    advance = FineTuner.advance
+
+    def breaking(tuner, num_steps):
+        if tuner.steps == 0:
+            advance(tuner, 150)
+            states = jax.tree.map(np.array, tuner.states())
+            for leaf in jax.tree.leaves(states.actor):
+                leaf[1] = np.nan
+            tuner.replace_states(states)
+            num_steps -= 150
+        return advance(tuner, num_steps)
+
+    monkeypatch.setattr(FineTuner, "advance", breaking)
+    assert online.run(config, broken, tmp_path / "offline") == 0
+    assert "by environment step 300; it had no checkpoint yet" in "".join(caplog.messages)
+    scores = [[row for row in rows(path / "eval.csv") if row["seed"] == "0"] for path in (untouched, broken)]
+    assert scores[0] == scores[1]
+    summary = json.loads((broken / "summary.json").read_text())
+    assert summary["final_score"][1] is None
+    assert summary["area_score"][1] is None
+    first = load_policy(tmp_path / "offline", seed=1)(np.ones(11))
+    np.testing.assert_array_equal(load_policy(broken, seed=1)(np.ones(11)), first)

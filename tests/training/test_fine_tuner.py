@@ -162,7 +162,7 @@ def test_the_lengths_of_the_calls_do_not_matter(dataset):
     jax.tree.map(np.testing.assert_array_equal, parts.states(), whole.states())
 
 
-@pytest.mark.parametrize("mode", ["all", "none"])
+@pytest.mark.parametrize("mode", ["all", pytest.param("none", marks=pytest.mark.slow)])
 def test_a_saved_fine_tuner_goes_on_bit_for_bit(dataset, mode):
     """With the real TD3+BC(SA), in the middle of an episode and of a logging interval."""
     capacity = 6 if mode == "all" else 4  # fewer than the 17 steps: the rows themselves wrap
