@@ -2,8 +2,22 @@
 
 import json
 
-from configs.common import fields
+from configs.common import IDENTITY, fields
 from experiments.config_files import load_config
+from ssar_jax.data import tasks
+
+TASKS = [*(task.name for task in tasks.TASKS), "custom"]
+ANTMAZE = [name for name in TASKS if name.startswith("antmaze-")]
+LOCOMOTION = [name for name in TASKS if name not in ANTMAZE]
+
+
+def changed(get, first, second):
+    """Fields in which the second config differs from the first, besides its name, with the second's values.
+
+    `get` makes a config of what stands after the colon.
+    """
+    one, other = fields(get(first)), fields(get(second))
+    return {name: other[name].value for name in one if one[name] != other[name] and name not in IDENTITY}
 
 
 def save_config(config, path):

@@ -1,66 +1,20 @@
 """The shipped CQL configs: hand-typed rows of the published table, the variants, the presets, their checks."""
 
-import itertools
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from configs import cql
-from configs.checks import CHOICES, check_config, range_of
-from configs.common import IDENTITY, PRESETS, fields
-from ssar_jax.data.tasks import TASKS
+from configs.checks import check_config
+from configs.common import PRESETS
 from ssar_jax.errors import UserError
-from tests.configs.helpers import assert_round_trip
+from tests.configs import helpers
+from tests.configs.helpers import ANTMAZE, LOCOMOTION, TASKS, assert_round_trip
 
-NAMES = [*(task.name for task in TASKS), "custom"]
-LOCOMOTION = [name for name in NAMES if not name.startswith("antmaze-")]
-ANTMAZE = [name for name in NAMES if name.startswith("antmaze-")]
-SHIPPED = [
-    f"{task},variant={variant},preset={preset}"
-    for task, variant, preset in itertools.product(NAMES, cql.VARIANTS, PRESETS)
-]
-
-
-def get(arg: str):
-    return cql.get_config(arg)
-
-
-def changed(first: str, second: str) -> dict:
-    """Fields in which the second config differs from the first, besides its name, with the second's values."""
-    one, other = fields(get(first)), fields(get(second))
-    return {name: other[name].value for name in one if one[name] != other[name] and name not in IDENTITY}
-
-
-@pytest.mark.parametrize("arg", SHIPPED)
-def test_every_shipped_config_builds_locked_and_passes_its_checks(arg):
-    config = get(arg)
-    assert config.is_locked
-    assert [config.algorithm, config.task, config.variant, config.preset] == [
-        "cql",
-        *(part.rpartition("=")[2] for part in arg.split(",")),
-    ]
-    if config.task == "custom":
-        config.dataset.path = "my.hdf5"
-    check_config(config)
-
-
-def test_the_counts():
-    assert (len(LOCOMOTION), len(ANTMAZE), len(SHIPPED)) == (13, 6, 19 * 3 * 3)
-
-
-def test_every_field_has_a_check():
-    """A number without a range, or a name without its choices, is one nobody checks."""
-    free = {*IDENTITY, "dataset.path", "environment.id", "critic.hidden_layers"}  # the last is tested below
-    for name, field in fields(get("hopper-m")).items():
-        checked = name in CHOICES or range_of(name) is not None or name.endswith("hidden_sizes")
-        assert checked or field.kind in (bool, object) or name in free, name
-
-
-def test_all_configs_have_the_same_fields_and_types():
-    reference = {name: field._replace(value=None) for name, field in fields(get("hopper-m")).items()}
-    for arg in SHIPPED:
-        assert {name: field._replace(value=None) for name, field in fields(get(arg)).items()} == reference
+get = cql.get_config
+changed = partial(helpers.changed, get)
 
 
 # Rows typed by hand from the authors' configuration files:
@@ -149,7 +103,7 @@ def test_antmaze_differs_from_locomotion_in_these_fields(task):
     assert get(task).critic.target_gap == 0.8
 
 
-@pytest.mark.parametrize("task", NAMES)
+@pytest.mark.parametrize("task", TASKS)
 def test_what_all_tasks_share(task):
     config = get(task)
     coefficient = config.coefficient
@@ -199,7 +153,7 @@ def test_base_on_antmaze_has_half_the_updates_and_no_cloning(task):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("task", NAMES)
+@pytest.mark.parametrize("task", TASKS)
 def test_base_differs_from_base_ln_in_layer_norm_alone(task, preset):
     difference = changed(f"{task},variant=base,preset={preset}", f"{task},variant=base_ln,preset={preset}")
     assert difference == {"critic.layer_norm": True}

@@ -1,68 +1,33 @@
 """The shipped FamCQL configs: hand-typed numbers, the presets, what is refused, what is built from them."""
 
-import itertools
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from configs import fam_cql as fam_cql_config
-from configs.checks import CHOICES, check_config, range_of
-from configs.common import IDENTITY, PRESETS, fields
+from configs.checks import check_config
 from experiments import flops
-from ssar_jax.algorithms import fam_cql, registry
-from ssar_jax.data.tasks import TASKS
+from ssar_jax.algorithms import fam_cql
 from ssar_jax.errors import UserError
 from ssar_jax.training.online import protocol_from_config
-from tests.configs.helpers import assert_round_trip
+from tests.configs import helpers
+from tests.configs.helpers import ANTMAZE, LOCOMOTION, assert_round_trip
 
-NAMES = [*(task.name for task in TASKS if task.agent != "antmaze"), "custom"]
-SHIPPED = [f"{task},preset={preset}" for task, preset in itertools.product(NAMES, PRESETS)]
-
-
-def get(arg: str):
-    return fam_cql_config.get_config(arg)
+get = fam_cql_config.get_config
+changed = partial(helpers.changed, get)
 
 
-def changed(first: str, second: str) -> dict:
-    """Fields in which the second config differs from the first, besides its name, with the second's values."""
-    one, other = fields(get(first)), fields(get(second))
-    return {name: other[name].value for name in one if one[name] != other[name] and name not in IDENTITY}
-
-
-@pytest.mark.parametrize("arg", SHIPPED)
-def test_every_shipped_config_is_locked_passes_its_checks_and_builds(arg):
-    config = get(arg)
-    assert config.is_locked
-    task, _, preset = arg.partition(",preset=")
-    assert [config.algorithm, config.task, config.variant, config.preset] == ["fam_cql", task, "base", preset]
-    if task == "custom":
-        config.dataset.path = "my.hdf5"
-    check_config(config)
-    assert callable(registry.build(config, action_size=3).update)
-
-
-def test_the_counts():
-    assert (len(NAMES), len(SHIPPED)) == (12 + 1, 13 * 3)
-
-
-@pytest.mark.parametrize("name", [task.name for task in TASKS if task.agent == "antmaze"])
+@pytest.mark.parametrize("name", ANTMAZE)
 def test_antmaze_is_refused_in_one_line(name):
     message = f"never published on AntMaze, so {name} has no config: take .* hopper-m, or configs/cql.py:{name}$"
     with pytest.raises(UserError, match=message):
         get(name)
 
 
-def test_every_field_has_a_check():
-    """A number without a range, or a name without its choices, is one nobody checks."""
-    free = {*IDENTITY, "dataset.path", "environment.id"}
-    for name, field in fields(get("hopper-m")).items():
-        checked = name in CHOICES or range_of(name) is not None or name.endswith("hidden_sizes")
-        assert checked or field.kind in (bool, object) or name in free, name
-
-
 def test_all_tasks_share_one_setting():
     """But for the generated data, of which medium-expert has two sets."""
-    for name in NAMES:
+    for name in LOCOMOTION:
         assert set(changed("hopper-m", name)) == ({"dataset.embedded.num_steps"} if name.endswith("-me") else set())
 
 
@@ -101,7 +66,7 @@ def test_online_updates_come_in_blocks_of_a_thousand():
     assert protocol.annealing is None
 
 
-@pytest.mark.parametrize("task", NAMES)
+@pytest.mark.parametrize("task", LOCOMOTION)
 def test_library_preset_is_what_python_gives(task):
     assert changed(task, f"{task},preset=library") == {"online.trust": "one"}
     assert fam_cql.hyperparameters_from_config(get(f"{task},preset=library")) == fam_cql.PUBLISHED

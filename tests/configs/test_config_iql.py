@@ -1,75 +1,26 @@
 """The shipped IQL configs: hand-typed rows of both programs' tables, the presets, their checks."""
 
-import itertools
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from configs import iql
-from configs.checks import CHOICES, check_config, range_of
-from configs.common import IDENTITY, PRESETS, fields
-from ssar_jax.data.tasks import TASKS
+from configs.checks import check_config
+from configs.common import PRESETS
 from ssar_jax.errors import UserError
-from tests.configs.helpers import assert_round_trip
+from tests.configs import helpers
+from tests.configs.helpers import ANTMAZE, TASKS, assert_round_trip
 
-NAMES = [*(task.name for task in TASKS), "custom"]
-ANTMAZE = [name for name in NAMES if name.startswith("antmaze-")]
-SHIPPED = [
-    f"{task},variant={variant},preset={preset}"
-    for task, variant, preset in itertools.product(NAMES, iql.VARIANTS, PRESETS)
-]
-
-
-def get(arg: str):
-    return iql.get_config(arg)
-
-
-def changed(first: str, second: str) -> dict:
-    """Fields in which the second config differs from the first, besides its name, with the second's values."""
-    one, other = fields(get(first)), fields(get(second))
-    return {name: other[name].value for name in one if one[name] != other[name] and name not in IDENTITY}
-
-
-@pytest.mark.parametrize("arg", SHIPPED)
-def test_every_shipped_config_builds_locked_and_passes_its_checks(arg):
-    config = get(arg)
-    assert config.is_locked
-    assert [config.algorithm, config.task, config.variant, config.preset] == [
-        "iql",
-        *(part.rpartition("=")[2] for part in arg.split(",")),
-    ]
-    if config.task == "custom":
-        config.dataset.path = "my.hdf5"
-    check_config(config)
-
-
-def test_the_counts():
-    assert (len(NAMES), len(ANTMAZE), len(SHIPPED)) == (19, 6, 19 * 3 * 3)
+get = iql.get_config
+changed = partial(helpers.changed, get)
 
 
 def test_the_default_is_corls():
     assert get("hopper-m").variant == "corl"
 
 
-def test_every_field_has_a_check():
-    """A number without a range, or a name without its choices, is one nobody checks."""
-    free = {*IDENTITY, "dataset.path", "environment.id"}
-    for name, field in fields(get("hopper-m,variant=sa")).items():
-        checked = name in CHOICES or range_of(name) is not None or name.endswith("hidden_sizes")
-        assert checked or field.kind in (bool, object) or name in free, name
-
-
-def test_all_configs_have_the_same_fields_and_types():
-    """Variant sa has the group of the coefficient besides."""
-    reference = {name: field._replace(value=None) for name, field in fields(get("hopper-m")).items()}
-    for arg in SHIPPED:
-        own = {name: field._replace(value=None) for name, field in fields(get(arg)).items()}
-        further = {name for name in own if name.startswith("coefficient.")}
-        assert bool(further) is ("variant=sa" in arg)
-        assert {name: field for name, field in own.items() if name not in further} == reference
-
-
-@pytest.mark.parametrize("task", NAMES)
+@pytest.mark.parametrize("task", TASKS)
 def test_sa_is_corl_with_a_coefficient(task):
     """Around the published strength; it learns from the selected transitions and acts in all states."""
     config = get(f"{task},variant=sa")
@@ -110,7 +61,7 @@ def test_corl_has_the_published_row(task, row):
     assert config.online.noise == (0.03 if config.actor.deterministic else 0.0)
 
 
-@pytest.mark.parametrize("task", NAMES)
+@pytest.mark.parametrize("task", TASKS)
 def test_official_has_one_setting_for_each_family(task):
     config, antmaze = get(f"{task},variant=official"), task in ANTMAZE
     assert (config.critic.expectile, config.actor.temperature) == ((0.9, 10.0) if antmaze else (0.7, 3.0))
@@ -122,7 +73,7 @@ def test_official_has_one_setting_for_each_family(task):
     assert config.dataset.clip_actions == 0.99999
 
 
-@pytest.mark.parametrize("arg", [f"{task},variant={variant}" for task in NAMES for variant in ("corl", "official")])
+@pytest.mark.parametrize("arg", [f"{task},variant={variant}" for task in TASKS for variant in ("corl", "official")])
 def test_what_both_programs_share(arg):
     config, antmaze = get(arg), arg.startswith("antmaze-")
     assert (config.num_updates, config.batch_size, config.discount) == (1_000_000, 256, 0.99)
@@ -151,7 +102,7 @@ def test_evaluation(arg, interval, episodes):
 
 
 @pytest.mark.parametrize("variant", iql.VARIANTS)
-@pytest.mark.parametrize("task", NAMES)
+@pytest.mark.parametrize("task", TASKS)
 def test_library_preset_trusts_online_data_and_starts_the_coefficient_at_its_base(task, variant):
     paper = f"{task},variant={variant}"
     further = {"coefficient.last_kernel_init": "zeros"} if variant == "sa" else {}

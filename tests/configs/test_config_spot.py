@@ -1,74 +1,26 @@
 """The shipped SPOT configs: hand-typed coefficients, the variants, the presets, what is built from them."""
 
-import itertools
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from configs import spot as spot_config
-from configs.checks import CHOICES, check_config, range_of
-from configs.common import IDENTITY, PRESETS, fields
+from configs.checks import check_config
 from experiments import flops
-from ssar_jax.algorithms import registry, spot
-from ssar_jax.data.tasks import TASKS
+from ssar_jax.algorithms import spot
 from ssar_jax.errors import UserError
 from ssar_jax.training.online import protocol_from_config
-from tests.configs.helpers import assert_round_trip
+from tests.configs import helpers
+from tests.configs.helpers import LOCOMOTION, TASKS, assert_round_trip
 
-NAMES = [*(task.name for task in TASKS), "custom"]
-ANTMAZE = [name for name in NAMES if name.startswith("antmaze-")]
-LOCOMOTION = [name for name in NAMES if name not in ANTMAZE]
-SHIPPED = [
-    f"{task},variant={variant},preset={preset}"
-    for task, variant, preset in itertools.product(NAMES, spot_config.VARIANTS, PRESETS)
-]
-
-
-def get(arg: str):
-    return spot_config.get_config(arg)
-
-
-def changed(first: str, second: str) -> dict:
-    """Fields in which the second config differs from the first, besides its name, with the second's values."""
-    one, other = fields(get(first)), fields(get(second))
-    return {name: other[name].value for name in one if one[name] != other[name] and name not in IDENTITY}
-
-
-@pytest.mark.parametrize("arg", SHIPPED)
-def test_every_shipped_config_is_locked_passes_its_checks_and_builds(arg):
-    config = get(arg)
-    assert config.is_locked
-    assert [config.algorithm, config.task, config.variant, config.preset] == [
-        "spot",
-        *(part.rpartition("=")[2] for part in arg.split(",")),
-    ]
-    if config.task == "custom":
-        config.dataset.path = "my.hdf5"
-    check_config(config)
-    assert callable(registry.build(config, action_size=3).update)
-
-
-def test_the_counts():
-    assert (len(LOCOMOTION), len(ANTMAZE), len(SHIPPED)) == (13, 6, 19 * 2 * 3)
+get = spot_config.get_config
+changed = partial(helpers.changed, get)
 
 
 def test_the_default_is_the_published_algorithm():
     assert get("hopper-m").variant == "base"
-
-
-def test_every_field_has_a_check():
-    """A number without a range, or a name without its choices, is one nobody checks."""
-    free = {*IDENTITY, "dataset.path", "environment.id"}
-    for name, field in fields(get("hopper-m")).items():
-        checked = name in CHOICES or range_of(name) is not None or name.endswith("hidden_sizes")
-        assert checked or field.kind in (bool, object) or name in free, name
-
-
-def test_all_configs_have_the_same_fields_and_types():
-    reference = {name: field._replace(value=None) for name, field in fields(get("hopper-m")).items()}
-    for arg in SHIPPED:
-        assert {name: field._replace(value=None) for name, field in fields(get(arg)).items()} == reference
 
 
 # Typed by hand from the authors' scripts; they have none for expert, which is as medium-expert, and none for custom.
@@ -87,7 +39,7 @@ def test_the_published_coefficients(task, coefficient):
         assert get(f"{task},variant={variant}").coefficient.base == coefficient
 
 
-@pytest.mark.parametrize("task", NAMES)
+@pytest.mark.parametrize("task", TASKS)
 def test_what_all_tasks_share(task):
     config = get(task)
     assert (config.num_updates, config.batch_size, config.discount) == (1_000_000, 256, 0.99)
@@ -145,7 +97,7 @@ def test_sa_changes_the_coefficient_and_its_selection_alone(task, rule):
     }
 
 
-@pytest.mark.parametrize("task", NAMES)
+@pytest.mark.parametrize("task", TASKS)
 def test_library_preset(task):
     expected = {"coefficient.last_kernel_init": "zeros", "online.trust": "one"}
     assert changed(task, f"{task},preset=library") == expected

@@ -1,54 +1,16 @@
 """The shipped TD3+BC configs: hand-typed rows of the published table, the variants, the presets."""
 
-import itertools
+from functools import partial
 
 import pytest
 
 from configs import td3_bc
-from configs.checks import CHOICES, check_config, range_of
-from configs.common import IDENTITY, PRESETS, fields
-from ssar_jax.data.tasks import TASKS
+from configs.common import fields
+from tests.configs import helpers
+from tests.configs.helpers import TASKS
 
-NAMES = [*(task.name for task in TASKS), "custom"]
-SHIPPED = [
-    f"{task},variant={variant},preset={preset}"
-    for task, variant, preset in itertools.product(NAMES, td3_bc.VARIANTS, PRESETS)
-]
-
-
-def get(arg: str):
-    return td3_bc.get_config(arg)
-
-
-def test_there_are_eighteen_tasks_and_custom():
-    assert len(NAMES) == len(set(NAMES)) == 19
-
-
-@pytest.mark.parametrize("arg", SHIPPED)
-def test_every_shipped_config_builds_locked_and_passes_its_checks(arg):
-    config = get(arg)
-    assert config.is_locked
-    assert [config.algorithm, config.task, config.variant, config.preset] == [
-        "td3_bc",
-        *(part.rpartition("=")[2] for part in arg.split(",")),
-    ]
-    if config.task == "custom":
-        config.dataset.path = "my.hdf5"
-    check_config(config)
-
-
-def test_every_field_has_a_check():
-    """A number without a range, or a name without its choices, is one nobody checks."""
-    free = {*IDENTITY, "dataset.path", "environment.id"}
-    for name, field in fields(get("hopper-m")).items():
-        checked = name in CHOICES or range_of(name) is not None or name.endswith("hidden_sizes")
-        assert checked or field.kind in (bool, object) or name in free, name
-
-
-def test_all_configs_have_the_same_fields_and_types():
-    reference = {name: field._replace(value=None) for name, field in fields(get("hopper-m")).items()}
-    for arg in SHIPPED:
-        assert {name: field._replace(value=None) for name, field in fields(get(arg)).items()} == reference
+get = td3_bc.get_config
+changed = partial(helpers.changed, get)
 
 
 # Rows typed by hand from the authors' configuration files:
@@ -151,19 +113,13 @@ def test_base_differs_from_base_ln_in_layer_norm_alone():
     assert [name for name in base if base[name] != normalised[name]] == ["critic.layer_norm", "variant"]
 
 
-def changed(task: str, preset: str) -> dict:
-    """Fields in which a preset differs from the paper's."""
-    paper, other = fields(get(task)), fields(get(f"{task},preset={preset}"))
-    return {name: other[name].value for name in paper if paper[name] != other[name] and name != "preset"}
-
-
 def test_library_preset_on_locomotion():
     expected = {"coefficient.last_kernel_init": "zeros", "online.trust": "one", "online.noise": 0.1}
-    assert changed("hopper-m", "library") == expected
+    assert changed("hopper-m", "hopper-m,preset=library") == expected
 
 
 def test_library_preset_on_antmaze():
-    assert changed("antmaze-lp", "library") == {
+    assert changed("antmaze-lp", "antmaze-lp,preset=library") == {
         "coefficient.last_kernel_init": "zeros",
         "online.trust": "one",
         "online.noise": 0.1,
@@ -174,7 +130,7 @@ def test_library_preset_on_antmaze():
 
 
 def test_short_preset_is_the_papers_run_divided_by_fifty():
-    config = changed("hopper-m", "short")
+    config = changed("hopper-m", "hopper-m,preset=short")
     assert config.pop("coefficient.learning_rate") == pytest.approx(1.5e-6, rel=1e-12)  # 3e-8 * 50
     assert config.pop("dataset.embedded.num_steps") < 1_000_000
     assert config == {
@@ -189,7 +145,7 @@ def test_short_preset_is_the_papers_run_divided_by_fifty():
     }
 
 
-@pytest.mark.parametrize("task", NAMES)
+@pytest.mark.parametrize("task", TASKS)
 def test_short_preset_plays_the_whole_schedule_in_its_first_half(task):
     config = get(f"{task},preset=short")
     assert config.num_updates == 20_000
