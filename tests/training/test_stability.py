@@ -45,7 +45,7 @@ def finite_after(config, dataset, num_updates):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tier", ["m", "mr"])
+@pytest.mark.parametrize("tier", ["m", "mr", "me", "e"])
 @pytest.mark.parametrize("agent", AGENTS)
 @pytest.mark.parametrize("get_config", [td3_bc_config.get_config, iql_config.get_config], ids=["td3_bc", "iql"])
 def test_20_000_updates(get_config, agent, tier, datasets):
