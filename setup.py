@@ -18,7 +18,11 @@ setup(
     python_requires=">=3.11",
     # The wheel is the library alone: experiments/ and configs/ are run from the repository root.
     packages=find_packages(include=["ssar_jax", "ssar_jax.*"]),
-    package_data={"ssar_jax": ["py.typed", "behaviour/*.npz", "behaviour/README.md"]},
+    package_data={
+        "ssar_jax": [
+            *("py.typed", "behaviour/*.npz", "behaviour/README.md", "reporting/page/*.css", "reporting/page/*.js")
+        ]
+    },
     install_requires=[
         "absl-py>=2.1",
         "chex>=0.1.89",

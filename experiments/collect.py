@@ -157,19 +157,12 @@ def show(name: str) -> None:
 
 
 def _maze_view(task: Any, dataset: Any) -> Any:
-    from ssar_jax.envs.mazes import CELL_SIZE, MAZES
-    from ssar_jax.reporting.dataset_pictures import MazeView
+    """Trajectories at even distances in the dataset, in their maze."""
+    from experiments.maze_views import maze_view
 
-    maze = MAZES[task.tier.partition("-")[0]]
     bounds = list(zip(dataset.episodes.starts, dataset.episodes.stops, strict=True))
     chosen = np.linspace(0, len(bounds) - 1, min(_TRAJECTORIES, len(bounds))).round().astype(int)
-    return MazeView(
-        np.array([maze.centre((int(row), int(column))) - CELL_SIZE / 2 for row, column in np.argwhere(maze.walls)]),
-        CELL_SIZE,
-        maze.centre(maze.start_cell),
-        maze.centre(maze.goal_cell),
-        [dataset.observations[slice(*bounds[i]), :2] for i in chosen],
-    )
+    return maze_view(task, [dataset.observations[slice(*bounds[i]), :2] for i in chosen])
 
 
 def _sizes() -> list[tuple[Any, int]]:

@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = config.stash[_COMPILED].name
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
-    if config.option.markexpr == "not slow":
+    if config.option.markexpr == "not slow and not browser":
         os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     # JAX reads these when it is imported; the conftest of a folder may have done that before.
     if "jax" in sys.modules:

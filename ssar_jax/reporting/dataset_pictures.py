@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssar_jax.reporting.plots import COLOURS, INK, figure_files, saved_files
+from ssar_jax.reporting.canvas import COLOURS, INK, figure_files, saved_files
 
 
 class MazeView(NamedTuple):
@@ -24,7 +24,12 @@ class MazeView(NamedTuple):
     cell_size: float
     start: np.ndarray
     goal: np.ndarray
-    trajectories: Sequence[np.ndarray]
+    trajectories: Sequence[np.ndarray] = ()
+
+    @property
+    def limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Its lower left and its upper right corner, [2] each."""
+        return self.walls.min(axis=0), self.walls.max(axis=0) + self.cell_size
 
 
 def draw_dataset(
@@ -66,16 +71,24 @@ def _draw_actions(ax: Any, actions: np.ndarray) -> None:
 
 
 def _draw_maze(ax: Any, maze: MazeView) -> None:
-    from matplotlib.collections import LineCollection, PatchCollection
+    from matplotlib.collections import LineCollection
+
+    draw_walls(ax, maze)
+    ax.add_collection(LineCollection(list(maze.trajectories), colors=COLOURS[0], linewidths=0.5, alpha=0.5))
+    ax.set(title="trajectories", xlabel="x, m", ylabel="y, m")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def draw_walls(ax: Any, maze: MazeView) -> None:
+    """Draws the walls of a maze with its start and goal, to scale."""
+    from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
     cells = [Rectangle((float(x), float(y)), maze.cell_size, maze.cell_size) for x, y in maze.walls]
-    ax.add_collection(PatchCollection(cells, facecolor=INK, edgecolor="none"))
-    ax.add_collection(LineCollection(list(maze.trajectories), colors=COLOURS[0], linewidths=0.5, alpha=0.5))
+    # Without antialiasing no seams show between the cells.
+    ax.add_collection(PatchCollection(cells, facecolor=INK, edgecolor="none", alpha=0.4, antialiased=False))
     ax.plot(*maze.start, "o", color=COLOURS[2], label="start")
     ax.plot(*maze.goal, "*", color=COLOURS[1], markersize=9, label="goal cell")
-    low, high = maze.walls.min(axis=0), maze.walls.max(axis=0) + maze.cell_size
-    ax.set(title="trajectories", xlabel="x, m", ylabel="y, m", aspect="equal")
-    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    low, high = maze.limits
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     ax.grid(visible=False)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))

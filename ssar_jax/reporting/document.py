@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from ssar_jax.reporting.statistics import Interval
+
 
 class Cell(NamedTuple):
     """A cell of a table.
@@ -106,9 +108,16 @@ def text(value: str, link: str | None = None) -> Cell:
     return Cell(value or "–", value or None, link)
 
 
+def interval_cell(interval: Interval, digits: int) -> Cell:
+    """An estimate with the ends of its interval; without ends where there is one seed."""
+    estimate, low, high = (float(end) for end in interval)
+    ends = "" if math.isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]"
+    return Cell(f"{estimate:.{digits}f}{ends}", estimate)
+
+
 def markdown(section: Section) -> str:
-    """The heading and the tables of a section in Markdown, each under its caption."""
-    parts = [f"## {section.title}\n"]
+    """The heading, the sentences and the tables of a section in Markdown, each under its caption."""
+    parts = [f"## {section.title}\n", *(f"{sentence}\n" for sentence in section.sentences)]
     for table in section.tables:
         parts += [f"{table.caption}\n", _markdown_table(table)]
     return "\n".join(parts)

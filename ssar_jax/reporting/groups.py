@@ -16,6 +16,8 @@ _FREE_ONLINE = (
 )  # fmt: skip
 """Fields that the online phase may have otherwise than the offline one; the same list lets a run go on from another."""
 
+_SHORT = 40  # letters of a note that can stand in a table or a legend
+
 
 @dataclass(frozen=True)
 class Group:
@@ -25,11 +27,13 @@ class Group:
         key: what names their numbers.
         runs: in the order of their folders.
         note: the settings that tell this group from others of the same key; empty where there is no other.
+        tag: the note where it is short, and else a number that stands for it in all groups of the algorithm.
     """
 
     key: Key
     runs: tuple[Run, ...]
     note: str
+    tag: str
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -63,18 +67,23 @@ def group_runs(runs: Iterable[Run]) -> tuple[list[Group], list[Skipped]]:
             skipped.append(Skipped(run.path, f"repeats seeds of {twins[0]}"))
         else:
             alike.append(run)
-    groups = []
+    found = []
     for key in sorted(kinds):
         setups = {text: json.loads(text) for text in kinds[key]}
         for text, alike in kinds[key].items():
-            groups.append(Group(key, tuple(alike), _note(setups[text], list(setups.values()))))
-    return groups, skipped
+            found.append((key, tuple(alike), _note(setups[text], list(setups.values()))))
+    notes = {key[:3]: {} for key, _, _ in found}
+    for key, _, note in found:
+        if len(note) > _SHORT:
+            notes[key[:3]].setdefault(note, f"#{len(notes[key[:3]]) + 1}")
+    return [Group(key, alike, note, notes[key[:3]].get(note, note)) for key, alike, note in found], skipped
 
 
 def offline_phase(online: Group, groups: Sequence[Group]) -> Group | None:
     """The group that an online one goes on from; None where it is not among the groups."""
     for group in groups:
-        if group.key.phase == "offline" and _inherited(group) == _inherited(online):
+        shared = set(group.seeds) & set(online.seeds)
+        if group.key.phase == "offline" and shared and _inherited(group) == _inherited(online):
             return group
     return None
 

@@ -16,7 +16,8 @@ def details(group: Group, title: str) -> Details:
     """The runs of a group; they share the config of the first one but for their seeds."""
     first = group.runs[0]
     summary = first.summary
-    facts = [
+    facts = [("set apart by", group.note)] if group.note else []
+    facts += [
         ("seeds", ", ".join(map(str, group.seeds))),
         ("commit", ", ".join(sorted({run.commit or "unknown: not made in a repository" for run in group.runs}))),
         ("data", f"{summary.get('data_name', group.key.data_source)}, sha256 {summary.get('dataset_hash')}"),

@@ -197,7 +197,7 @@ def _read_run(path: Path) -> Run:
     config = _read_json(path / "config.json", ("algorithm", "variant", "preset", "task", "num_updates"))
     if not (path / "summary.json").exists():
         raise _UnfinishedError(f"unfinished: broken off or still running, at {_progress(path, config)}")
-    summary = _read_json(path / "summary.json", (*Key._fields, "seeds"))
+    summary = _read_json(path / "summary.json", (*Key._fields, "seeds", "num_updates"))
     run = Run(path, config, summary, _read_rows(path / "eval.csv"))
     if run.key.phase not in run.phases:
         raise UserError(f"eval.csv holds no evaluation of the {run.key.phase} phase")

@@ -9,25 +9,17 @@ import numpy as np
 
 from ssar_jax.reporting.document import Cell, Table, number, text
 from ssar_jax.reporting.groups import Group
+from ssar_jax.reporting.names import label, system_name
 from ssar_jax.reporting.origin import details_name
 from ssar_jax.reporting.published import OFFLINE, ONLINE, Score
 
-_PUBLISHED_NAMES = {
-    ("td3_bc", "base"): "TD3+BC",
-    ("td3_bc", "sa"): "TD3+BC(SA)",
-    ("cql", "base"): "CQL",
-    ("cql", "sa"): "CQL(SA)",
-    ("iql", "corl"): "IQL",
-    ("spot", "base"): "SPOT",
-    ("fam_cql", "base"): "FamCQL",
-}
-_OWN_NAMES = {
-    ("td3_bc", "base_ln"): "TD3+BC with LayerNorm",
-    ("cql", "base_ln"): "CQL with LayerNorm",
-    ("iql", "official"): "IQL (authors' form)",
-    ("iql", "sa"): "IQL(SA)",
-    ("spot", "sa"): "SPOT(SA)",
-}
+_OFFLINE_COLUMNS = (
+    "task", "system", "updates", "seeds", "last", "best", "paper", "preset", "data", "physics", "commit"
+)  # fmt: skip
+_ONLINE_COLUMNS = (
+    "task", "system", "updates", "steps", "seeds", "before", "area", "last", "best", "paper",
+    "preset", "data", "physics", "commit",
+)  # fmt: skip
 
 
 class Row(NamedTuple):
@@ -99,12 +91,6 @@ def row_of(group: Group) -> Row:
     )
 
 
-def system_name(algorithm: str, variant: str) -> str:
-    """The system of a variant, as the paper names it where it has it."""
-    key = algorithm, variant
-    return _PUBLISHED_NAMES.get(key) or _OWN_NAMES.get(key) or f"{algorithm} {variant}"
-
-
 def _mean_of(group: Group, name: str) -> float:
     """The mean over all seeds of a number that summaries hold per seed; NaN where one is missing."""
     values = [value for run in group.runs for value in run.summary.get(name, [None])]
@@ -113,33 +99,23 @@ def _mean_of(group: Group, name: str) -> float:
 
 def results_table(groups: Sequence[Group], caption: str) -> Table:
     """The last and the best scores of groups of one phase and one data source, a line each."""
-    online = groups[0].key.phase == "online"
-    rows = sorted(((row_of(group), group) for group in groups), key=lambda pair: pair[0])
-    columns = [name for name, wanted in _COLUMNS.items() if wanted == "always" or (wanted == "online") == online]
-    if not any(row.published for row, _ in rows):
-        columns.remove("paper")
-    return Table(caption, columns, [_line(row, details_name(group), columns) for row, group in rows])
+    columns = _ONLINE_COLUMNS if groups[0].key.phase == "online" else _OFFLINE_COLUMNS
+    pairs = sorted(((row_of(group), group) for group in groups), key=lambda pair: pair[0])
+    if not any(row.published for row, _ in pairs):
+        columns = [name for name in columns if name != "paper"]
+    return Table(caption, columns, [_line(row, group, columns) for row, group in pairs])
 
 
-_COLUMNS = {
-    **dict.fromkeys(("task", "system", "updates"), "always"),
-    "steps": "online",
-    "seeds": "always",
-    **dict.fromkeys(("before", "area"), "online"),
-    **dict.fromkeys(("final", "best", "paper", "preset", "data", "physics", "commit"), "always"),
-}
-
-
-def _line(row: Row, link: str, columns: Sequence[str]) -> list[Cell]:
+def _line(row: Row, group: Group, columns: Sequence[str]) -> list[Cell]:
     cells = {
-        "task": text(row.task, link),
-        "system": text(row.system + (f" ({row.note})" if row.note else "")),
+        "task": text(row.task, details_name(group)),
+        "system": text(label(group)),
         "updates": number(row.updates, "{:,.0f}".format),
         "steps": number(row.environment_steps, "{:,.0f}".format),
         "seeds": number(row.seeds, "{:.0f}".format),
         "before": number(row.before, "{:.1f}".format),
         "area": number(row.area, "{:.1f}".format),
-        "final": score_cell(row),
+        "last": score_cell(row),
         "best": number(row.best, "{:.1f}".format),
         "paper": published_cell(row.published),
         "preset": text(row.preset),

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from ssar_jax.reporting import plots
+from ssar_jax.reporting import canvas, plots
 from ssar_jax.reporting.curves import Curve, join
 from ssar_jax.reporting.statistics import performance_profile
 from tests.data.helpers import user_error
@@ -80,7 +80,7 @@ def test_a_seed_that_diverged_ends_the_curve_without_a_warning(tmp_path):
 
 @pytest.mark.usefixtures("needs_matplotlib")
 def test_profiles_and_histograms_name_what_they_show(tmp_path):
-    assert texts(draw_profiles(tmp_path / "a")[0]) >= {"CQL", "CQL(SA)", "share of runs with a higher score"}
+    assert texts(draw_profiles(tmp_path / "a")[0]) >= {"CQL", "CQL(SA)", "share of runs above"}
     assert texts(draw_histograms(tmp_path / "b")[0]) >= {"medium", "replay", "selected", "return of an episode"}
 
 
@@ -97,9 +97,9 @@ def test_the_page_shows_through_and_the_users_own_style_does_not(tmp_path, needs
 
 def test_colours_show_on_white_and_on_near_black():
     """Contrast 3 for graphics, as https://www.w3.org/TR/WCAG21/#non-text-contrast asks, and 4 for text."""
-    for colour in plots.COLOURS:
+    for colour in canvas.COLOURS:
         assert min(contrast(colour, WHITE), contrast(colour, NEAR_BLACK)) >= 3.0
-    assert min(contrast(plots.INK, WHITE), contrast(plots.INK, NEAR_BLACK)) >= 4.0
+    assert min(contrast(canvas.INK, WHITE), contrast(canvas.INK, NEAR_BLACK)) >= 4.0
     assert contrast("#000000", WHITE) == pytest.approx(21.0)
 
 
@@ -115,15 +115,25 @@ def luminance(colour):
     return linear @ [0.2126, 0.7152, 0.0722]
 
 
+@pytest.mark.usefixtures("needs_matplotlib")
+def test_a_system_has_one_colour_in_figures_beside_each_other(tmp_path):
+    """Alone it would have the first colour; the system that is not drawn has no place in the legend."""
+    panels, rng = {"hopper-m": {"CQL(SA)": curve([1.0, 2.0, 3.0])}}, np.random.default_rng(0)
+    svg, _ = plots.learning_curves(tmp_path / "a", panels, rng, systems=["CQL", "CQL(SA)"])
+    assert canvas.COLOURS[1].lower() in svg.read_text()
+    assert canvas.COLOURS[0].lower() not in svg.read_text()
+    assert "CQL" not in texts(svg)
+
+
 def test_lines_differ_in_colour_and_then_in_dashes():
-    styles = plots._styles([*"abcdefg", "a"])
+    styles = canvas.line_styles([*"abcdefg", "a"])
     assert list(styles) == [*"abcdefg"]
     assert len({tuple(style.values()) for style in styles.values()}) == 7
     assert [style["linestyle"] for style in styles.values()] == ["-"] * 4 + ["--"] * 3
 
 
 def test_large_steps_are_written_short():
-    assert [plots._thousands(step, 0) for step in (0, 500, 250_000, 1_500_000)] == ["0", "500", "250k", "1.5M"]
+    assert [canvas.thousands(step, 0) for step in (0, 500, 250_000, 1_500_000)] == ["0", "500", "250k", "1.5M"]
 
 
 @DRAWINGS

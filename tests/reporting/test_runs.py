@@ -1,7 +1,6 @@
 """Run folders: what a finished run says, what is left out and why, which runs belong together, and their curves."""
 
 import json
-import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +19,7 @@ CONFIG = {
     **{"seed": 0, "num_seeds": 2, "critic": {"tau": 0.005}, "checkpoint": {"keep": 2}, "online": {"part_k": 50}},
 }
 SUMMARY = {
-    **{name: CONFIG[name] for name in ("algorithm", "variant", "preset", "task")},
+    **{name: CONFIG[name] for name in ("algorithm", "variant", "preset", "task", "num_updates")},
     **{"phase": "offline", "data_source": "embedded", "physics": "d4rl-v2", "dataset_hash": "abc", "seeds": [0, 1]},
     **{"updates_per_second": 66.5, "wall_seconds": 312.0, "versions": {"commit": "9fc5-dirty", "device": "1 x cpu"}},
 }
@@ -134,7 +133,7 @@ def test_a_phase_that_was_not_evaluated(tmp_path):
 def skipped_reason(tmp_path):
     found, skipped = runs.read_runs(tmp_path)
     assert found == []
-    ((path, reason),) = skipped
+    ((path, reason, _),) = skipped
     assert path == tmp_path / "a"
     return reason
 
@@ -151,9 +150,18 @@ def test_an_unfinished_run_is_named_with_its_update(tmp_path):
     assert "at update 0 of 20,000" in skipped_reason(tmp_path)
 
 
+def test_an_unfinished_online_run_is_named_with_its_environment_step(tmp_path):
+    path = write_run(tmp_path / "a", config={"online": {"num_steps": 50_000}})
+    add_evaluations(path, "online", {0: (20.0, 31.0)}, [0, 1])
+    (path / "summary.json").unlink()
+    assert skipped_reason(tmp_path).endswith("at environment step 20,000 of 50,000")
+    assert runs.read_runs(tmp_path)[1][0].unfinished
+
+
 def test_a_run_that_has_not_begun_is_named(tmp_path):
     with closing(RunFolder(tmp_path / "a", CONFIG, resume=False, overwrite=False)):
         assert skipped_reason(tmp_path) == "no config.json: somebody else's folder, or a run that has not begun"
+        assert not runs.read_runs(tmp_path)[1][0].unfinished
 
 
 def test_a_run_that_has_begun_is_unfinished(tmp_path):
@@ -190,69 +198,13 @@ def test_runs_lie_at_any_depth(tmp_path):
     (tmp_path / "loop").symlink_to(tmp_path)
     found, skipped = runs.read_runs(tmp_path)
     assert [run.path for run in found] == [first, second]
-    assert [path for path, _ in skipped] == [tmp_path / "report"]
+    assert [path for path, *_ in skipped] == [tmp_path / "report"]
     assert [run.path for run in runs.read_runs(first, second)[0]] == [first, second]  # roots may be runs
 
 
 def test_a_root_must_be_a_folder(tmp_path):
     with user_error(f"{tmp_path / 'none'} is no folder"):
         runs.read_runs(tmp_path / "none")
-
-
-def groups_of(tmp_path):
-    found, _ = runs.read_runs(tmp_path)
-    return runs.group_runs(found)
-
-
-def test_runs_of_other_seeds_are_put_together(tmp_path):
-    """Neither the seeds nor what is kept of checkpoints nor, offline, the online settings make another system."""
-    write_run(tmp_path / "a")
-    other = {"seed": 2, "num_seeds": 1, "checkpoint": {"keep": 9}, "online": {"part_k": 1}}
-    write_run(tmp_path / "b", {0: (5.0,), 20_000: (6.0,)}, config=other, summary={"seeds": [2]})
-    (group,), skipped = groups_of(tmp_path)
-    assert (group.key, group.note, len(group.runs), skipped) == (KEY, "", 2, [])
-    curve = group.curve()
-    assert curve.seeds == (0, 1, 2)
-    np.testing.assert_array_equal(curve.steps, [0, 10_000, 20_000])
-    np.testing.assert_array_equal(curve.values, [[1.0, 90.0, 20.0], [2.0, 10.0, 30.0], [5.0, np.nan, 6.0]])
-
-
-def test_repeated_seeds_count_once(tmp_path):
-    first = write_run(tmp_path / "a")
-    shutil.copytree(first, tmp_path / "b")
-    (group,), ((path, reason),) = groups_of(tmp_path)
-    assert [run.path for run in group.runs] == [first]
-    assert (path, reason) == (tmp_path / "b", f"repeats seeds of {first}")
-
-
-def test_what_names_a_number_separates_groups(tmp_path):
-    changes = {name: f"other {name}" for name in ("algorithm", "variant", "preset", "task", "data_source", "physics")}
-    for name, value in changes.items():
-        write_run(tmp_path / name, summary={name: value})
-    groups, skipped = groups_of(tmp_path)
-    assert (len(groups), skipped) == (6, [])
-    assert [group.key for group in groups] == sorted(KEY._replace(**{name: value}) for name, value in changes.items())
-    assert {group.note for group in groups} == {""}
-
-
-def test_runs_of_one_key_with_other_settings_or_data_are_not_mixed(tmp_path):
-    write_run(tmp_path / "a")
-    write_run(tmp_path / "b", config={"critic": {"tau": 0.01}})
-    write_run(tmp_path / "c", summary={"dataset_hash": "def"})
-    groups, skipped = groups_of(tmp_path)
-    assert [group.note for group in groups] == [
-        "critic.tau=0.005, dataset_hash=abc",
-        "critic.tau=0.01, dataset_hash=abc",
-        "critic.tau=0.005, dataset_hash=def",
-    ]
-    assert skipped == []
-
-
-def test_online_runs_differ_by_their_online_settings(tmp_path):
-    for name, part_k in (("a", 50), ("b", 1)):
-        path = write_run(tmp_path / name, config={"online": {"part_k": part_k}}, summary={"phase": "online"})
-        add_evaluations(path, "online", {0: (1.0, 2.0)}, [0, 1])
-    assert [group.note for group in groups_of(tmp_path)[0]] == ["online.part_k=50", "online.part_k=1"]
 
 
 def test_both_phases_on_one_axis():
@@ -286,5 +238,5 @@ def test_a_summary_agrees_with_what_is_read(tmp_path):
 def test_reading_writes_nothing(tmp_path):
     write_run(tmp_path / "a")
     before = {file: file.stat().st_mtime_ns for file in Path(tmp_path).rglob("*")}
-    groups_of(tmp_path)
+    runs.read_runs(tmp_path)
     assert {file: file.stat().st_mtime_ns for file in Path(tmp_path).rglob("*")} == before

@@ -6,14 +6,14 @@ import math
 
 import pytest
 
-from ssar_jax.reporting import runs, tables
+from ssar_jax.reporting import groups, names, runs, tables
+from ssar_jax.reporting.document import Cell
 from tests.reporting.test_runs import write_run
 
 
 def group_of(path, **options):
-    summary = {"num_updates": 20_000, **options.pop("summary", {})}
-    write_run(path, summary=summary, **options)
-    (group,), _ = runs.group_runs(runs.read_runs(path)[0])
+    write_run(path, **options)
+    (group,), _ = groups.group_runs(runs.read_runs(path)[0])
     return group
 
 
@@ -45,30 +45,40 @@ def test_published_numbers_stand_beside_d4rl_data(tmp_path):
 def test_one_seed_has_no_spread(tmp_path):
     row = tables.row_of(group_of(tmp_path / "run", scores={0: (1.0,), 10: (7.0,)}, summary={"seeds": [3]}))
     assert math.isnan(row.final_std)
-    assert "| 7.0 | 7.0 |" in tables.markdown([row], online=False)
+    assert tables.score_cell(row) == Cell("7.0", 7.0)
 
 
 def test_a_seed_that_diverged_leaves_no_mean(tmp_path):
     """An empty cell is NaN, and a mean without it would flatter."""
     row = tables.row_of(group_of(tmp_path / "run", scores={0: (1.0, 2.0), 10: (7.0, None)}))
     assert math.isnan(row.final)
+    assert tables.score_cell(row) == Cell("diverged")
 
 
-def test_markdown_and_csv(tmp_path):
-    row = tables.row_of(group_of(tmp_path / "run"))
-    text = tables.markdown([row], online=False)
-    assert text.splitlines()[2] == (
-        "| hopper-m | TD3+BC(SA) | 20,000 | 2 | 25.0 ± 5.0 | 60.0 |  | short | embedded | d4rl-v2 | 9fc5-di |"
-    )
-    assert {line.count("|") for line in text.splitlines()} == {12}
-    (read,) = csv.DictReader(io.StringIO(tables.write_csv([row])))
-    assert (read["final"], read["task"], read["command"]) == ("25.0", "hopper-m", row.command)
-    online = tables.markdown([row], online=True).splitlines()
-    assert {line.count("|") for line in online} == {15}
+def shown(table):
+    return [[cell.text for cell in row] for row in table.rows]
+
+
+def test_a_line_of_the_results(tmp_path):
+    group = group_of(tmp_path / "run")
+    table = tables.results_table([group], "caption")
+    assert " ".join(table.headings) == "task system updates seeds last best preset data physics commit"
+    line = "hopper-m", "TD3+BC(SA)", "20,000", "2", "25.0 ± 5.0", "60.0", "short", "embedded", "d4rl-v2", "9fc5-di"
+    assert shown(table) == [list(line)]
+    summary = {"phase": "online", "environment_steps": 5_000, "area_score": [3.0, 5.0], "data_source": "d4rl"}
+    online = tables.results_table([group_of(tmp_path / "online", phase="online", summary=summary)], "caption")
+    seen = dict(zip(online.headings, shown(online)[0], strict=True))
+    assert seen.items() >= {"steps": "5,000", "before": "1.5", "area": "4.0", "paper": "103.5 ± 0.4"}.items()
+
+
+def test_csv_has_every_digit_and_the_command(tmp_path):
+    group = group_of(tmp_path / "run")
+    (read,) = csv.DictReader(io.StringIO(tables.write_csv([group])))
+    assert (read["final"], read["task"], read["command"]) == ("25.0", "hopper-m", group.runs[0].command)
 
 
 @pytest.mark.parametrize(
     ("key", "name"), [(("iql", "corl"), "IQL"), (("spot", "sa"), "SPOT(SA)"), (("sac", "x"), "sac x")]
 )
 def test_systems_have_the_papers_names(key, name):
-    assert tables.system_name(*key) == name
+    assert names.system_name(*key) == name

@@ -55,7 +55,9 @@ def test_the_wheel_holds_the_library_alone(wheel):
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "ssar_jax").rglob("*.py")}
     weights = {str(path.relative_to(ROOT)) for path in (ROOT / "ssar_jax" / "behaviour").glob("*.npz")}
     assert len(weights) >= 6
-    assert modules | weights | {"ssar_jax/py.typed"} <= set(names)
+    page = {str(path.relative_to(ROOT)) for path in (ROOT / "ssar_jax" / "reporting" / "page").glob("*.[cj]s*")}
+    assert len(page) == 2
+    assert modules | weights | page | {"ssar_jax/py.typed"} <= set(names)
 
 
 def test_the_wheel_works_away_from_the_repository(wheel, tmp_path):

@@ -1,0 +1,115 @@
+"""Which runs belong together, and which offline phase an online one goes on from."""
+
+import shutil
+
+import numpy as np
+
+from ssar_jax.reporting import groups, runs
+from ssar_jax.training import offline_result
+from tests.reporting.test_runs import KEY, add_evaluations, write_run
+
+
+def groups_of(tmp_path):
+    found, _ = runs.read_runs(tmp_path)
+    return groups.group_runs(found)
+
+
+def test_runs_of_other_seeds_are_put_together(tmp_path):
+    """Neither the seeds nor what is kept of checkpoints nor, offline, the online settings make another system."""
+    write_run(tmp_path / "a")
+    other = {"seed": 2, "num_seeds": 1, "checkpoint": {"keep": 9}, "online": {"part_k": 1}}
+    write_run(tmp_path / "b", {0: (5.0,), 20_000: (6.0,)}, config=other, summary={"seeds": [2]})
+    (group,), skipped = groups_of(tmp_path)
+    assert (group.key, group.note, len(group.runs), skipped) == (KEY, "", 2, [])
+    curve = group.curve()
+    assert curve.seeds == (0, 1, 2)
+    np.testing.assert_array_equal(curve.steps, [0, 10_000, 20_000])
+    np.testing.assert_array_equal(curve.values, [[1.0, 90.0, 20.0], [2.0, 10.0, 30.0], [5.0, np.nan, 6.0]])
+
+
+def test_repeated_seeds_count_once(tmp_path):
+    first = write_run(tmp_path / "a")
+    shutil.copytree(first, tmp_path / "b")
+    (group,), ((path, reason, _),) = groups_of(tmp_path)
+    assert [run.path for run in group.runs] == [first]
+    assert (path, reason) == (tmp_path / "b", f"repeats seeds of {first}")
+
+
+def test_what_names_a_number_separates_groups(tmp_path):
+    changes = {name: f"other {name}" for name in ("algorithm", "variant", "preset", "task", "data_source", "physics")}
+    for name, value in changes.items():
+        write_run(tmp_path / name, summary={name: value})
+    found, skipped = groups_of(tmp_path)
+    assert (len(found), skipped) == (6, [])
+    assert [group.key for group in found] == sorted(KEY._replace(**{name: value}) for name, value in changes.items())
+    assert {group.note for group in found} == {""}
+
+
+def test_runs_of_one_key_with_other_settings_or_data_are_not_mixed(tmp_path):
+    write_run(tmp_path / "a")
+    write_run(tmp_path / "b", config={"critic": {"tau": 0.01}})
+    write_run(tmp_path / "c", summary={"dataset_hash": "def"})
+    found, skipped = groups_of(tmp_path)
+    assert [group.note for group in found] == [
+        "critic.tau=0.005, dataset_hash=abc",
+        "critic.tau=0.01, dataset_hash=abc",
+        "critic.tau=0.005, dataset_hash=def",
+    ]
+    assert skipped == []
+
+
+def test_online_runs_differ_by_their_online_settings(tmp_path):
+    for name, part_k in (("a", 50), ("b", 1)):
+        path = write_run(tmp_path / name, config={"online": {"part_k": part_k}}, summary={"phase": "online"})
+        add_evaluations(path, "online", {0: (1.0, 2.0)}, [0, 1])
+    assert [group.note for group in groups_of(tmp_path)[0]] == ["online.part_k=50", "online.part_k=1"]
+
+
+def test_a_long_note_has_a_number_for_a_tag(tmp_path):
+    """The same settings have the same number on either task; a short note is its own tag."""
+    layers = {"sizes": [256] * 10}
+    for task in ("hopper-m", "walker2d-m"):
+        for name, config in (("a", {"critic": layers}), ("b", {"critic": {"sizes": [9] * 20}})):
+            write_run(tmp_path / task / name, config=config, summary={"task": task})
+    for name, tau in (("a", 0.1), ("b", 0.2)):
+        write_run(tmp_path / name, config={"critic": {"tau": tau}}, summary={"task": "antmaze-u"})
+    found, _ = groups_of(tmp_path)
+    assert [(group.key.task, group.tag) for group in found] == [
+        *(("antmaze-u", f"critic.tau={tau}") for tau in (0.1, 0.2)),
+        *((task, tag) for task in ("hopper-m", "walker2d-m") for tag in ("#1", "#2")),
+    ]
+    assert found[2].note == found[4].note == f"critic.sizes={[256] * 10}"
+
+
+def write_both_phases(path, *, offline=(), online=()):
+    """Two runs of 20,000 offline updates, the second with 5,000 online ones more."""
+    write_run(path / "offline", config=offline)
+    summary = {"phase": "online", "num_updates": 25_000, "online_updates": 5_000}
+    second = write_run(path / "online", config=online, summary=summary)
+    add_evaluations(second, "online", {0: (20.0, 31.0), 5_000: (40.0, 50.0)}, [0, 1])
+
+
+def test_an_online_phase_finds_the_offline_one(tmp_path):
+    """Evaluation and online settings may differ; they do not touch what it goes on from."""
+    write_both_phases(tmp_path, online={"online": {"part_k": 7}, "preset": "other", "evaluation": {"episodes": 3}})
+    (offline, online), _ = groups_of(tmp_path)
+    assert groups.offline_phase(online, [online, offline]) is offline
+    assert groups.offline_phase(online, [online]) is None
+
+
+def test_an_online_phase_of_another_offline_run_finds_none(tmp_path):
+    write_both_phases(tmp_path / "tau", offline={"critic": {"tau": 0.01}})
+    write_both_phases(tmp_path / "updates", online={"num_updates": 1})
+    shutil.rmtree(tmp_path / "updates" / "offline")
+    found, _ = groups_of(tmp_path / "tau")
+    assert groups.offline_phase(found[1], found) is None
+    (online,), _ = groups_of(tmp_path / "updates")
+    write_run(tmp_path / "fewer", summary={"num_updates": 19_999})
+    write_run(tmp_path / "seeds", summary={"seeds": [2, 3]})
+    others = [groups_of(tmp_path / name)[0][0] for name in ("fewer", "seeds")]
+    assert groups.offline_phase(online, others) is None
+
+
+def test_both_sides_agree_on_what_an_online_phase_may_change():
+    """What training lets differ when it goes on from an offline run."""
+    assert groups._FREE_ONLINE == offline_result._FREE
