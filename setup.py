@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 _LOG = ["tensorboardX>=2.6", "wandb>=0.31"]
 _REPORT = ["matplotlib>=3.9"]
+_VIDEO = ["imageio-ffmpeg>=0.5"]
 _TOOLS = ["build", "hypothesis", "pyright", "pytest>=8", "pytest-xdist", "ruff", "setuptools>=77"]
 
 setup(
@@ -30,6 +31,7 @@ setup(
         "gymnasium>=1.2,<2",
         "gymnasium-robotics>=1.4,<2",
         "h5py>=3.11",
+        "imageio>=2.28",
         "jax>=0.8",
         "minari[hdf5]>=0.5.2,<0.6",
         "ml_collections>=1.0",
@@ -44,7 +46,8 @@ setup(
     extras_require={
         "log": _LOG,
         "report": _REPORT,
-        "dev": [*_TOOLS, *_LOG, *_REPORT],
+        "video": _VIDEO,
+        "dev": [*_TOOLS, *_LOG, *_REPORT, *_VIDEO],
         "cuda12": ["jax[cuda12]"],
         "tpu": ["jax[tpu]"],
     },

@@ -42,7 +42,7 @@ def load_config(source: str) -> Config:
     return _restore_config(path)
 
 
-def _config_files() -> dict[str, Path]:
+def config_files() -> dict[str, Path]:
     """Returns the shipped config files by algorithm."""
     return {path.stem: path for path in sorted(_FOLDER.glob("*.py")) if path.stem not in _NO_CONFIGS}
 
@@ -50,7 +50,7 @@ def _config_files() -> dict[str, Path]:
 def _suggest_file(path: Path) -> str:
     if (path / "config.json").is_file():
         return f"; did you mean {path / 'config.json'}?"
-    files = _config_files().values()
+    files = config_files().values()
     near = did_you_mean(f"{path.stem}.py", [file.name for file in files], prefix=f"{_FOLDER}/")
     return near or f"; the shipped ones are {', '.join(map(str, files))}"
 
@@ -79,7 +79,7 @@ def _restore_config(path: Path) -> Config:
         raise UserError(f"{path} is no readable JSON file: {error}") from error
     if not isinstance(saved, dict) or not all(isinstance(saved.get(name), str) for name in IDENTITY):
         raise UserError(f"{path} is no saved config: it must name {', '.join(IDENTITY)}")
-    algorithm, files = saved["algorithm"], _config_files()
+    algorithm, files = saved["algorithm"], config_files()
     if algorithm not in files:
         hint = did_you_mean(algorithm, files)
         raise UserError(f"{path}: algorithm {algorithm!r} is unknown{hint or '; known: ' + ', '.join(files)}")

@@ -38,6 +38,11 @@ class Checkpoints:
         """The step of the latest complete checkpoint."""
         return self._manager.latest_step()
 
+    @property
+    def steps(self) -> list[int]:
+        """The steps of all complete checkpoints, ascending."""
+        return sorted(self._manager.all_steps())
+
     def save(self, step: int, states: Any, *, memory: Any = None, host: Any = None) -> None:
         """Writes a checkpoint under a temporary name and renames it when complete.
 

@@ -1,19 +1,79 @@
-"""Policies of finished runs."""
+"""Policies of finished and unfinished runs, from their checkpoints."""
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from ssar_jax.algorithms import registry
+from ssar_jax.algorithms.base import Algorithm
+from ssar_jax.data.actions import ActionScaling
+from ssar_jax.data.normalisation import ObservationScaling
+from ssar_jax.data.tasks import CUSTOM, Task, custom_task, get_task
 from ssar_jax.errors import UserError
 from ssar_jax.training.checkpoint import Checkpoints
 from ssar_jax.training.loop import abstract_states
 from ssar_jax.training.run_folder import read_json
 from ssar_jax.training.task_data import load_preparation
 from ssar_jax.training.trainer import Policy, make_policy
+
+
+class StoredPolicies(NamedTuple):
+    """The policies of one checkpoint, and what playing them needs.
+
+    Attributes:
+        config: of the run, read by attribute.
+        task: of the run.
+        step: updates so far offline, environment steps so far online.
+        seeds: S seeds.
+        algorithm: whose `act` takes the parameters.
+        params: policy parameters, leaves [S, ...], on the host.
+        observation_scaling: applied to every observation.
+        action_scaling: maps actions from [-1, 1] to the environment's range; None where they agree.
+    """
+
+    config: Any
+    task: Task
+    step: int
+    seeds: tuple[int, ...]
+    algorithm: Algorithm
+    params: Any
+    observation_scaling: ObservationScaling
+    action_scaling: ActionScaling | None
+
+
+def load_policies(run: str | Path, *, step: int | None = None, seed: int | None = None) -> StoredPolicies:
+    """Loads the policies of a run's checkpoint.
+
+    Args:
+        run: the run folder.
+        step: which checkpoint; None takes the latest.
+        seed: the seed wanted; None takes all of the run.
+
+    Raises:
+        UserError: where the folder is no run, has no such checkpoint, or did not train the seed.
+    """
+    folder = Path(run)
+    config = _as_namespace(read_json(folder / "config.json"))
+    seeds = range(config.seed, config.seed + config.num_seeds)
+    if seed is not None and seed not in seeds:
+        raise UserError(f"{folder} did not train seed {seed}: choose one of {', '.join(map(str, seeds))}")
+    scaling, action_scaling, action_size = load_preparation(folder / "preparation.npz")
+    algorithm = registry.build(config, action_size)
+    step, states = _restore(folder, step, abstract_states(algorithm, len(seeds), len(scaling.mean), action_size))
+    chosen = slice(None) if seed is None else slice(seeds.index(seed), seeds.index(seed) + 1)
+    return StoredPolicies(
+        config,
+        _task(config, len(scaling.mean), action_size),
+        step,
+        tuple(seeds[chosen]),
+        algorithm,
+        jax.tree.map(lambda leaf: np.asarray(leaf)[chosen], algorithm.policy(states)),
+        scaling,
+        action_scaling,
+    )
 
 
 def load_policy(run: str | Path, seed: int | None = None) -> Policy:
@@ -29,24 +89,32 @@ def load_policy(run: str | Path, seed: int | None = None) -> Policy:
     Raises:
         UserError: where the folder is no run, has no checkpoint, or did not train the seed.
     """
-    folder = Path(run)
-    config = _as_namespace(read_json(folder / "config.json"))
-    seeds = range(config.seed, config.seed + config.num_seeds)
-    if seed is not None and seed not in seeds:
-        raise UserError(f"{folder} did not train seed {seed}: choose one of {', '.join(map(str, seeds))}")
-    scaling, action_scaling, action_size = load_preparation(folder / "preparation.npz")
-    algorithm = registry.build(config, action_size)
+    stored = load_policies(run, seed=seed)
+    params = jax.tree.map(lambda leaf: leaf[0], stored.params)
+    return make_policy(stored.algorithm, params, stored.observation_scaling, stored.action_scaling)
+
+
+def _restore(folder: Path, step: int | None, like: Any) -> tuple[int, Any]:
+    """The step that was asked for, or the latest, and the states of all seeds there."""
     if not (folder / "checkpoints").is_dir():
         raise UserError(f"{folder} has no checkpoint yet")
     checkpoints = Checkpoints(folder / "checkpoints", keep=None)
-    step = checkpoints.latest_step
-    if step is None:
-        raise UserError(f"{folder} has no checkpoint yet")
-    states = checkpoints.restore(step, abstract_states(algorithm, len(seeds), len(scaling.mean), action_size))
-    checkpoints.close()
-    index = 0 if seed is None else seeds.index(seed)
-    params = jax.tree.map(lambda leaf: np.asarray(leaf)[index], algorithm.policy(states))
-    return make_policy(algorithm, params, scaling, action_scaling)
+    try:
+        steps = checkpoints.steps
+        if not steps:
+            raise UserError(f"{folder} has no checkpoint yet")
+        if step is not None and step not in steps:
+            raise UserError(f"{folder} has no checkpoint {step}: choose one of {', '.join(map(str, steps))}")
+        step = steps[-1] if step is None else step
+        return step, checkpoints.restore(step, like)
+    finally:
+        checkpoints.close()
+
+
+def _task(config: Any, observation_size: int, action_size: int) -> Task:
+    if config.task == CUSTOM:
+        return custom_task(observation_size, action_size, environment_id=config.environment.id)
+    return get_task(config.task)
 
 
 def _as_namespace(tree: Any) -> Any:

@@ -17,6 +17,9 @@ from ssar_jax.nested import flatten
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "mujoco", "gymnasium", "minari", "orbax-checkpoint")
 
+IN_USE = "another process is writing to"
+"""How the message begins of the error that a folder is in use."""
+
 
 def default_folder(root: Path, config: Any, phase: str) -> Path:
     """runs/<algorithm>/<task>/<phase>-<variant>-<preset>-s<first>-<last>."""
@@ -119,7 +122,7 @@ class RunFolder:
             "preparation.npz",
         ):
             self.file(name).unlink(missing_ok=True)
-        for folder in ("checkpoints", "diagnostics", "tensorboard", "wandb"):
+        for folder in ("checkpoints", "diagnostics", "evaluations", "tensorboard", "wandb"):
             for file in sorted(self.file(folder).rglob("*"), reverse=True):
                 file.rmdir() if file.is_dir() and not file.is_symlink() else file.unlink()
 
@@ -186,5 +189,5 @@ def _lock(path: Path) -> Any:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise UserError(f"another process is writing to {path}: wait for it, or choose another --workdir") from error
+        raise UserError(f"{IN_USE} {path}: wait for it, or choose another --workdir") from error
     return lock

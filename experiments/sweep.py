@@ -1,0 +1,83 @@
+"""Runs several systems on several tasks, each in a process of its own.
+
+    python -m experiments.sweep --systems=td3_bc,td3_bc:base,cql --tasks=hopper-m,antmaze-u --num_seeds=5 --jobs=2
+
+A system is `<algorithm>` or `<algorithm>:<variant>`. The plan is shown first, with an estimate of time and memory;
+--dry_run stops there. The state of a sweep is its run folders: repeating the command skips what is finished, resumes
+what was broken off and starts the rest. What a run prints lies in a `.log` beside its folder. A run that fails does not
+stop the others; Ctrl-C stops all of them, saved. Fields of all configs are set by --config.<field>=<value>.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from absl import flags
+
+from configs.common import PRESETS
+from experiments import command, cores
+from experiments.overrides import split_overrides
+from experiments.sweep_plan import PlannedRun, Settings, make_plan
+from ssar_jax.errors import UserError
+
+_SYSTEMS = flags.DEFINE_list("systems", [], "Systems, such as td3_bc,td3_bc:base,cql.")
+_TASKS = flags.DEFINE_list("tasks", [], "Tasks, such as hopper-m,antmaze-u.")
+_PRESET = flags.DEFINE_enum("preset", PRESETS[0], PRESETS, "Preset of all configs.")
+_PHASE = flags.DEFINE_enum("phase", "offline", ["offline", "online"], "online: both phases, one after the other.")
+_SEED = flags.DEFINE_integer("seed", 0, "The first seed.")
+_NUM_SEEDS = flags.DEFINE_integer("num_seeds", 1, "Seeds of every run.")
+_JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time; the cores are divided among them.")
+_RUNS = flags.DEFINE_string("runs", "runs", "Folder of all run folders.")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Show the plan and stop.")
+
+
+def main(overrides: Sequence[tuple[str, str | None]], arguments: list[str]) -> int:
+    """Plans, shows the plan, runs it and shows what came out."""
+    if arguments:
+        raise UserError(f"unexpected argument {arguments[0]!r}; flags begin with --, lists have no spaces")
+    shares = cores.divide(_JOBS.value)
+    root = Path(_RUNS.value)
+    settings = Settings(_PRESET.value, _PHASE.value, _SEED.value, _NUM_SEEDS.value, overrides, root)
+    runs = make_plan(_SYSTEMS.value, _TASKS.value, settings)
+    from experiments.estimates import Estimator
+    from experiments.pool import Pool
+    from experiments.sweep_tables import outcome_text, plan_text
+    from ssar_jax.training.interruption import watch_signals
+
+    _leave_accelerators_alone()
+    estimator = Estimator(root, shares[0])
+    estimates = {run.folder: estimator(run) for run in runs if run.state() != "finished"}
+    print(plan_text(runs, estimates, len(shares), len(shares[0])), flush=True)
+    if _DRY_RUN.value:
+        return 0
+    with watch_signals() as interruption:
+        outcomes = Pool(runs, shares, _variables(len(shares)), partial(_say, runs)).run(interruption)
+    print(outcome_text(runs, outcomes))
+    if all(outcome.status.startswith("finished") for outcome in outcomes.values()):
+        return 0
+    print("to go on, repeat the command: what is finished is skipped, what was begun is resumed")
+    return interruption.exit_status or 1
+
+
+def _leave_accelerators_alone() -> None:
+    """Keeps this process, which only asks for the shapes of states, from taking an accelerator's memory."""
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")
+
+
+def _variables(jobs: int) -> dict[str, str]:
+    """What the processes find in their environment: the first of several must not take all of an accelerator."""
+    name = "XLA_PYTHON_CLIENT_PREALLOCATE"
+    return {name: os.environ.get(name, "false")} if jobs > 1 else {}
+
+
+def _say(runs: Sequence[PlannedRun], run: PlannedRun, text: str) -> None:
+    print(f"[{runs.index(run) + 1}/{len(runs)}] {run.name}: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    fields, sys.argv[1:] = split_overrides(sys.argv[1:])
+    command.run(partial(main, fields))
