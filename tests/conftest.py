@@ -1,11 +1,13 @@
 """Fixtures for all tests: no test touches the user's data, and no two tests compile the same program.
 
-Most of the default suite's time goes into compiling programs that run for milliseconds, so they are compiled without
-LLVM's optimisations, which leaves the arithmetic as it is. The slow tests run for minutes and are compiled as usual;
-`JAX_DISABLE_MOST_OPTIMIZATIONS=0 pytest` compiles the default suite like that too.
+Most of the default suite's time goes into compiling programs that run for milliseconds. They are compiled without LLVM's
+optimisations and by XLA's older code generator, which takes half the time; the arithmetic is the same but for the last
+bits of sums and of functions such as exp. Whatever else is selected (`-m slow`, `-m conformance`) is compiled as users'
+programs are, and so is the default suite with `JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= pytest`.
 """
 
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+_OLDER_GENERATOR = "--xla_cpu_use_fusion_emitters=false"
 _COMPILED = pytest.StashKey[tempfile.TemporaryDirectory]()
 
 
@@ -25,6 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     if config.option.markexpr == "not slow and not browser":
         os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+        if "XLA_FLAGS" not in os.environ:
+            os.environ["XLA_FLAGS"] = _OLDER_GENERATOR if _takes(_OLDER_GENERATOR) else ""
     # JAX reads these when it is imported; the conftest of a folder may have done that before.
     if "jax" in sys.modules:
         options = sys.modules["jax"].config
@@ -32,6 +37,14 @@ def pytest_configure(config: pytest.Config) -> None:
         options.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         options.update("jax_persistent_cache_min_entry_size_bytes", -1)
         options.update("jax_disable_most_optimizations", os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS") == "1")
+
+
+def _takes(flag: str) -> bool:
+    """Whether XLA knows a flag; it aborts where it does not."""
+    command = [sys.executable, "-c", "import jax; jax.devices()"]
+    return (
+        subprocess.run(command, env=os.environ | {"XLA_FLAGS": flag}, capture_output=True, check=False).returncode == 0
+    )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

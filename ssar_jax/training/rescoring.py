@@ -11,6 +11,7 @@ from ssar_jax.errors import UserError
 from ssar_jax.reporting.writers import json_values
 from ssar_jax.training.evaluation import EvaluationResult, Evaluator
 from ssar_jax.training.policies import StoredPolicies, load_policies
+from ssar_jax.training.results import episode_means
 from ssar_jax.training.run_folder import read_json, versions
 
 
@@ -84,16 +85,9 @@ def _choose_physics(stored: StoredPolicies, wanted: Physics | None, trained: Phy
 
 
 def _rows(stored: StoredPolicies, result: EvaluationResult) -> list[dict[str, Any]]:
-    scores = stored.task.normalised_score(result.returns)
     rows = []
     for s, seed in enumerate(stored.seeds):
-        row = {
-            "seed": seed,
-            "return": result.returns[s].mean(),
-            "return_std": result.returns[s].std(),
-            "score": None if scores is None else scores[s].mean(),
-            "length": result.lengths[s].mean(),
-        }
+        row = {"seed": seed, **episode_means(stored.task, result, s)}
         played = zip(result.returns[s], result.lengths[s], strict=True)
         each = [json_values({"return": total, "length": length}) for total, length in played]
         rows.append(json_values(row) | {"episodes": each})

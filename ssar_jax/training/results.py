@@ -23,6 +23,17 @@ def add_metrics(
             log.add("train", {"step": step, "seed": seed} | {name: values[s] for name, values in metrics.items()})
 
 
+def episode_means(task: Task, result: EvaluationResult, s: int) -> dict[str, float | None]:
+    """What the episodes of one seed came to: means, and the population standard deviation of the returns."""
+    scores = task.normalised_score(result.returns[s])
+    return {
+        "return": result.returns[s].mean(),
+        "return_std": result.returns[s].std(),
+        "score": None if scores is None else scores.mean(),
+        "length": result.lengths[s].mean(),
+    }
+
+
 def add_evaluation(
     log: RunLog,
     phase: str,
@@ -47,10 +58,7 @@ def add_evaluation(
                 "phase": phase,
                 "step": step,
                 "seed": seeds[s],
-                "return": result.returns[s].mean(),
-                "return_std": result.returns[s].std(),
-                "score": None if scores is None else scores[s].mean(),
-                "length": result.lengths[s].mean(),
+                **episode_means(task, result, s),
                 "episodes": result.returns.shape[1],
                 "environment_steps": step if phase == "online" else 0,
             },

@@ -86,7 +86,8 @@ def test_the_real_algorithm_compiles_once_for_chunks_of_any_length(looped):
 
 def test_seeds_on_two_devices_equal_single_runs_bit_for_bit():
     """In a process of its own, because the number of devices is fixed when JAX starts."""
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    environment = os.environ | {"XLA_FLAGS": flags}
     result = subprocess.run(
         [sys.executable, "-m", "tests.training.two_devices"],
         cwd=ROOT,
