@@ -133,8 +133,10 @@ class Run:
     @property
     def command(self) -> str:
         """Repeats the run from the repository root."""
-        config = shlex.quote(f"--config={self.path / 'config.json'}")
-        return f"python -m experiments.{self.key.phase} {config} --workdir=runs/again"
+        flags = [f"--config={self.path / 'config.json'}", "--workdir=runs/again"]
+        if "offline_run" in self.summary:
+            flags.append(f"--offline_run={self.summary['offline_run']}")
+        return f"python -m experiments.{self.key.phase} {shlex.join(flags)}"
 
 
 def read_runs(*roots: Path) -> tuple[list[Run], list[Skipped]]:

@@ -27,6 +27,7 @@ class OfflineResult:
         path: its folder.
 
     Attributes:
+        path: its folder.
         num_updates: its updates.
         scores: the final score of every seed, or return for a task without a scale; None where a seed diverged.
 
@@ -41,7 +42,7 @@ class OfflineResult:
         summary = read_json(path / "summary.json")
         if summary["phase"] != "offline":
             raise UserError(f"{path} is a run of the {summary['phase']} phase: --offline_run needs an offline one")
-        self._path, self._config = path, read_json(path / "config.json")
+        self.path, self._config = path, read_json(path / "config.json")
         self.num_updates: int = summary["num_updates"]
         self.scores: list[float | None] = summary.get("final_score", summary.get("final_return"))
 
@@ -54,7 +55,7 @@ class OfflineResult:
         changed = [line for line in differences(self._config, config) if not line.startswith(tuple(_starts()))]
         if changed:
             raise UserError(
-                f"the offline run {self._path} was made otherwise: {'; '.join(changed)}; "
+                f"the offline run {self.path} was made otherwise: {'; '.join(changed)}; "
                 "take its values, or another run with --offline_run or --workdir"
             )
 
@@ -64,13 +65,13 @@ class OfflineResult:
         Raises:
             UserError: naming every difference.
         """
-        changed = differences(read_json(self._path / "data.json"), data.describe())
+        changed = differences(read_json(self.path / "data.json"), data.describe())
         if changed:
-            raise UserError(f"the offline run {self._path} had other data: {'; '.join(changed)}")
+            raise UserError(f"the offline run {self.path} had other data: {'; '.join(changed)}")
 
     def states(self, algorithm: Algorithm, data: TaskData, num_seeds: int) -> Any:
         """The final states of all seeds, leaves [S, ...], on the host."""
-        checkpoints = Checkpoints(self._path / "checkpoints", keep=None)
+        checkpoints = Checkpoints(self.path / "checkpoints", keep=None)
         sizes = data.dataset.observation_size, data.dataset.action_size
         try:
             return jax.device_get(checkpoints.restore(self.num_updates, abstract_states(algorithm, num_seeds, *sizes)))

@@ -183,6 +183,7 @@ class _OnlineRun:
             "wall_seconds": wall_seconds,  # since the start or the latest resumption
             **results.score_summary(rows, self._tuner.seeds, stopped=self._guard.stopped),
             **results.area_summary(rows, self._tuner.seeds, stopped=self._guard.stopped),
+            "offline_run": str(self._offline.path),
             "offline_score": self._offline.scores,
         }
         self._folder.write_json("summary.json", summary)

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,19 @@ def points(events: list[Any], tag: str) -> list[tuple[int, float]]:
 
 
 def wandb_run(folder: Path) -> tuple[Any, list[dict[str, Any]]]:
-    """The record of an offline W&B run and the rows of its history, read as `wandb sync` reads them."""
+    """The record of an offline W&B run and the rows of its history, read as `wandb sync` reads them.
+
+    A process of W&B writes the file, which on a busy machine is done some time after the run was finished.
+    """
     from wandb.proto.wandb_internal_pb2 import Record
 
     (file,) = folder.glob("run-*.wandb")
-    records = [Record.FromString(content) for content in _leveldb_records(file.read_bytes())]
+    records: list[Record] = []
+    deadline = time.monotonic() + 30
+    while not any(record.WhichOneof("record_type") == "exit" for record in records):
+        assert time.monotonic() < deadline, f"{file} has no end"
+        time.sleep(0.01)
+        records = [Record.FromString(content) for content in _leveldb_records(file.read_bytes())]
     (run,) = [record.run for record in records if record.WhichOneof("record_type") == "run"]
     histories = [record.history for record in records if record.WhichOneof("record_type") == "history"]
     rows = [{"".join([i.key, *i.nested_key]): json.loads(i.value_json) for i in history.item} for history in histories]

@@ -70,6 +70,12 @@ def test_a_finished_run(tmp_path):
     assert run.command == f"python -m experiments.offline {config} --workdir=runs/again"
 
 
+def test_the_command_of_an_online_run_names_its_offline_run(tmp_path):
+    path = write_run(tmp_path / "run", summary={"phase": "online", "offline_run": "runs/other"}, phase="online")
+    command = f"python -m experiments.online --config={path / 'config.json'} --workdir=runs/again"
+    assert read_one(tmp_path).command == f"{command} --offline_run=runs/other"
+
+
 def test_a_metric_of_training(tmp_path):
     write_run(tmp_path / "a")
     run = read_one(tmp_path)

@@ -57,6 +57,7 @@ def test_the_summary_tells_both_phases(tuned, finished):
     assert (summary["phase"], summary["environment_steps"]) == ("online", STEPS)
     assert summary["online_updates"] == STEPS - WARMUP
     assert summary["num_updates"] == small_run.NUM_UPDATES + STEPS - WARMUP
+    assert summary["offline_run"] == str(finished.path)
     assert summary["offline_score"] == json.loads((finished.path / "summary.json").read_text())["final_score"]
     scores = [float(row["score"]) for row in rows(tuned[0] / "eval.csv")[1:]]
     assert summary["final_score"] == [scores[-1]]
