@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from ssar_jax.algorithms import td3_bc
 from ssar_jax.coefficients import constant
@@ -44,6 +45,11 @@ def make_state(coefficient=None, seed=0):
 
 
 NETWORKS = ("actor", "target_actor", "critics", "target_critics")
+
+
+def to_rounding_or_exactly(tolerance):
+    """Parametrises `tolerance` of a test that compares two programs: exactly where they are compiled as users' are."""
+    return pytest.mark.parametrize("tolerance", [tolerance, pytest.param(0.0, marks=pytest.mark.slow)])
 
 
 def equal(first, second):

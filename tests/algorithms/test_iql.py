@@ -16,7 +16,7 @@ from tests.algorithms.small_iql import (
     make_state,
     shifted,
 )
-from tests.algorithms.small_td3_bc import assert_close, equal, make_batch, warmed
+from tests.algorithms.small_td3_bc import assert_close, equal, make_batch, to_rounding_or_exactly, warmed
 from tests.networks.numpy_networks import as_numpy, critic, mlp
 
 
@@ -127,8 +127,9 @@ def test_an_update_moves_the_actor_at_its_rate(phase, factor):
     assert equal(after.values, PROGRAMS["corl"](state)[0].values)  # Q and V keep their rate
 
 
-def test_seeds_under_vmap_are_single_runs(two_seeds):
-    """To 1e-6 of 1 and of the value (a last bias is near -4), in float32 against float64.
+@to_rounding_or_exactly(1e-6)
+def test_seeds_under_vmap_are_single_runs(two_seeds, tolerance):
+    """To 1e-6, in the default suite also of the value (a last bias is near -4), in float32 against float64.
 
     Warm optimisers follow the gradient's size; cold ones would blow up the rounding of a gradient near 0.
     """
@@ -143,7 +144,7 @@ def test_seeds_under_vmap_are_single_runs(two_seeds):
     together = two_seeds(*pair)[0]
     for i, each in enumerate(pair):
         assert_close(
-            jax.tree.map(lambda leaf, i=i: leaf[i], together), PROGRAMS["corl"](*each)[0], atol=1e-6, rtol=1e-6
+            jax.tree.map(lambda leaf, i=i: leaf[i], together), PROGRAMS["corl"](*each)[0], atol=1e-6, rtol=tolerance
         )
 
 
