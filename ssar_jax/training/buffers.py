@@ -57,7 +57,7 @@ def make_buffer(
         rows: from `kept_rows`, [K].
         prepared: the dataset as prepared for training.
         trusted: the selected rows, [N] or [S, N].
-        capacity: number of transitions a buffer holds.
+        capacity: number of transitions a buffer holds; with `half`, of online ones beside the kept rows.
         num_steps: number of transitions that will be added.
         trust: the flag of new transitions. `stale` leaves the flag that the authors' program finds in the slot: the
             dataset stays in its buffer behind the kept rows, and slots behind the dataset are trusted.
@@ -65,12 +65,12 @@ def make_buffer(
     Raises:
         UserError: where the kept rows do not fit.
     """
-    if len(rows) > capacity:
+    half = mode == "half"
+    if len(rows) > capacity and not half:
         raise UserError(
             f"online.buffer_capacity={capacity} is less than the {len(rows)} offline transitions that "
             f"online.buffer={mode!r} keeps: raise it, or choose part or none"
         )
-    half = mode == "half"
     functions = replay.make(kept=len(rows), capacity=capacity, num_steps=num_steps, half=half, trust=trust)
     flags = np.atleast_2d(trusted)
     slots = np.ones((len(flags), capacity + half * len(rows)), bool)
