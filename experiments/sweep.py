@@ -30,6 +30,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "The first seed.")
 _NUM_SEEDS = flags.DEFINE_integer("num_seeds", 1, "Seeds of every run.")
 _JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time; the cores are divided among them.")
 _RUNS = flags.DEFINE_string("runs", "runs", "Folder of all run folders.")
+_LOG = flags.DEFINE_list("log", [], "Dashboards of all runs: tensorboard, wandb or both.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Show the plan and stop.")
 
 
@@ -39,13 +40,15 @@ def main(overrides: Sequence[tuple[str, str | None]], arguments: list[str]) -> i
         raise UserError(f"unexpected argument {arguments[0]!r}; flags begin with --, lists have no spaces")
     shares = cores.divide(_JOBS.value)
     root = Path(_RUNS.value)
-    settings = Settings(_PRESET.value, _PHASE.value, _SEED.value, _NUM_SEEDS.value, overrides, root)
+    settings = Settings(_PRESET.value, _PHASE.value, _SEED.value, _NUM_SEEDS.value, overrides, root, _LOG.value)
     runs = make_plan(_SYSTEMS.value, _TASKS.value, settings)
     from experiments.estimates import Estimator
     from experiments.pool import Pool
     from experiments.sweep_tables import outcome_text, plan_text
+    from ssar_jax.reporting.run_log import require_dashboards
     from ssar_jax.training.interruption import watch_signals
 
+    require_dashboards(_LOG.value)
     _leave_accelerators_alone()
     estimator = Estimator(root, shares[0])
     estimates = {run.folder: estimator(run) for run in runs if run.state() != "finished"}

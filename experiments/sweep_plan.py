@@ -27,6 +27,7 @@ class Settings(NamedTuple):
         num_seeds: of every run.
         overrides: (field, text) pairs as `split_overrides` returns them.
         root: the folder of all runs.
+        dashboards: where they report besides their folders' tables: `tensorboard`, `wandb`.
     """
 
     preset: str
@@ -35,6 +36,7 @@ class Settings(NamedTuple):
     num_seeds: int
     overrides: Sequence[tuple[str, str | None]]
     root: Path
+    dashboards: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,8 @@ def _configure(system: str, task: str, settings: Settings) -> tuple[Config, tupl
     except UserError as error:
         raise UserError(f"{system} on {task}: {error}") from error
     fields = (f"--config.{name}" if text is None else f"--config.{name}={text}" for name, text in overrides)
-    return config, (f"--config={source}", *fields)
+    log = [f"--log={','.join(settings.dashboards)}"] if settings.dashboards else []
+    return config, (f"--config={source}", *fields, *log)
 
 
 def _plan_runs(system: str, config: Config, flags: tuple[str, ...], settings: Settings) -> Iterator[PlannedRun]:

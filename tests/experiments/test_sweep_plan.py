@@ -45,6 +45,12 @@ def test_the_online_phase_comes_after_the_offline_one(tmp_path):
     assert offline.total_steps() == 1_000_000 // 50
 
 
+def test_every_run_reports_to_the_dashboards(tmp_path):
+    runs = plan(tmp_path, phase="online", dashboards=["tensorboard", "wandb"])
+    assert [run.command().count("--log=tensorboard,wandb") for run in runs] == [1, 1]
+    assert not any("--log" in part for run in plan(tmp_path) for part in run.command())
+
+
 def test_the_folder_tells_how_far_a_run_is(tmp_path):
     (run,) = plan(tmp_path)
     assert (run.state(), run.steps_done(), run.score()) == ("new", 0, "")

@@ -57,6 +57,7 @@ def test_it_trains_and_tells_by_that_what_others_take(dataset, tmp_path):
             "iql on hopper-m: unknown field --config.actor",
         ),
         (("hopper-m",), "unexpected argument 'hopper-m'"),
+        (("--systems=td3_bc", "--tasks=hopper-m", "--log=tensorbord"), "--log: unknown 'tensorbord'; known are "),
         (("--systems=td3_bc", "--tasks=hopper-m", "--jobs=0"), "--jobs=0 must be at least 1"),
         (("--system=td3_bc",), "unknown flag --system; did you mean --systems"),
     ],
