@@ -19,7 +19,7 @@ from ssar_jax.training.buffers import InitialBuffer
 from ssar_jax.training.online_loop import Carry, Outcome, make_program
 from ssar_jax.training.replay import Ring, Transitions
 from ssar_jax.training.trainer import Policy, make_policy
-from ssar_jax.types import Array
+from ssar_jax.types import Array, Average
 
 
 class Protocol(NamedTuple):
@@ -128,8 +128,11 @@ class FineTuner:
         sizes = buffer.offline.observations.shape[1], buffer.offline.actions.shape[1]
         ring = buffer.functions.init(trusted, *sizes)
         first = self._scale(self._envs.reset())
-        states, ring, first = loop.place_states((states, ring, first), self._layout)
-        self._carry = self._program.begin(states, ring, first, self._offline)
+        self._metric_names = self._program.metric_names(states, self._offline)
+        zeros = np.zeros((len(self.seeds), len(self._metric_names)), np.float32)
+        self._carry = self._program.begin(
+            *loop.place_states((states, ring, first, Average(zeros, zeros)), self._layout)
+        )
 
     @property
     def updates(self) -> int:
@@ -151,9 +154,9 @@ class FineTuner:
         for _ in range(num_steps):
             self._step()
         sums = self._carry.sums
-        metrics = {name: np.asarray(self._mine(average.total / average.weight)) for name, average in sums.items()}
+        means = np.asarray(self._mine(sums.total / sums.weight))
         self._carry = self._carry._replace(sums=jax.tree.map(jnp.zeros_like, sums))
-        return metrics
+        return dict(zip(self._metric_names, means.T, strict=True))
 
     def _step(self) -> None:
         actions = np.asarray(self._carry.actions)[: len(self.seeds)]

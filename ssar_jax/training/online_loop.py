@@ -5,16 +5,18 @@ actions. Like `loop`, this is a place with `jit`, donation, sharding and the map
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.ops.trees import averages
 from ssar_jax.training.loop import REPLICATED, SEEDS, Layout, SeedKeys
 from ssar_jax.training.replay import Replay, Ring, Transitions
-from ssar_jax.types import AnyArray, Array, Key, Metrics
+from ssar_jax.types import AnyArray, Array, Average, Batch, Key, Metrics
 
 
 class Carry(NamedTuple):
@@ -25,14 +27,14 @@ class Carry(NamedTuple):
         ring: the online transitions.
         observations: those that `actions` answer.
         actions: what the environments are doing now.
-        sums: sums of the metrics since they were last fetched.
+        sums: of all metrics since they were last fetched, in the order of their names, leaves [rows, M].
     """
 
     states: Any
     ring: Ring
     observations: AnyArray
     actions: AnyArray
-    sums: Metrics
+    sums: Average
 
 
 class Outcome(NamedTuple):
@@ -55,12 +57,14 @@ class OnlineProgram(NamedTuple):
     """The compiled functions of the online phase.
 
     Attributes:
-        begin: (states, ring, observations [rows, O], offline rows) -> carry with the first actions.
+        metric_names: (states, offline rows) -> the names of the M metrics, sorted.
+        begin: (states, ring, observations [rows, O], sums) -> carry with the first actions.
         step: (carry, offline rows, outcome, steps, start, stop) -> carry with the next actions, after storing the
             outcome as transition number `steps` and taking the online updates start + 1 to stop. The carry is donated.
     """
 
-    begin: Callable[[Any, Ring, Array, Transitions], Carry]
+    metric_names: Callable[[Any, Transitions], list[str]]
+    begin: Callable[[Any, Ring, Array, Average], Carry]
     step: Callable[[Carry, Transitions, Outcome, int, int, int], Carry]
 
 
@@ -105,32 +109,46 @@ def make_program(
             actions = jnp.clip(actions + noise * jax.random.normal(noise_key, actions.shape), -1.0, 1.0)
         return actions
 
-    def over_seeds(function: Callable[..., Any], *arguments: Any) -> Any:
-        """Maps over the leading axis; a loop on a CPU, and no loop where a device has one seed alone."""
-        if layout.vmapped:
-            return jax.vmap(function)(*arguments)
-        if len(jax.tree.leaves(arguments[0])[0]) == 1:
-            first = function(*jax.tree.map(lambda leaf: leaf[0], arguments))
-            return jax.tree.map(lambda leaf: leaf[None], first)
-        return jax.lax.map(lambda row: function(*row), arguments)
-
     def act_all(states: Any, observations: AnyArray, keys: SeedKeys, steps: Array) -> Array:
-        return over_seeds(lambda state, seen, key: act(state, seen, key, steps), states, observations, keys.act)
+        def act_row(row: tuple[Any, Array, Key]) -> Array:
+            return act(*row, steps)
+
+        rows = states, observations, keys.act
+        return jax.vmap(act_row)(rows) if layout.vmapped else jax.lax.map(act_row, rows)
 
     def update_all(
-        states: Any, offline: Transitions, ring: Ring, keys: SeedKeys, added: Array, number: Array
-    ) -> tuple[Any, Metrics]:
+        states: Any, offline: Transitions, ring: Ring, keys: SeedKeys, added: Array, number: Array, sums: Average
+    ) -> tuple[Any, Average]:
         folded = jax.vmap(lambda key: jax.random.split(jax.random.fold_in(key, first_update + number)))(keys.update)
         batches, is_online = replay.sample(offline, ring, folded[:, 0], batch_size, added)
-        return over_seeds(
-            lambda state, batch, online, key: update(state, batch, online, key, number),
-            states, batches, is_online, folded[:, 1],
-        )  # fmt: skip
+        of_rows = batches, is_online, folded[:, 1]
+        if layout.vmapped:
+            states, metrics = jax.vmap(partial(update, number=number))(states, *of_rows)
+            return states, jax.tree.map(jnp.add, sums, _pack(metrics))
 
-    def begin(states: Any, ring: Ring, observations: Array, offline: Transitions, keys: SeedKeys) -> Carry:
-        one = jnp.int32(1)
-        shapes = jax.eval_shape(update_all, states, offline, ring, keys, one, one)[1]
-        sums = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        def update_row(i: Array | int, carried: tuple[Any, Average]) -> tuple[Any, Average]:
+            states, sums = carried
+            state, *arguments = jax.tree.map(lambda leaf: leaf[i], (states, *of_rows))
+            new_state, metrics = update(state, *arguments, number=number)
+            # What an update hands through, such as a frozen coefficient, is not written back.
+            states = jax.tree.map(
+                lambda leaf, old, new: leaf if new is old else leaf.at[i].set(new), states, state, new_state
+            )
+            return states, jax.tree.map(lambda total, value: total.at[i].add(value), sums, _pack(metrics))
+
+        # One seed after the other, each in its place: on a CPU that beats doing all at once.
+        if len(is_online) == 1:
+            return update_row(0, (states, sums))
+        return jax.lax.fori_loop(0, len(is_online), update_row, (states, sums))
+
+    def metric_names(states: Any, offline: Transitions) -> list[str]:
+        columns = *offline, np.empty(len(offline.rewards), np.float32)
+        batch = Batch(*(jax.ShapeDtypeStruct((batch_size, *column.shape[1:]), column.dtype) for column in columns))
+        row = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), states)
+        is_online = jax.ShapeDtypeStruct((batch_size,), bool)
+        return sorted(jax.eval_shape(update, row, batch, is_online, jax.random.key(0), jnp.int32(1))[1])
+
+    def begin(states: Any, ring: Ring, observations: Array, sums: Average, keys: SeedKeys) -> Carry:
         return Carry(states, ring, observations, act_all(states, observations, keys, jnp.int32(0)), sums)
 
     def step(
@@ -139,9 +157,9 @@ def make_program(
         new = Transitions(carry.observations, carry.actions, outcome.rewards, outcome.masks, outcome.next_observations)
         ring = replay.add(carry.ring, new, steps)
 
-        def one_update(i: Array, carried: tuple[Any, Metrics]) -> tuple[Any, Metrics]:
-            states, metrics = update_all(carried[0], offline, ring, keys, steps + 1, i + 1)
-            return states, jax.tree.map(jnp.add, carried[1], metrics)
+        def one_update(i: Array, carried: tuple[Any, Average]) -> tuple[Any, Average]:
+            states, sums = carried
+            return update_all(states, offline, ring, keys, steps + 1, i + 1, sums)
 
         states, sums = jax.lax.fori_loop(start, stop, one_update, (carry.states, carry.sums))
         actions = act_all(states, outcome.observations, keys, steps + 1)
@@ -151,9 +169,16 @@ def make_program(
         sharded = jax.shard_map(function, mesh=layout.mesh, in_specs=in_specs, out_specs=SEEDS, check_vma=False)
         return jax.jit(sharded, donate_argnums=donated)
 
-    compiled_begin = compile_over(begin, (SEEDS, SEEDS, SEEDS, REPLICATED, SEEDS), (0, 1))
+    compiled_begin = compile_over(begin, (SEEDS,) * 5, (0, 1, 3))
     compiled_step = compile_over(step, (SEEDS, REPLICATED, SEEDS, SEEDS, *[REPLICATED] * 3), (0,))
     return OnlineProgram(
+        metric_names,
         lambda *arguments: compiled_begin(*arguments, keys),
         lambda carry, offline, outcome, *numbers: compiled_step(carry, offline, outcome, keys, *numbers),
     )
+
+
+def _pack(metrics: Metrics) -> Average:
+    """All metrics of an update side by side, in the order of their names: two arrays are carried faster than fifty."""
+    columns = [metrics[name] for name in sorted(metrics)]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=-1), *columns)
