@@ -129,7 +129,7 @@ class FineTuner:
         ring = buffer.functions.init(trusted, *sizes)
         first = self._scale(self._envs.reset())
         self._metric_names = self._program.metric_names(states, self._offline)
-        zeros = np.zeros((len(self.seeds), len(self._metric_names)), np.float32)
+        zeros: Any = np.zeros((len(self.seeds), len(self._metric_names)), np.float32)
         self._carry = self._program.begin(
             *loop.place_states((states, ring, first, Average(zeros, zeros)), self._layout)
         )

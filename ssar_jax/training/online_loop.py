@@ -102,7 +102,7 @@ def make_program(
         state, metrics = algorithm.update(state, batch, draws, step=step, annealing=factor, phase="online")
         return state, metrics | averages({"online/batch_share": jnp.mean(is_online), "online/annealing": factor})
 
-    def act(state: Any, observations: Array, key: Key, steps: Array) -> Array:
+    def act(state: Any, observations: Any, key: Key, steps: Array) -> Array:
         act_key, noise_key = jax.random.split(jax.random.fold_in(key, steps))
         actions = algorithm.act(algorithm.policy(state), observations, act_key)
         if noise > 0.0:
@@ -110,7 +110,7 @@ def make_program(
         return actions
 
     def act_all(states: Any, observations: AnyArray, keys: SeedKeys, steps: Array) -> Array:
-        def act_row(row: tuple[Any, Array, Key]) -> Array:
+        def act_row(row: tuple[Any, AnyArray, Key]) -> Array:
             return act(*row, steps)
 
         rows = states, observations, keys.act
@@ -142,8 +142,8 @@ def make_program(
         return jax.lax.fori_loop(0, len(is_online), update_row, (states, sums))
 
     def metric_names(states: Any, offline: Transitions) -> list[str]:
-        columns = *offline, np.empty(len(offline.rewards), np.float32)
-        batch = Batch(*(jax.ShapeDtypeStruct((batch_size, *column.shape[1:]), column.dtype) for column in columns))
+        columns = *offline, np.empty(len(offline.rewards), np.float32)  # with the flags
+        batch = Batch._make(jax.ShapeDtypeStruct((batch_size, *column.shape[1:]), column.dtype) for column in columns)
         row = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), states)
         is_online = jax.ShapeDtypeStruct((batch_size,), bool)
         return sorted(jax.eval_shape(update, row, batch, is_online, jax.random.key(0), jnp.int32(1))[1])
