@@ -127,14 +127,15 @@ def make_program(
             return states, jax.tree.map(jnp.add, sums, _pack(metrics))
 
         def update_row(i: Array | int, carried: tuple[Any, Average]) -> tuple[Any, Average]:
-            states, sums = carried
-            state, *arguments = jax.tree.map(lambda leaf: leaf[i], (states, *of_rows))
+            (state, sums), *arguments = jax.tree.map(lambda leaf: leaf[i], (carried, *of_rows))
             new_state, metrics = update(state, *arguments, number=number)
-            # What an update hands through, such as a frozen coefficient, is not written back.
-            states = jax.tree.map(
-                lambda leaf, old, new: leaf if new is old else leaf.at[i].set(new), states, state, new_state
-            )
-            return states, jax.tree.map(lambda total, value: total.at[i].add(value), sums, _pack(metrics))
+            new = new_state, jax.tree.map(jnp.add, sums, _pack(metrics))
+
+            def write(leaf: Array, old: Array, new: Array) -> Array:
+                """What an update hands through, such as a frozen coefficient, is not written back."""
+                return leaf if new is old else jax.lax.dynamic_update_index_in_dim(leaf, new, i, axis=0)
+
+            return jax.tree.map(write, carried, (state, sums), new)
 
         # One seed after the other, each in its place: on a CPU that beats doing all at once.
         if len(is_online) == 1:
