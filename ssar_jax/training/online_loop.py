@@ -137,7 +137,7 @@ def make_program(
 
             return jax.tree.map(write, carried, (state, sums), new)
 
-        # One seed after the other, each in its place: on a CPU that beats doing all at once.
+        # One seed after the other, as offline, each in its place.
         if len(is_online) == 1:
             return update_row(0, (states, sums))
         return jax.lax.fori_loop(0, len(is_online), update_row, (states, sums))
