@@ -5,7 +5,6 @@ actions. Like `loop`, this is a place with `jit`, donation, sharding and the map
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -116,31 +115,44 @@ def make_program(
         rows = states, observations, keys.act
         return jax.vmap(act_row)(rows) if layout.vmapped else jax.lax.map(act_row, rows)
 
-    def update_all(
-        states: Any, offline: Transitions, ring: Ring, keys: SeedKeys, added: Array, number: Array, sums: Average
+    def update_seed(
+        row: tuple[Any, Average],
+        s: Array | int,
+        key: Key,
+        offline: Transitions,
+        ring: Ring,
+        added: Array,
+        start: Array,
+        stop: Array,
     ) -> tuple[Any, Average]:
-        folded = jax.vmap(lambda key: jax.random.split(jax.random.fold_in(key, first_update + number)))(keys.update)
-        batches, is_online = replay.sample(offline, ring, folded[:, 0], batch_size, added)
-        of_rows = batches, is_online, folded[:, 1]
-        if layout.vmapped:
-            states, metrics = jax.vmap(partial(update, number=number))(states, *of_rows)
-            return states, jax.tree.map(jnp.add, sums, _pack(metrics))
+        """The updates start + 1 to stop of seed number s: (state, sums of metrics) -> the same."""
 
-        def update_row(i: Array | int, carried: tuple[Any, Average]) -> tuple[Any, Average]:
-            (state, sums), *arguments = jax.tree.map(lambda leaf: leaf[i], (carried, *of_rows))
-            new_state, metrics = update(state, *arguments, number=number)
-            new = new_state, jax.tree.map(jnp.add, sums, _pack(metrics))
+        def one_update(i: Array, row: tuple[Any, Average]) -> tuple[Any, Average]:
+            state, sums = row
+            batch_key, draw_key = jax.random.split(jax.random.fold_in(key, first_update + i + 1))
+            batch, is_online = replay.sample(offline, ring, s, batch_key, batch_size, added)
+            state, metrics = update(state, batch, is_online, draw_key, i + 1)
+            return state, jax.tree.map(jnp.add, sums, _pack(metrics))
+
+        return jax.lax.fori_loop(start, stop, one_update, row)
+
+    def update_all(rows: tuple[Any, Average], keys: Key, *shared: Any) -> tuple[Any, Average]:
+        """`update_seed` for all rows of a device."""
+        if layout.vmapped:
+            each = jnp.arange(len(keys))
+            return jax.vmap(lambda row, s, key: update_seed(row, s, key, *shared))(rows, each, keys)
+
+        def update_row(s: Array | int, rows: tuple[Any, Average]) -> tuple[Any, Average]:
+            row = jax.tree.map(lambda leaf: leaf[s], rows)
 
             def write(leaf: Array, old: Array, new: Array) -> Array:
-                """What an update hands through, such as a frozen coefficient, is not written back."""
-                return leaf if new is old else jax.lax.dynamic_update_index_in_dim(leaf, new, i, axis=0)
+                """What updates hand through, such as a frozen coefficient, is not written back."""
+                return leaf if new is old else jax.lax.dynamic_update_index_in_dim(leaf, new, s, axis=0)
 
-            return jax.tree.map(write, carried, (state, sums), new)
+            return jax.tree.map(write, rows, row, update_seed(row, s, keys[s], *shared))
 
         # One seed after the other, as offline, each in its place.
-        if len(is_online) == 1:
-            return update_row(0, (states, sums))
-        return jax.lax.fori_loop(0, len(is_online), update_row, (states, sums))
+        return update_row(0, rows) if len(keys) == 1 else jax.lax.fori_loop(0, len(keys), update_row, rows)
 
     def metric_names(states: Any, offline: Transitions) -> list[str]:
         columns = *offline, np.empty(len(offline.rewards), np.float32)  # with the flags
@@ -158,11 +170,8 @@ def make_program(
         new = Transitions(carry.observations, carry.actions, outcome.rewards, outcome.masks, outcome.next_observations)
         ring = replay.add(carry.ring, new, steps)
 
-        def one_update(i: Array, carried: tuple[Any, Average]) -> tuple[Any, Average]:
-            states, sums = carried
-            return update_all(states, offline, ring, keys, steps + 1, i + 1, sums)
-
-        states, sums = jax.lax.fori_loop(start, stop, one_update, (carry.states, carry.sums))
+        rows = carry.states, carry.sums
+        states, sums = update_all(rows, keys.update, offline, ring, steps + 1, start, stop)
         actions = act_all(states, outcome.observations, keys, steps + 1)
         return Carry(states, ring, outcome.observations, actions, sums)
 

@@ -58,16 +58,16 @@ class Replay(NamedTuple):
     Attributes:
         init: (trusted [S, C], O, A) -> an empty ring, on the host.
         add: (ring, transitions [S, ...], added) -> the ring with one more transition per seed.
-        read: (offline rows, ring, slots [S, B], added) -> (minibatches [S, B], whether each row is online [S, B]).
-        sample: (offline rows, ring, keys [S], B, added) -> the same of slots drawn uniformly with replacement.
+        read: (offline rows, ring, s, slots [B], added) -> (seed number s's minibatch, whether a row is online [B]).
+        sample: (offline rows, ring, s, key, B, added) -> the same of slots drawn uniformly with replacement.
         size: added -> number of slots filled.
         pointer: added -> the slot written next.
     """
 
     init: Callable[[Any, int, int], Any]
     add: Callable[[Ring, Transitions, Array], Ring]
-    read: Callable[[Transitions, Ring, Array, Array], tuple[Batch, Array]]
-    sample: Callable[[Transitions, Ring, Key, int, Array], tuple[Batch, Array]]
+    read: Callable[[Transitions, Ring, Array | int, Array, Array], tuple[Batch, Array]]
+    sample: Callable[[Transitions, Ring, Array | int, Key, int, Array], tuple[Batch, Array]]
     size: Callable[[Array], Array]
     pointer: Callable[[Array], Array]
 
@@ -109,36 +109,33 @@ def make(*, kept: int, capacity: int, num_steps: int, half: bool = False, trust:
         flags = jnp.full(ring.trusted.shape[:1], trust == "one", ring.trusted.dtype)
         return Ring(rows, write(ring.trusted, flags, pointer(added)))
 
-    def read(offline: Transitions, ring: Ring, slots: Array, added: Array) -> tuple[Batch, Array]:
+    def read(offline: Transitions, ring: Ring, seed: Array | int, slots: Array, added: Array) -> tuple[Batch, Array]:
         # The newest transition of a slot lies as many additions back as the slot lies behind the last one written.
         age = (pointer(added) - 1 - slots) % capacity
         online_row = added - 1 - age
         is_online = (online_row >= 0) & (slots >= protected)
-        seeds = jnp.arange(slots.shape[0])[:, None]
 
         def gather(column: Array, offline_column: Array) -> Array:
-            new = column[seeds, online_row % storage]
+            new = column[seed, online_row % storage]
             if kept == 0:
                 return new
             old = offline_column[jnp.minimum(slots, kept - 1)]
-            return jnp.where(is_online.reshape(is_online.shape + (1,) * (new.ndim - 2)), new, old)
+            return jnp.where(is_online.reshape(is_online.shape + (1,) * (new.ndim - 1)), new, old)
 
         columns: Any = jax.tree.map(gather, ring.rows, offline)
-        trusted = ring.trusted[seeds, slots].astype(jnp.float32)
+        trusted = ring.trusted[seed, slots].astype(jnp.float32)
         return Batch._make((*columns, trusted)), is_online
 
-    def sample(offline: Transitions, ring: Ring, keys: Key, batch_size: int, added: Array) -> tuple[Batch, Array]:
-        def draw(key: Key) -> Array:
-            if not half:
-                return jax.random.randint(key, (batch_size,), 0, size(added))
+    def sample(
+        offline: Transitions, ring: Ring, seed: Array | int, key: Key, batch_size: int, added: Array
+    ) -> tuple[Batch, Array]:
+        if half:
             offline_key, online_key = jax.random.split(key)
-            return jnp.concatenate(
-                [
-                    jax.random.randint(offline_key, (batch_size // 2,), 0, kept),
-                    jax.random.randint(online_key, (batch_size - batch_size // 2,), kept, size(added)),
-                ]
-            )
-
-        return read(offline, ring, jax.vmap(draw)(keys), added)
+            of_offline = jax.random.randint(offline_key, (batch_size // 2,), 0, kept)
+            of_online = jax.random.randint(online_key, (batch_size - batch_size // 2,), kept, size(added))
+            slots = jnp.concatenate([of_offline, of_online])
+        else:
+            slots = jax.random.randint(key, (batch_size,), 0, size(added))
+        return read(offline, ring, seed, slots, added)
 
     return Replay(init, add, read, sample, size, pointer)

@@ -57,12 +57,12 @@ def test_every_slot_holds_what_a_plain_ring_holds(kept, capacity, steps, half, t
     buffer = replay.make(kept=kept, capacity=capacity, num_steps=steps, half=half, trust=trust)
     ring = jax.tree.map(jnp.asarray, buffer.init(trusted, 2, 1))
     plain = [NumpyRing(kept, capacity, half, trust, flags) for flags in trusted]
-    add, read = jax.jit(buffer.add), jax.jit(buffer.read)
+    add, read = jax.jit(buffer.add), jax.jit(jax.vmap(buffer.read, in_axes=(None, None, 0, None, None)))
     for number in range(steps + 1):
         size = plain[0].size
         assert (buffer.size(number), buffer.pointer(number)) == (size, plain[0].pointer)
-        everywhere = jnp.broadcast_to(jnp.arange(slots), (2, slots))
-        batch, is_online = read(jax.tree.map(jnp.asarray, offline_rows(kept)), ring, everywhere, number)
+        offline = jax.tree.map(jnp.asarray, offline_rows(kept))
+        batch, is_online = read(offline, ring, jnp.arange(2), jnp.arange(slots), number)
         for s in range(2):
             np.testing.assert_array_equal(batch.rewards[s, :size], plain[s].rewards[:size])
             np.testing.assert_array_equal(batch.trusted[s], plain[s].flags)
@@ -83,9 +83,9 @@ def rewards_drawn(*, half, kept=4, capacity=6, added=3, batch_size=4_000):
     ring = jax.tree.map(jnp.asarray, buffer.init(np.ones((2, capacity + half * kept), bool), 2, 1))
     for number in range(added):
         ring = buffer.add(ring, online_row(2, number), jnp.int32(number))
-    keys = jnp.stack([jax.random.key(0), jax.random.key(1)])
-    batch, is_online = buffer.sample(offline_rows(kept), ring, keys, batch_size, jnp.int32(added))
-    return np.asarray(batch.rewards), np.asarray(is_online)
+    offline = offline_rows(kept)
+    draws = [buffer.sample(offline, ring, s, jax.random.key(s), batch_size, jnp.int32(added)) for s in range(2)]
+    return np.stack([batch.rewards for batch, _ in draws]), np.stack([is_online for _, is_online in draws])
 
 
 def test_samples_are_uniform_over_the_slots_filled():
@@ -115,9 +115,9 @@ def golden(request):
 
 
 def contents(buffer, rows, ring, added):
-    slots = jnp.arange(ring.trusted.shape[1])[None]
-    batch, _ = buffer.read(jax.tree.map(jnp.asarray, rows), ring, slots, added)
-    return np.asarray(batch.rewards[0]), np.asarray(batch.trusted[0])
+    slots = jnp.arange(ring.trusted.shape[1])
+    batch, _ = buffer.read(jax.tree.map(jnp.asarray, rows), ring, 0, slots, added)
+    return np.asarray(batch.rewards), np.asarray(batch.trusted)
 
 
 def add_rewards(buffer, ring, rewards):
