@@ -125,7 +125,7 @@ def _check_seeds(config: Config) -> None:
 def _check_data(config: Config) -> None:
     dataset, custom = config.dataset, config.task == CUSTOM
     if custom and dataset.path is None:
-        raise UserError("task custom needs your data: --config.dataset.path=<file.hdf5 or file.npz>")
+        raise UserError("task custom needs your data: --config.dataset.path=<file.hdf5, file.npz or Minari dataset>")
     if dataset.source == "path" and dataset.path is None:
         raise UserError("dataset.source='path' needs dataset.path, which is unset")
     if dataset.path is not None and dataset.source in ("d4rl", "embedded"):

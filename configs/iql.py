@@ -127,7 +127,7 @@ def _use_adaptive_coefficient(config: common.Config, choice: common.Choice) -> N
             "delta": 0.1,
             "mask_regulariser": False,
             "anneal": "linear",
-            "anneal_floor": 0.2,  # as SPOT's: five times the temperature at the end
+            "anneal_floor": 0.2,  # as SPOT's; a shorter online phase does not reach it
         }
     )
     config.selection.rule = "success" if choice.is_antmaze else "top_fraction"

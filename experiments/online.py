@@ -14,7 +14,9 @@ from experiments import command, devices, run_flags
 
 flags.adopt_module_key_flags(run_flags)
 _OFFLINE_RUN = flags.DEFINE_string(
-    "offline_run", None, "Finished offline run to start from; by default the one below runs/, trained if it is missing."
+    "offline_run",
+    None,
+    "Finished offline run to start from; by default <workdir>/offline or the one below runs/, trained if missing.",
 )
 
 
@@ -26,6 +28,8 @@ def main(config: Any) -> int:
     path = run_flags.folder(config, "online")
     if _OFFLINE_RUN.value is not None:
         return online.run(config, path, Path(_OFFLINE_RUN.value), **run_flags.options())
+    options = run_flags.options(begun=_begun(path))
+    online.require_startable(config, path, resume=options["resume"], overwrite=options["overwrite"])
     default = run_folder.default_folder(Path("runs"), config, "offline")
     offline_path = path / "offline" if run_flags.has_workdir() else default
     if not (offline_path / "summary.json").exists():
@@ -34,7 +38,7 @@ def main(config: Any) -> int:
             return status
     else:
         print(f"offline run: {offline_path}")
-    return online.run(config, path, offline_path, **run_flags.options(begun=_begun(path)))
+    return online.run(config, path, offline_path, **options)
 
 
 def _begun(path: Path) -> bool:

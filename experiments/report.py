@@ -1,6 +1,6 @@
 """Puts the results of many runs into one page, with tables and figures beside it.
 
-    python -m experiments.report runs/ --out=report.html
+    python -m experiments.report runs/ --out=report/report.html
 
 writes the page, and into its folder `tables.md`, `tables.csv` and `figures/`. Only finished runs count; what is left
 out is named. Embedded data are not D4RL: their numbers stand in tables of their own.
@@ -22,7 +22,7 @@ from ssar_jax.reporting.dataset_pictures import MazeView
 from ssar_jax.reporting.groups import Group, group_runs
 from ssar_jax.reporting.runs import read_runs
 
-_OUT = flags.DEFINE_string("out", "report.html", "The page; tables and figures go into its folder.")
+_OUT = flags.DEFINE_string("out", "report/report.html", "The page; tables and figures go into its folder.")
 
 
 def main(roots: list[str]) -> None:

@@ -16,7 +16,7 @@ def from_config(config: Any) -> Coefficient:
     """
     match config.kind:
         case "constant":
-            return constant.make(config.base)
+            return constant.make(config.base, config.mask_regulariser)
         case "state_adaptive":
             network = CoefficientNet(config.base, config.max_ratio, tuple(config.hidden_sizes), config.last_kernel_init)
             return state_adaptive.make(

@@ -6,8 +6,13 @@ from ssar_jax.coefficients.base import Coefficient, SlackFn
 from ssar_jax.types import Array, Key, Metrics
 
 
-def make(value: float) -> Coefficient:
-    """Builds a coefficient that is `value` everywhere and never learns."""
+def make(value: float, mask_regulariser: bool = False) -> Coefficient:
+    """Builds a coefficient that is `value` everywhere and never learns.
+
+    Args:
+        value: the strength of the regulariser.
+        mask_regulariser: whether it acts on trusted rows alone; with True, selection without adaptivity.
+    """
 
     def init(key: Key, observations: Array) -> tuple[()]:
         del key, observations
@@ -23,4 +28,4 @@ def make(value: float) -> Coefficient:
         del observations, slack_fn, trusted, step
         return state, {}
 
-    return Coefficient(init, apply, update, mask_regulariser=False)
+    return Coefficient(init, apply, update, mask_regulariser)

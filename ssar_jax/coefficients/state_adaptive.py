@@ -98,6 +98,8 @@ def make(
                 "coefficient/n": state.n,
                 "coefficient/active": state.active.astype(value.dtype),
                 "coefficient/selected_fraction": jnp.mean(mask),
+                "coefficient/slack_min": jnp.min(slack),
+                "coefficient/slack_max": jnp.max(slack),
                 "coefficient/negative_share": jnp.mean(slack < 0.0),
             }
         )

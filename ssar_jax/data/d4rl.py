@@ -153,7 +153,10 @@ def read_hdf5(
     if "timeouts" in columns:
         raw["timeouts"] = checks.numbers(columns["timeouts"], "timeouts", where, ndim=1).astype(bool)
     checks.require_rows(raw, where)
-    timeouts = raw["timeouts"] if "timeouts" in raw else _infer_timeouts(terminals, horizon)
+    timeouts = raw.get("timeouts")
+    if timeouts is None:
+        _LOG.warning("%s has no 'timeouts': every episode is taken to end after %d steps at most", where, horizon)
+        timeouts = _infer_timeouts(terminals, horizon)
     keep = ~timeouts
     keep[-1] = False
     rows = np.flatnonzero(keep)

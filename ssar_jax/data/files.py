@@ -62,6 +62,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             write(file)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
         temporary.chmod(0o644)  # mkstemp gives 0600, which would hide the file from a shared folder's other users
         temporary.replace(path)
     except OSError as error:

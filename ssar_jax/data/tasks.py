@@ -30,8 +30,6 @@ class Task:
         horizon: Time limit of an episode in steps.
         reference_min: Return that scores 0; None when the task has no scale.
         reference_max: Return that scores 100.
-        reward_scale: With `reward_bias`, the task's usual reward map `scale * r + bias` for training.
-        reward_bias: See `reward_scale`.
         file: The official D4RL file, None for a custom task.
     """
 
@@ -45,8 +43,6 @@ class Task:
     horizon: int
     reference_min: float | None
     reference_max: float | None
-    reward_scale: float = 1.0
-    reward_bias: float = 0.0
     file: D4RLFile | None = None
 
     @property
@@ -94,14 +90,13 @@ class _Agent:
     action_size: int
     reference_min: float
     reference_max: float
-    reward_bias: float = 0.0
 
 
 _AGENTS = {
     "halfcheetah": _Agent(17, 6, -280.178953, 12135.0),
     "hopper": _Agent(11, 3, -20.272305, 3234.3),
     "walker2d": _Agent(17, 6, 1.629008, 4592.3),
-    "antmaze": _Agent(29, 8, 0.0, 1.0, reward_bias=-1.0),  # r - 1: minus one per step until the goal
+    "antmaze": _Agent(29, 8, 0.0, 1.0),
 }
 
 _ROWS = (
@@ -142,7 +137,6 @@ def _task(name: str, agent: str, tier: str, environment: str, horizon: int) -> T
         horizon=horizon,
         reference_min=shared.reference_min,
         reference_max=shared.reference_max,
-        reward_bias=shared.reward_bias,
         file=D4RL_FILES[d4rl_name],
     )
 

@@ -9,7 +9,10 @@ import numpy as np
 from ssar_jax.envs import snapshot
 
 _TRAINING = 1
-"""Sets the reset seeds of training episodes apart from those of evaluation, SeedSequence((seed, episode))."""
+"""Sets the reset seeds of training episodes apart from those of evaluation, SeedSequence((seed, episode)).
+
+It stands last, for SeedSequence does not see zeros at the end.
+"""
 
 
 class Step(NamedTuple):
@@ -33,7 +36,7 @@ class Step(NamedTuple):
 class LockstepEnvs:
     """S environments that play one episode after another.
 
-    Episode e of seed s starts from `SeedSequence((s, 1, e))`, whatever the other seeds do.
+    Episode e of seed s starts from `SeedSequence((s, e, 1))`, whatever the other seeds do.
 
     Args:
         make_env: builds one environment.
@@ -73,7 +76,7 @@ class LockstepEnvs:
         )
 
     def _start_episode(self, s: int) -> np.ndarray:
-        seed = np.random.SeedSequence((self._seeds[s], _TRAINING, self._episodes[s])).generate_state(1)[0]
+        seed = np.random.SeedSequence((self._seeds[s], self._episodes[s], _TRAINING)).generate_state(1)[0]
         self._episodes[s] += 1
         self._returns[s] = 0.0
         observation, _ = self._envs[s].reset(seed=int(seed))

@@ -1,8 +1,9 @@
 """The state of a running environment, so that a killed run goes on bit for bit.
 
-Of a MuJoCo simulation that is `mjSTATE_INTEGRATION`, which holds the solver's warm start too: with positions and
-velocities alone it drifts by 1e-15 a step. Everything else that changes (time-limit counters, random generators,
-goals) is what the environment and its wrappers hold as attributes.
+Of a MuJoCo simulation that is all its data. Positions and velocities alone lack the solver's warm start and drift by
+1e-15 a step; `mjSTATE_INTEGRATION` lacks what is derived, such as the bodies' places, which Ant-v5 and Humanoid-v5 read
+before they step. Everything else that changes (time-limit counters, random generators, goals) is what the environment
+and its wrappers hold as attributes.
 """
 
 # MuJoCo ships no stubs for its bindings.
@@ -13,7 +14,6 @@ from typing import Any, NamedTuple
 
 import gymnasium
 import mujoco
-import numpy as np
 from gymnasium.envs.mujoco.mujoco_rendering import MujocoRenderer
 from gymnasium.envs.registration import EnvSpec
 
@@ -22,11 +22,11 @@ from ssar_jax.errors import UserError
 _REBUILT = (gymnasium.Space, EnvSpec, mujoco.MjModel, MujocoRenderer)
 """What making the environment again gives."""
 
-_INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
-
 
 class _Simulation(NamedTuple):
-    state: np.ndarray
+    """The data of a MuJoCo simulation, without its model."""
+
+    data: mujoco.MjData
 
 
 class _Layer(NamedTuple):
@@ -55,9 +55,7 @@ def _attributes(env: Any) -> dict[str, Any]:
         if isinstance(value, gymnasium.Env):
             attributes[name] = _Layer(_attributes(value))
         elif isinstance(value, mujoco.MjData):
-            state = np.empty(mujoco.mj_stateSize(env.model, _INTEGRATION))
-            mujoco.mj_getState(env.model, value, state, _INTEGRATION)
-            attributes[name] = _Simulation(state)
+            attributes[name] = _Simulation(value)
         elif not isinstance(value, _REBUILT):
             try:
                 pickle.dumps(value)
@@ -75,6 +73,6 @@ def _assign(env: Any, attributes: dict[str, Any]) -> None:
         if isinstance(value, _Layer):
             _assign(getattr(env, name), value.attributes)
         elif isinstance(value, _Simulation):
-            mujoco.mj_setState(env.model, getattr(env, name), value.state, _INTEGRATION)
+            mujoco.mj_copyData(getattr(env, name), env.model, value.data)
         else:
             setattr(env, name, value)

@@ -111,15 +111,14 @@ def draw_band(ax: Any, x: np.ndarray, interval: Interval, line: Mapping[str, Any
     ax.fill_between(x, interval.low, interval.high, color=line["color"], alpha=0.2, linewidth=0)
 
 
-def draw_histogram(ax: Any, samples: Mapping[str, np.ndarray], bins: int = 40) -> dict[str, dict[str, Any]]:
-    """Draws the shares of samples in shared bins, and returns their line styles for a legend."""
+def draw_histogram(ax: Any, samples: Mapping[str, np.ndarray], bins: int = 40) -> None:
+    """Draws the shares of samples in shared bins."""
     edges = np.histogram_bin_edges(np.concatenate(list(samples.values())), bins)
     lines = line_styles(samples)
     for name, values in samples.items():
         shares = np.histogram(values, edges)[0] / len(values)
         ax.stairs(shares, edges, fill=True, alpha=0.25, color=lines[name]["color"])
         ax.stairs(shares, edges, linewidth=1.6, label=name, **lines[name])
-    return lines
 
 
 def mark(ax: Any, x: float, label: str) -> None:

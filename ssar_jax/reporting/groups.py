@@ -10,11 +10,11 @@ from ssar_jax.nested import flatten
 from ssar_jax.reporting.curves import Curve, merge
 from ssar_jax.reporting.runs import Key, Run, Skipped
 
-_FREE_ONLINE = (
+FREE_ONLINE = (
     "preset", "online", "evaluation", "checkpoint", "num_updates",
     "coefficient.anneal", "coefficient.decay_steps", "coefficient.anneal_floor",
 )  # fmt: skip
-"""Fields that the online phase may have otherwise than the offline one; the same list lets a run go on from another."""
+"""Fields of a config that may differ between the two phases: they do not touch what the offline phase made."""
 
 _SHORT = 40  # letters of a note that can stand in a table or a legend
 
@@ -39,6 +39,11 @@ class Group:
     def seeds(self) -> tuple[int, ...]:
         """Of all runs, in order."""
         return tuple(sorted(seed for run in self.runs for seed in run.summary["seeds"]))
+
+    @property
+    def commits(self) -> tuple[str, ...]:
+        """Those that the runs were made at, in order; `unknown` for one made outside a repository."""
+        return tuple(sorted({run.commit or "unknown" for run in self.runs}))
 
     def curve(self, phase: str | None = None) -> Curve:
         """The scores [S, E] of all seeds of all runs, as `Run.curve`."""
@@ -90,17 +95,17 @@ def offline_phase(online: Group, groups: Sequence[Group]) -> Group | None:
 
 def _setup(run: Run) -> dict[str, Any]:
     """What results depend on besides the seed: the data, and the config but for what this phase does not read."""
-    unread = ["seed", "num_seeds", "checkpoint"] + ["online"] * (run.key.phase == "offline")
+    # An online phase goes on from the updates that its offline run had, whatever its own config says.
+    unread = ["seed", "num_seeds", "checkpoint", "num_updates"] + ["online"] * (run.key.phase == "offline")
     read = {name: value for name, value in run.config.items() if name not in unread}
-    return flatten(read) | {"dataset_hash": run.summary.get("dataset_hash")}
+    offline_updates = run.summary["num_updates"] - run.summary.get("online_updates", 0)
+    return flatten(read) | {"dataset_hash": run.summary.get("dataset_hash"), "offline_updates": offline_updates}
 
 
 def _inherited(group: Group) -> dict[str, Any]:
     """What an online phase takes over from the offline one, its number of updates included."""
-    first = group.runs[0]
-    free = tuple(f"{name}." for name in _FREE_ONLINE)
-    setup = {name: value for name, value in _setup(first).items() if not f"{name}.".startswith(free)}
-    return setup | {"updates": first.summary["num_updates"] - first.summary.get("online_updates", 0)}
+    free = tuple(f"{name}." for name in FREE_ONLINE)
+    return {name: value for name, value in _setup(group.runs[0]).items() if not f"{name}.".startswith(free)}
 
 
 def _note(setup: dict[str, Any], setups: list[dict[str, Any]]) -> str:

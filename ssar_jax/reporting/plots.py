@@ -1,4 +1,4 @@
-"""Figures of scores: learning curves, performance profiles, and distributions."""
+"""Figures of scores: learning curves and performance profiles."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,6 @@ import numpy as np
 from ssar_jax.reporting.canvas import (
     add_legend,
     draw_band,
-    draw_histogram,
     figure_files,
     line_styles,
     mark,
@@ -85,36 +84,4 @@ def performance_profiles(
             draw_band(axes[0], thresholds, profile, lines[name])
         axes[0].set(xlabel="normalised score", ylabel="share of runs above", ylim=(0.0, 1.02))
         add_legend(figure, {name: lines[name] for name in profiles})
-    return saved_files(stem)
-
-
-def histograms(
-    stem: Path,
-    samples: Mapping[str, np.ndarray],
-    *,
-    xlabel: str = "return of an episode",
-    marks: Mapping[str, float] | None = None,
-    bins: int = 40,
-) -> list[Path]:
-    """Draws the distributions of samples in shared bins, such as the returns of a dataset.
-
-    Args:
-        stem: see `learning_curves`.
-        samples: name -> values [N], each with its own N.
-        xlabel: what the values are.
-        marks: label -> value where a vertical line stands, such as the threshold of a selection.
-        bins: number of bins from the smallest to the largest value.
-
-    Returns:
-        The SVG and the PNG.
-
-    Raises:
-        UserError: where matplotlib is not installed.
-    """
-    with figure_files(stem, 1) as (figure, axes):
-        lines = draw_histogram(axes[0], samples, bins)
-        for label, value in (marks or {}).items():
-            mark(axes[0], value, label)
-        axes[0].set(xlabel=xlabel, ylabel="share")
-        add_legend(figure, lines)
     return saved_files(stem)

@@ -16,7 +16,7 @@ from ssar_jax.data.selection import Selection
 from ssar_jax.training import pretraining
 
 BATCH_SIZE = 256
-_VERSION = 1
+_VERSION = 2
 _ROWS_PER_CALL = 16_384
 
 

@@ -1,6 +1,6 @@
 """What the online buffers hold at the start, and how much memory they take."""
 
-import os
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -109,6 +109,15 @@ def _free_memory() -> int | None:
     """Bytes that the first device has left; None where the backend does not say."""
     device = jax.devices()[0]
     if device.platform == "cpu":
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return _available_memory()
     statistics = device.memory_stats()
     return statistics["bytes_limit"] - statistics["bytes_in_use"] if statistics else None
+
+
+def _available_memory() -> int | None:
+    """Bytes that Linux could give without swapping, its caches included; None on other systems."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)

@@ -18,7 +18,7 @@ from ssar_jax.training import pretraining
 from ssar_jax.training.trainer import OfflineTrainer
 from ssar_jax.types import Params
 
-_VERSION = 1
+_VERSION = 2
 
 
 def install(

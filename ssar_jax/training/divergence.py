@@ -46,6 +46,12 @@ class DivergenceGuard:
         for seed in self.stopped:
             self._announce(seed)
 
+    def inherit(self, stopped: Mapping[int, Mapping[str, Any]]) -> None:
+        """Stops the seeds that the phase before stopped, whose states here are their last good ones there."""
+        for seed, stop in stopped.items():
+            if seed not in self.stopped:
+                self._stop(seed, {**stop, "step": 0, "checkpoint": self._good_step})
+
     @property
     def going(self) -> tuple[int, ...]:
         """The seeds that go on."""
@@ -70,12 +76,13 @@ class DivergenceGuard:
             if seed in self.stopped or (finite[s] and not infinite):
                 continue
             metric, value = next(iter(broken.items()), ("a parameter", float("nan")))
-            self.stopped[seed] = {
-                "step": step, "metric": metric, "value": str(value), "checkpoint": self._good_step,
-            }  # fmt: skip
-            self._folder.write_json(_FILE, self.stopped)
-            self._announce(seed)
+            self._stop(seed, {"step": step, "metric": metric, "value": str(value), "checkpoint": self._good_step})
         return not all(finite)
+
+    def _stop(self, seed: int, stop: dict[str, Any]) -> None:
+        self.stopped[seed] = stop
+        self._folder.write_json(_FILE, self.stopped)
+        self._announce(seed)
 
     def _announce(self, seed: int) -> None:
         stop = self.stopped[seed]

@@ -5,19 +5,15 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.errors import UserError
+from ssar_jax.reporting.groups import FREE_ONLINE
 from ssar_jax.training.checkpoint import Checkpoints
 from ssar_jax.training.loop import abstract_states
 from ssar_jax.training.run_folder import differences, read_json
 from ssar_jax.training.task_data import TaskData
-
-_FREE = (
-    "preset", "online", "evaluation", "checkpoint", "num_updates",
-    "coefficient.anneal", "coefficient.decay_steps", "coefficient.anneal_floor",
-)  # fmt: skip
-"""Fields of a config that may differ between the two phases: they do not touch what the offline phase made."""
 
 
 class OfflineResult:
@@ -30,6 +26,7 @@ class OfflineResult:
         path: its folder.
         num_updates: its updates.
         scores: the final score of every seed, or return for a task without a scale; None where a seed diverged.
+        stopped: the seeds that diverged, as `divergence` describes them.
 
     Raises:
         UserError: where it is no finished offline run.
@@ -44,6 +41,7 @@ class OfflineResult:
             raise UserError(f"{path} is a run of the {summary['phase']} phase: --offline_run needs an offline one")
         self.path, self._config = path, read_json(path / "config.json")
         self.num_updates: int = summary["num_updates"]
+        self.stopped = {int(seed): stop for seed, stop in summary["stopped_seeds"].items()}
         self.scores: list[float | None] = summary.get("final_score", summary.get("final_return"))
 
     def require_config(self, config: dict[str, Any]) -> None:
@@ -69,6 +67,10 @@ class OfflineResult:
         if changed:
             raise UserError(f"the offline run {self.path} had other data: {'; '.join(changed)}")
 
+    def as_trained(self, config: Any) -> ConfigDict:
+        """A config with this run's number of updates, at which a rate that decays over them has ended."""
+        return ConfigDict({**config, "num_updates": self.num_updates})
+
     def states(self, algorithm: Algorithm, data: TaskData, num_seeds: int) -> Any:
         """The final states of all seeds, leaves [S, ...], on the host."""
         checkpoints = Checkpoints(self.path / "checkpoints", keep=None)
@@ -81,7 +83,7 @@ class OfflineResult:
 
 def _starts() -> list[str]:
     """How the lines of `differences` begin that name a free field."""
-    return [f"{name}{end}" for name in _FREE for end in (".", " ")]
+    return [f"{name}{end}" for name in FREE_ONLINE for end in (".", " ")]
 
 
 def with_fresh_optimisers(states: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ssar_jax.algorithms import registry
 from ssar_jax.coefficients.annealing import anneal
+from ssar_jax.data.tasks import CUSTOM
 from ssar_jax.envs.make import make
 from ssar_jax.errors import UserError
 from ssar_jax.reporting.run_log import RunLog, require_dashboards
@@ -52,12 +53,13 @@ def run(
         dashboards: where to report besides the folder's tables: `tensorboard`, `wandb`.
 
     Returns:
-        Exit status: 0, or 128 + the signal that ended the run early.
+        Exit status: 0, 1 where every seed diverged, or 128 + the signal that ended the run early.
 
     Raises:
         UserError: for everything that the user can mend, before anything is compiled or overwritten.
     """
     require_dashboards(dashboards)
+    _require_environment(config)
     with ExitStack() as stack:
         folder = stack.enter_context(closing(RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite)))
         if resume and folder.file("summary.json").exists():
@@ -67,8 +69,6 @@ def run(
         offline.require_config(config.to_dict())
         data = task_data.load(config)
         offline.require_data(data)
-        if data.task.environment is None:
-            raise UserError(f"task {config.task} has no environment to fine-tune in: set --config.environment.id")
         buffer = _fill_buffer(config, data)
         if folder.file("data.json").exists():
             folder.require_same("data.json", data.describe(), "the dataset")
@@ -79,6 +79,21 @@ def run(
         online_run = _OnlineRun(config, data, buffer, offline, folder, dashboards)
         stack.callback(online_run.close)
         return online_run.train(interruption)
+
+
+def require_startable(config: Any, path: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuses, before an offline phase is trained for it, an online phase that could not begin.
+
+    Raises:
+        UserError: where there is no environment, or the run folder has something against it.
+    """
+    _require_environment(config)
+    RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite).close()
+
+
+def _require_environment(config: Any) -> None:
+    if config.task == CUSTOM and config.environment.id is None:
+        raise UserError("task custom has no environment to fine-tune in: set --config.environment.id")
 
 
 class _OnlineRun:
@@ -95,7 +110,7 @@ class _OnlineRun:
     ) -> None:
         self._config, self._data, self._offline, self._folder = config, data, offline, folder
         assert data.task.environment is not None
-        algorithm = registry.build(config, data.dataset.action_size)
+        algorithm = registry.build(offline.as_trained(config), data.dataset.action_size)
         seeds = range(config.seed, config.seed + config.num_seeds)
         states = offline.states(algorithm, data, config.num_seeds)
         if config.online.reset_optimizer:
@@ -111,6 +126,8 @@ class _OnlineRun:
         self._guard = DivergenceGuard(
             folder, seeds, self._tuner.states(), None if restored < 0 else restored, unit="environment step"
         )
+        self._guard.inherit(offline.stopped)
+        self._tuner.save()  # an environment that cannot be stored says so now, not at the first checkpoint
         self._log = RunLog(folder.path, seeds, keep=restored, dashboards=dashboards)
         self._scorer = Scorer(config, data, algorithm, seeds, self._log)
 

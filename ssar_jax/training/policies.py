@@ -1,5 +1,7 @@
 """Policies of finished and unfinished runs, from their checkpoints."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -18,6 +20,8 @@ from ssar_jax.training.loop import abstract_states
 from ssar_jax.training.run_folder import read_json
 from ssar_jax.training.task_data import load_preparation
 from ssar_jax.training.trainer import Policy, make_policy
+
+_LOG = logging.getLogger(__name__)
 
 
 class StoredPolicies(NamedTuple):
@@ -64,6 +68,7 @@ def load_policies(run: str | Path, *, step: int | None = None, seed: int | None 
     algorithm = registry.build(config, action_size)
     step, states = _restore(folder, step, abstract_states(algorithm, len(seeds), len(scaling.mean), action_size))
     chosen = slice(None) if seed is None else slice(seeds.index(seed), seeds.index(seed) + 1)
+    _warn_of_stopped(folder, step, seeds[chosen])
     return StoredPolicies(
         config,
         _task(config, len(scaling.mean), action_size),
@@ -74,6 +79,16 @@ def load_policies(run: str | Path, *, step: int | None = None, seed: int | None 
         scaling,
         action_scaling,
     )
+
+
+def _warn_of_stopped(folder: Path, step: int, seeds: Sequence[int]) -> None:
+    """Says which policies are older than their checkpoint, for a seed that diverges is put back and stays there."""
+    stopped = read_json(folder / "stopped.json") if (folder / "stopped.json").exists() else {}
+    for seed in seeds:
+        stop = stopped.get(str(seed))
+        if stop is not None and stop["step"] <= step:
+            held = "its start" if stop["checkpoint"] is None else f"checkpoint {stop['checkpoint']:,}"
+            _LOG.warning("seed %d diverged by step %s: its policy is that of %s", seed, f"{stop['step']:,}", held)
 
 
 def load_policy(run: str | Path, seed: int | None = None) -> Policy:

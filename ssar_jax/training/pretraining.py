@@ -77,7 +77,7 @@ def train(
         title: the first line printed.
         loss: the metric to show, `group/name`.
     """
-    trainer = OfflineTrainer(algorithm, data, seeds=seeds, batch_size=batch_size)
+    trainer = OfflineTrainer(algorithm, data, seeds=[_own_seed(seed) for seed in seeds], batch_size=batch_size)
     progress = Progress(0, num_updates, len(seeds))
     progress.line(title)
     while trainer.step < num_updates:
@@ -102,6 +102,11 @@ def describe(data: PreparedData, dataset_hash: str) -> dict[str, Any]:
         "observations": hashlib.sha256(scaling.mean.tobytes() + scaling.std.tobytes()).hexdigest(),
         "actions": hashlib.sha256(actions.tobytes()).hexdigest(),
     }
+
+
+def _own_seed(seed: int) -> int:
+    """Sets the minibatches of what is trained first apart from those of the run that follows with the same seed."""
+    return int(np.random.SeedSequence((seed, 1)).generate_state(1)[0] >> 1)  # a positive int32
 
 
 def _key(recipe: dict[str, Any]) -> str:

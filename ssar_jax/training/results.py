@@ -11,7 +11,7 @@ from ssar_jax.data.tasks import Task
 from ssar_jax.reporting.run_log import RunLog
 from ssar_jax.training.evaluation import EvaluationResult
 from ssar_jax.training.run_folder import RunFolder
-from ssar_jax.training.task_data import TaskData
+from ssar_jax.training.task_data import TaskData, value_updates
 
 
 def add_metrics(
@@ -125,13 +125,14 @@ def describe_run(
         "seeds": list(seeds),
         "versions": folder.read_json("versions.json"),
         **data.describe(),
+        "selection_updates": value_updates(config, data.dataset) if config.selection.rule == "advantage" else None,
     }
 
 
 def announce(path: Path, config: Any, summary: dict[str, Any]) -> None:
     """Prints where the results lie and the final score."""
     score = summary.get("final_score_mean", summary.get("final_return_mean"))
-    spread = summary.get("final_score_std")
+    spread = summary.get("final_score_std", summary.get("final_return_std"))
     print(f"results: {path}")
     if score is not None:
         kind = "normalised score" if "final_score_mean" in summary else "return"

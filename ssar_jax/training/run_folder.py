@@ -3,6 +3,7 @@
 import fcntl
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import subprocess
@@ -15,7 +16,16 @@ from ssar_jax.data.files import write_atomically
 from ssar_jax.errors import UserError
 from ssar_jax.nested import flatten
 
+_LOG = logging.getLogger(__name__)
+
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "mujoco", "gymnasium", "minari", "orbax-checkpoint")
+
+_FILES = (
+    "config.json", "summary.json", "versions.json", "data.json", "stopped.json",
+    "train.csv", "eval.csv", "metrics.jsonl", "preparation.npz",
+)  # fmt: skip
+_FOLDERS = ("checkpoints", "diagnostics", "evaluations", "tensorboard", "wandb")
+"""What a run writes, and what is removed where another takes its place."""
 
 IN_USE = "another process is writing to"
 """How the message begins of the error that a folder is in use."""
@@ -67,14 +77,35 @@ class RunFolder:
                 raise UserError(f"{self.path} holds a {self._state()} run: {self._way_out()}")
         elif self._resume:
             raise UserError(f"--resume: no run lies in {self.path}; leave the flag out to start one")
+        elif not overwrite:
+            foreign = [name for name in (*_FILES, *_FOLDERS) if name != "versions.json" and self._holds(name)]
+            if foreign:
+                raise UserError(
+                    f"{self.path} is no run but holds {', '.join(foreign)}, which a run would replace: "
+                    "--workdir=<folder> writes elsewhere, --overwrite replaces them"
+                )
+
+    def _holds(self, name: str) -> bool:
+        path = self.file(name)
+        return any(path.iterdir()) if path.is_dir() else path.exists()
 
     def start(self) -> None:
         """Begins to write: unless it resumes, what another run left is removed only now."""
         if self._resume:
+            self._note_versions()
             return
         self._clear()
         self.write_json("versions.json", versions())
         self.write_json("config.json", self._config)  # last: a folder with a config is a run
+
+    def _note_versions(self) -> None:
+        """Warns of packages, commit or devices that are not those the run began with, and writes them down."""
+        begun = self.read_json("versions.json")
+        resumed, now = begun.pop("resumed", []), versions()
+        changed = differences([begun, *resumed][-1], now)
+        if changed:
+            _LOG.warning("resuming otherwise than before, so the numbers may differ: %s", "; ".join(changed))
+            self.write_json("versions.json", begun | {"resumed": [*resumed, now]})
 
     def file(self, name: str) -> Path:
         """The path of a file in the folder."""
@@ -111,18 +142,9 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Removes what a run wrote, its config first, and nothing else that may lie there."""
-        for name in (
-            "config.json",
-            "summary.json",
-            "versions.json",
-            "data.json",
-            "train.csv",
-            "eval.csv",
-            "metrics.jsonl",
-            "preparation.npz",
-        ):
+        for name in _FILES:
             self.file(name).unlink(missing_ok=True)
-        for folder in ("checkpoints", "diagnostics", "evaluations", "tensorboard", "wandb"):
+        for folder in _FOLDERS:
             for file in sorted(self.file(folder).rglob("*"), reverse=True):
                 file.rmdir() if file.is_dir() and not file.is_symlink() else file.unlink()
 

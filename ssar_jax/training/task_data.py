@@ -42,7 +42,7 @@ class TaskData(NamedTuple):
         prepared: the same, normalised and with mapped rewards.
         selection: the trusted rows.
         action_scaling: maps actions from [-1, 1] to the environment's range; None where they agree.
-        physics: of evaluation, and of generated data.
+        physics: of evaluation and fine-tuning.
     """
 
     task: Task
@@ -106,8 +106,8 @@ def load(config: Any) -> TaskData:
 def select(config: Any, dataset: OfflineDataset, prepared: PreparedData) -> Selection:
     """Applies the selection rule of a config.
 
-    Published return thresholds belong to D4RL's files; on any other data the best trajectories by return take
-    their place, `selection.fraction` of them.
+    A published return threshold belongs to D4RL's files and one of your own to your data; on the other data of a
+    named task the best trajectories by return take its place, `selection.fraction` of them.
 
     Raises:
         UserError: where the rule selects less than `selection.min_fraction`.
@@ -116,7 +116,7 @@ def select(config: Any, dataset: OfflineDataset, prepared: PreparedData) -> Sele
     match rule.rule:
         case "none":
             return select_all(dataset)
-        case "return" if dataset.source.kind == "d4rl":
+        case "return" if dataset.source.kind == "d4rl" or config.task == CUSTOM:
             selection = select_by_return(dataset, rule.threshold)
         case "return" | "top_fraction":
             selection = select_top_fraction(dataset, rule.fraction)
@@ -128,7 +128,7 @@ def select(config: Any, dataset: OfflineDataset, prepared: PreparedData) -> Sele
                 dataset.content_hash,
                 seeds=range(config.seed, config.seed + config.num_seeds),
                 expectile=rule.expectile,
-                num_updates=rule.num_updates or _value_updates(dataset),
+                num_updates=value_updates(config, dataset),
             )
         case unknown:
             raise UserError(
@@ -157,17 +157,22 @@ def _warn_of_small(selection: Selection, dataset: OfflineDataset) -> None:
     )  # fmt: skip
 
 
-def _value_updates(dataset: OfflineDataset) -> int:
+def value_updates(config: Any, dataset: OfflineDataset) -> int:
     """Updates of the value functions that select by advantage: as published on D4RL's files, fewer elsewhere."""
-    return 1_000_000 if dataset.source.kind == "d4rl" else 100_000
+    return config.selection.num_updates or (1_000_000 if dataset.source.kind == "d4rl" else 100_000)
 
 
 def _physics(config: Any, dataset: OfflineDataset) -> Physics:
+    registered = config.task == CUSTOM and config.environment.id not in AGENTS  # and taken as it is
+    if registered and config.physics == "d4rl-v2":
+        raise UserError(
+            f"physics=d4rl-v2 is for environment.id={'|'.join(AGENTS)}, not for {config.environment.id}: leave it out"
+        )
     if config.physics != "auto":
         assert config.physics in get_args(Physics)
         return config.physics
-    if config.task == CUSTOM and config.environment.id not in AGENTS:
-        return "gymnasium"  # a registered environment is taken as it is
+    if registered:
+        return "gymnasium"
     minaris_own = dataset.source.kind == "minari" and dataset.source.name.startswith("mujoco/")
     return "gymnasium" if minaris_own else "d4rl-v2"
 
@@ -176,13 +181,14 @@ def _load_custom(config: Any) -> tuple[Task, OfflineDataset, ActionScaling | Non
     """A private dataset: sizes come from the data, action bounds from the environment or the config."""
     environment = config.environment.id
     bounds = config.dataset.action_low, config.dataset.action_high
-    spaces = {} if environment is None else _vector_spaces(environment)
+    spaces, limit = ({}, None) if environment is None else _inspect(environment)
     if spaces and bounds == (None, None):
         bounds = spaces["action"].low, spaces["action"].high
     if (bounds[0] is None) != (bounds[1] is None):
         raise UserError("dataset.action_low and dataset.action_high go together: give both or neither")
     scaling = None if bounds[0] is None else ActionScaling.from_bounds(*bounds)
-    placeholder = custom_task(1, 1)  # tells the reader the horizon; the sizes are the data's own
+    horizon = {} if limit is None else {"horizon": limit}
+    placeholder = custom_task(1, 1, **horizon)  # tells the reader the horizon; the sizes are the data's own
     dataset = read_path(placeholder, Path(config.dataset.path), scaling)
     for kind, space in spaces.items():
         size = dataset.observation_size if kind == "observation" else dataset.action_size
@@ -190,16 +196,17 @@ def _load_custom(config: Any) -> tuple[Task, OfflineDataset, ActionScaling | Non
             raise UserError(
                 f"{dataset.source}: {kind}s have size {size}, but environment.id={environment} has {space.shape[0]}"
             )
-    task = custom_task(dataset.observation_size, dataset.action_size, environment_id=environment)
+    task = custom_task(dataset.observation_size, dataset.action_size, environment_id=environment, **horizon)
     return task, dataset, scaling
 
 
-def _vector_spaces(environment: str) -> dict[str, gymnasium.spaces.Box]:
-    """The spaces of observations and actions, which must be continuous vectors."""
+def _inspect(environment: str) -> tuple[dict[str, gymnasium.spaces.Box], int | None]:
+    """The spaces of observations and actions, which must be continuous vectors, and the time limit if there is one."""
     env = make(environment)
     spaces = {"observation": env.observation_space, "action": env.action_space}
+    limit = None if env.spec is None else env.spec.max_episode_steps
     env.close()
     for kind, space in spaces.items():
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
             raise UserError(f"environment.id={environment} has {kind}s {space}: continuous vectors are needed")
-    return spaces  # pyright: ignore[reportReturnType]
+    return spaces, limit  # pyright: ignore[reportReturnType]

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import td3_bc
 from ssar_jax.coefficients import constant
 from ssar_jax.coefficients.base import Coefficient
+from ssar_jax.coefficients.build import from_config
 
 
 def linear(mask_regulariser):
@@ -53,6 +55,15 @@ def test_constant_is_the_same_everywhere_and_never_learns():
     )
     slack_fn = lambda n: pytest.fail("the constant coefficient asked for a slack")  # noqa: E731
     assert coefficient.update(state, observations, slack_fn, np.ones(3), 1) == ((), {})
+
+
+def test_a_masked_constant_is_selection_without_adaptivity():
+    """0.4 where a row is trusted, nothing elsewhere; the config decides."""
+    config = td3_bc.get_config("hopper-m").coefficient
+    config.kind, config.mask_regulariser = "constant", True
+    trusted = np.float32([1.0, 0.0])
+    weight = from_config(config).weight((), np.zeros((2, 3), np.float32), trusted, 0.5)
+    np.testing.assert_array_equal(weight, np.float32([0.2, 0.0]))
 
 
 def test_constant_keeps_the_precision_of_the_observations():

@@ -31,16 +31,6 @@ def test_rows(name: str, sizes: tuple[int, int], horizon: int, environment: str)
     assert (task.horizon, task.environment) == (horizon, environment)
 
 
-def test_antmaze_rewards_are_shifted_and_locomotion_rewards_are_raw() -> None:
-    maps = {task.agent: (task.reward_scale, task.reward_bias) for task in TASKS}
-    assert maps == {
-        "halfcheetah": (1.0, 0.0),
-        "hopper": (1.0, 0.0),
-        "walker2d": (1.0, 0.0),
-        "antmaze": (1.0, -1.0),
-    }
-
-
 @pytest.mark.parametrize(
     ("name", "found"),
     [

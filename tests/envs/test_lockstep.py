@@ -12,6 +12,7 @@ from ssar_jax.envs import snapshot
 from ssar_jax.envs.lockstep import LockstepEnvs
 from ssar_jax.envs.make import make
 from ssar_jax.errors import UserError
+from ssar_jax.training.evaluation import episode_seed
 
 
 class Counter(gymnasium.Env):
@@ -35,7 +36,7 @@ def make_counter():
 
 
 def reset_seed(seed, episode):
-    return np.random.SeedSequence((seed, 1, episode)).generate_state(1)[0] % 1000
+    return np.random.SeedSequence((seed, episode, 1)).generate_state(1)[0] % 1000
 
 
 def test_episodes_end_by_termination_and_by_the_time_limit():
@@ -53,6 +54,13 @@ def test_episodes_end_by_termination_and_by_the_time_limit():
     assert reset_seed(4, 0) != reset_seed(4, 1)
 
 
+def test_training_episodes_are_none_of_evaluation():
+    """SeedSequence pads with zeros, so the word that sets them apart must not be followed by any."""
+    training = LockstepEnvs(lambda: gymnasium.wrappers.TimeLimit(Counter(), 1), [4])
+    starts = [training.reset()[0, 0]] + [training.step(np.zeros((1, 1))).observations[0, 0] for _ in range(9)]
+    assert not set(starts) & {episode_seed(4, episode) % 1000 for episode in range(10)}
+
+
 def test_a_seed_plays_the_same_beside_others():
     together, alone = LockstepEnvs(make_counter, [4, 7]), LockstepEnvs(make_counter, [7])
     assert (together.reset()[1] == alone.reset()[0]).all()
@@ -61,7 +69,7 @@ def test_a_seed_plays_the_same_beside_others():
         assert (both.observations[1] == one.observations[0]).all()
 
 
-@pytest.mark.parametrize("name", ["halfcheetah", "hopper", "walker2d", "Pendulum-v1"])
+@pytest.mark.parametrize("name", ["halfcheetah", "hopper", "walker2d", "Pendulum-v1", "Ant-v5"])
 def test_a_restored_environment_goes_on_bit_for_bit(name):
     """Across episode ends, so that counters and reset seeds are restored too."""
     rng = np.random.default_rng(0)

@@ -5,7 +5,6 @@ import shutil
 import numpy as np
 
 from ssar_jax.reporting import groups, runs
-from ssar_jax.training import offline_result
 from tests.reporting.test_runs import KEY, add_evaluations, write_run
 
 
@@ -65,6 +64,19 @@ def test_online_runs_differ_by_their_online_settings(tmp_path):
     assert [group.note for group in groups_of(tmp_path)[0]] == ["online.part_k=50", "online.part_k=1"]
 
 
+def test_online_runs_that_go_on_from_other_offline_runs_are_not_mixed(tmp_path):
+    """25,000 - 5,000 and 15,000 - 5,000 updates before; what the online config says of them is not read."""
+    for name, seeds, num_updates in (("a", [0, 1], 25_000), ("b", [2, 3], 15_000), ("c", [4, 5], 25_000)):
+        summary = {"phase": "online", "seeds": seeds, "num_updates": num_updates, "online_updates": 5_000}
+        write_run(tmp_path / name, config={"num_updates": len(name)}, summary=summary, phase="online")
+    write_run(tmp_path / "d", config={"num_updates": 7}, summary=summary | {"seeds": [6, 7]}, phase="online")
+    found, _ = groups_of(tmp_path)
+    assert [(group.note, group.seeds) for group in found] == [
+        ("offline_updates=20000", (0, 1, 4, 5, 6, 7)),
+        ("offline_updates=10000", (2, 3)),
+    ]
+
+
 def test_a_long_note_has_a_number_for_a_tag(tmp_path):
     """The same settings have the same number on either task; a short note is its own tag."""
     layers = {"sizes": [256] * 10}
@@ -108,8 +120,3 @@ def test_an_online_phase_of_another_offline_run_finds_none(tmp_path):
     write_run(tmp_path / "seeds", summary={"seeds": [2, 3]})
     others = [groups_of(tmp_path / name)[0][0] for name in ("fewer", "seeds")]
     assert groups.offline_phase(online, others) is None
-
-
-def test_both_sides_agree_on_what_an_online_phase_may_change():
-    """What training lets differ when it goes on from an offline run."""
-    assert groups._FREE_ONLINE == offline_result._FREE

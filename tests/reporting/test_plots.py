@@ -39,12 +39,7 @@ def draw_profiles(stem):
     return plots.performance_profiles(stem, thresholds, profiles)
 
 
-def draw_histograms(stem):
-    samples = {"medium": np.array([1.0, 2.0, 2.0]), "replay": np.array([0.0, 4.0])}
-    return plots.histograms(stem, samples, marks={"selected": 1.5}, bins=4)
-
-
-DRAWINGS = pytest.mark.parametrize("draw", [draw_curves, draw_profiles, draw_histograms])
+DRAWINGS = pytest.mark.parametrize("draw", [draw_curves, draw_profiles])
 
 
 def texts(svg):
@@ -79,9 +74,8 @@ def test_a_seed_that_diverged_ends_the_curve_without_a_warning(tmp_path):
 
 
 @pytest.mark.usefixtures("needs_matplotlib")
-def test_profiles_and_histograms_name_what_they_show(tmp_path):
+def test_profiles_name_what_they_show(tmp_path):
     assert texts(draw_profiles(tmp_path / "a")[0]) >= {"CQL", "CQL(SA)", "share of runs above"}
-    assert texts(draw_histograms(tmp_path / "b")[0]) >= {"medium", "replay", "selected", "return of an episode"}
 
 
 @pytest.mark.usefixtures("needs_matplotlib")

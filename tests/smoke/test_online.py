@@ -9,9 +9,11 @@ import jax
 import numpy as np
 import pytest
 
+from configs import td3_bc
 from ssar_jax.training import offline, online
 from ssar_jax.training.fine_tuner import FineTuner
 from ssar_jax.training.policies import load_policy
+from tests.data.helpers import user_error
 from tests.smoke import small_run
 
 STEPS, WARMUP, EVALUATIONS, CHECKPOINTS = 1200, 100, 400, 300
@@ -146,6 +148,17 @@ def test_without_an_offline_run_it_is_trained_first(dataset, tmp_path):
     assert f"{path} is finished: nothing to resume" in output
 
 
+def test_what_cannot_begin_online_is_refused_before_the_offline_phase(tmp_path):
+    config = td3_bc.get_config("custom")
+    with user_error("task custom has no environment to fine-tune in: set --config.environment.id"):
+        online.require_startable(config, tmp_path / "run", resume=False, overwrite=False)
+    config.environment.id = "hopper"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    with user_error("run holds a broken-off run: --resume continues it"):
+        online.require_startable(config, tmp_path / "run", resume=False, overwrite=False)
+
+
 @pytest.mark.slow
 def test_a_seed_that_diverges_stops_and_the_others_go_on(dataset, tmp_path, monkeypatch, caplog):
     """Seed 1 loses its actor within the first 300 steps, so that MuJoCo is sent actions that are no numbers."""
@@ -175,3 +188,4 @@ def test_a_seed_that_diverges_stops_and_the_others_go_on(dataset, tmp_path, monk
     assert summary["area_score"][1] is None
     first = load_policy(tmp_path / "offline", seed=1)(np.ones(11))
     np.testing.assert_array_equal(load_policy(broken, seed=1)(np.ones(11)), first)
+    assert "seed 1 diverged by step 300: its policy is that of its start" in caplog.messages

@@ -69,6 +69,20 @@ def test_a_parameter_tells_where_no_loss_does(folder):
     assert watching.stopped[7] == {"step": 50, "metric": "a parameter", "value": "nan", "checkpoint": None}
 
 
+def test_a_seed_that_the_phase_before_stopped_stays_stopped(folder, caplog):
+    """From step 0 on, and a resumed run knows it too, before its first checkpoint as well."""
+    before = {8: {"step": 1_200, "metric": "critic/loss", "value": "nan", "checkpoint": 100}}
+    tuning = guard(folder, step=None, unit="environment step")
+    with caplog.at_level(logging.ERROR):
+        tuning.inherit(before)
+    assert caplog.messages == ["seed 8 stopped: critic/loss was nan by environment step 0; it had no checkpoint yet"]
+    assert tuning.going == (7, 9)
+    np.testing.assert_array_equal(tuning.held(states(4.0, 5.0, 6.0))["w"], [[4, 4], [2, 2], [6, 6]])
+    again = guard(folder, step=100)
+    again.inherit(before)
+    assert again.stopped == tuning.stopped == {8: before[8] | {"step": 0, "checkpoint": None}}
+
+
 def test_a_resumed_run_knows_the_seeds_that_stopped_before_its_checkpoint(folder, caplog):
     """Stopped by 200 and 400, resumed from 300: the second will diverge again, the first is announced again."""
     watching = guard(folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from configs import td3_bc
+from ssar_jax.training import run_folder
 from ssar_jax.training.run_folder import RunFolder, default_folder, read_json, versions
 from tests.data.helpers import user_error
 
@@ -83,7 +84,8 @@ def test_overwriting_removes_what_the_run_wrote_and_nothing_else(path):
     folder = start(path)
     folder.write_json("summary.json", {})
     ours = (
-        *("data.json", "train.csv", "eval.csv", "metrics.jsonl", "preparation.npz", "checkpoints/10/default/d/x"),
+        *("data.json", "stopped.json", "train.csv", "eval.csv", "metrics.jsonl", "preparation.npz"),
+        *("checkpoints/10/default/d/x",),
         *("diagnostics/0.npz", "tensorboard/seed-0/events", "wandb/offline-run-1/run-1.wandb"),
     )
     for name in (*ours, "notes.txt"):
@@ -95,6 +97,35 @@ def test_overwriting_removes_what_the_run_wrote_and_nothing_else(path):
     assert read_json(path / "config.json")["seed"] == 1
     left = {str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()}
     assert left == {".lock", "config.json", "versions.json", "notes.txt"}
+
+
+@pytest.mark.parametrize("name", ["train.csv", "checkpoints/mine.bin", "wandb/run/a"])
+def test_files_of_others_are_left_alone_unless_overwritten(path, name):
+    """A folder without a config is no run; an empty one is free, and what a run has no name for does not count."""
+    (path / name).parent.mkdir(parents=True)
+    (path / name).write_text("mine")
+    (path / "notes.txt").write_text("mine")
+    with user_error(f"{path} is no run but holds {name.partition('/')[0]}, which", "--workdir=", "--overwrite"):
+        start(path)
+    assert (path / name).read_text() == "mine"
+    start(path, overwrite=True)
+    assert not (path / name).exists()
+    assert (path / "notes.txt").read_text() == "mine"
+
+
+def test_resuming_in_another_version_warns_and_is_written_down(path, monkeypatch, caplog):
+    """Twice with the same other version is one change; the first versions stay where they stood."""
+    begun = read_json(start(path).file("versions.json"))
+    start(path, resume=True)
+    assert caplog.text == ""
+    monkeypatch.setattr(run_folder, "versions", lambda: begun | {"commit": "abc"})
+    start(path, resume=True)
+    assert (
+        f"resuming otherwise than before, so the numbers may differ: commit was {begun['commit']}, is abc"
+        in caplog.text
+    )
+    start(path, resume=True)
+    assert read_json(path / "versions.json") == begun | {"resumed": [begun | {"commit": "abc"}]}
 
 
 def test_resuming_with_another_config_names_every_difference(path):

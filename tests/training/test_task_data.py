@@ -2,6 +2,7 @@
 
 import logging
 
+import h5py
 import numpy as np
 import pytest
 
@@ -60,6 +61,13 @@ def test_published_thresholds_hold_for_d4rls_files_alone(caplog):
     np.testing.assert_array_equal(elsewhere.trusted, [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1])
     assert elsewhere.threshold == 7.0  # the best return left out
     assert caplog.text == ""
+
+
+def test_a_threshold_of_the_users_holds_for_data_of_the_users():
+    """Above 8: the trajectories with returns 9 and 10."""
+    config = td3_bc.get_config("custom")
+    config.selection.update({"rule": "return", "threshold": 8.0})
+    np.testing.assert_array_equal(task_data.select(config, TEN, prepare(TEN)).trusted, [0] * 8 + [1] * 3)
 
 
 def test_the_best_fraction():
@@ -180,6 +188,27 @@ def test_private_data_that_do_not_fit(tmp_path, changes, message):
 def test_registered_environments_are_taken_as_they_are(tmp_path, environment, sizes, physics):
     np.savez(tmp_path / "mine.npz", **small_dataset(*sizes))
     assert task_data.load(custom_config(tmp_path / "mine.npz", environment=environment)).physics == physics
+
+
+def test_a_registered_environment_has_no_other_physics(tmp_path):
+    np.savez(tmp_path / "mine.npz", **small_dataset(3, 1))
+    config = custom_config(tmp_path / "mine.npz", environment="Pendulum-v1")
+    config.physics = "d4rl-v2"
+    with user_error("physics=d4rl-v2 is for environment.id=halfcheetah|hopper|", "not for Pendulum-v1: leave it out"):
+        task_data.load(config)
+
+
+def test_timeouts_are_those_of_the_environment_where_the_file_has_none(tmp_path, caplog):
+    """Pendulum's 200 steps: of 500 rows the two time-outs and the last one are dropped."""
+    columns = small_dataset(3, 1, low=-2.0, high=2.0, rows=500)
+    with h5py.File(tmp_path / "mine.hdf5", "w") as file:
+        for name in ("observations", "actions", "rewards"):
+            file[name] = columns[name]
+        file["terminals"] = np.zeros(500, bool)
+    data = task_data.load(custom_config(tmp_path / "mine.hdf5", environment="Pendulum-v1"))
+    assert (len(data.dataset), data.task.horizon) == (497, 200)
+    np.testing.assert_array_equal(data.dataset.episode_lengths(), [199, 199, 99])
+    assert "has no 'timeouts': every episode is taken to end after 200 steps at most" in caplog.text
 
 
 @pytest.mark.parametrize(
