@@ -9,14 +9,12 @@ task's shape. The last line printed is one JSON object.
 """
 
 import json
-import os
-import subprocess
 import sys
 from typing import Any
 
 from absl import flags
 
-from experiments import command, flops, measurements
+from experiments import children, command, flops, measurements
 from ssar_jax.errors import UserError
 
 _PHASE = flags.DEFINE_enum("phase", "offline", ["offline", "online", "evaluation"], "What to measure.")
@@ -85,10 +83,7 @@ def _share_of_matmul(rows: list[dict[str, Any]]) -> dict[str, float]:
 def _measure_in_child(num_seeds: int) -> dict[str, Any]:
     arguments = [sys.executable, "-m", "experiments.benchmark", *sys.argv[1:]]
     arguments += ["--child", f"--config.num_seeds={num_seeds}"]
-    result = subprocess.run(arguments, capture_output=True, text=True, env=dict(os.environ), check=False)
-    if result.returncode != 0:
-        raise UserError(f"the measurement of {num_seeds} seeds failed: {result.stderr.strip().splitlines()[-1]}")
-    return json.loads(result.stdout.strip().splitlines()[-1])
+    return children.ask(arguments, failure=f"the measurement of {num_seeds} seeds failed")
 
 
 def _print_row(row: dict[str, Any], header: bool) -> None:

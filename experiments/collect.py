@@ -3,7 +3,8 @@
     python -m experiments.collect train hopper medium --seed=0
 
 writes `hopper-medium.npz`, the snapshots `hopper-replay.npz` and the learning curve `hopper-medium.csv` into
---directory. It takes one core; set XLA_FLAGS=--xla_cpu_multi_thread_eigen=false to train several at once.
+--directory; --directory=ssar_jax/behaviour replaces the policies that ship, and the embedded datasets are then made
+again. It takes one core; set XLA_FLAGS=--xla_cpu_multi_thread_eigen=false to train several at once.
 
     python -m experiments.collect embedded --tasks=all
 
@@ -35,7 +36,7 @@ _MAX_STEPS = flags.DEFINE_integer("max_steps", 1_000_000, "Environment steps of 
 _WIDTH = flags.DEFINE_integer("width", 128, "Width of the two hidden layers.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Minibatch size.")
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 3e-4, "Adam's rate.")
-_DIRECTORY = flags.DEFINE_string("directory", "ssar_jax/behaviour", "Where the policies are written.")
+_DIRECTORY = flags.DEFINE_string("directory", "behaviour", "Where the policies are written.")
 _TASKS = flags.DEFINE_list("tasks", [], "Tasks whose datasets to generate; all is every one.")
 _TABLE = flags.DEFINE_string("table", None, "File for the table of the datasets' statistics.")
 _PICTURES = flags.DEFINE_string("pictures", "pictures", "Folder of the pictures.")
@@ -56,6 +57,11 @@ def train(agent: str, tier: str) -> None:
     if wanted is None:
         known = ", ".join(" ".join(key) for key in tiers.TIERS)
         raise UserError(f"there is no recipe to train {agent!r} {tier!r}: choose one of {known}")
+    directory = Path(_DIRECTORY.value)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {directory}: {error.strerror}; choose another --directory") from error
     passed: list[tiers.Mark] = []
 
     def is_good(progress: behaviour.Progress) -> bool:
@@ -84,8 +90,6 @@ def train(agent: str, tier: str) -> None:
         until=is_good,
         report=report,
     )
-    directory = Path(_DIRECTORY.value)
-    _write_curve(directory / f"{agent}-{tier}.csv", history)
     if not passed:
         raise UserError(
             f"--max_steps={_MAX_STEPS.value} did not reach a mark in [{wanted.low}, {wanted.high}]: "
@@ -105,6 +109,7 @@ def train(agent: str, tier: str) -> None:
         chosen = np.linspace(0, len(history) - 1, tiers.NUM_SNAPSHOTS).round().astype(int)
         description |= {"tier": "replay", "steps": [history[i].steps for i in chosen]}
         policies.save(directory / f"{agent}-replay.npz", [history[i].policy for i in chosen], description)
+    _write_curve(directory / f"{agent}-{tier}.csv", history)
     print(f"wrote {directory / f'{agent}-{tier}.npz'}: {passed[0].mark:.1f}")
 
 

@@ -4,9 +4,7 @@ Time is that of training alone. It is counted in useful operations (see `flops`)
 how many a second a device does, else the machine's matrix products how many it could do at best.
 """
 
-import json
 import statistics
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments import cores, flops
+from experiments import children, cores, flops
 from experiments.sweep_plan import PlannedRun
 from ssar_jax.data.tasks import CUSTOM, get_task
-from ssar_jax.errors import UserError
 from ssar_jax.reporting.runs import Run, read_runs
 
 _PROCESS_BYTES = 700 * 2**20  # JAX and what it compiles; docs/benchmarks.md, two seeds, less three copies of the data
@@ -74,8 +71,12 @@ class Estimator:
         self._matmul_rates: dict[int, Rate] = {}
 
     def __call__(self, run: PlannedRun) -> Estimate | None:
-        """Estimates what is left of a run; None for custom data, whose sizes are unknown before they are read."""
-        if run.config.task == CUSTOM:
+        """Estimates what is left of a run.
+
+        None for custom data, whose sizes are unknown before they are read, and for an algorithm whose operations
+        are not counted.
+        """
+        if run.config.task == CUSTOM or run.config.algorithm not in flops.PER_UPDATE:
             return None
         rate = self._rate_of_alike(run) or self._matmul_rate(run.config.num_seeds)
         left = 1.0 - run.steps_done() / run.total_steps()
@@ -98,10 +99,7 @@ class Estimator:
         if num_seeds not in self._matmul_rates:
             with cores.bind(self._share):
                 command = [sys.executable, "-c", _MATMUL, str(num_seeds)]
-                result = subprocess.run(command, capture_output=True, text=True, check=False)
-            if result.returncode != 0:
-                raise UserError(f"JAX cannot compute here: {result.stderr.strip().splitlines()[-1]}")
-            gflops, devices = json.loads(result.stdout)
+                gflops, devices = children.ask(command, failure="JAX cannot compute here")
             self._matmul_rates[num_seeds] = Rate(1e9 * gflops / devices, min(num_seeds, devices), is_bound=True)
         return self._matmul_rates[num_seeds]
 

@@ -11,6 +11,7 @@ from typing import Any
 import imageio.v3 as imageio
 import numpy as np
 
+from experiments import children
 from ssar_jax.data.files import write_atomically
 from ssar_jax.errors import UserError
 
@@ -29,7 +30,7 @@ def require_drawing() -> None:
     """
     result = subprocess.run([sys.executable, "-c", _DRAW], capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
+        reason = children.reason(result.returncode, result.stderr)
         raise UserError(
             f"MuJoCo cannot draw here with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')} ({reason}): set it to egl, "
             "osmesa or glfw and install that library (Debian: libegl1, libosmesa6), or film on another machine"

@@ -7,11 +7,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from experiments import cores
+from experiments import children, cores
 from experiments.sweep_plan import PlannedRun
 from ssar_jax.training.run_folder import IN_USE
 
-Status = Literal["finished", "finished before", "stopped", "failed", "in use elsewhere", "not started"]
+Status = Literal["finished", "finished before", "stopped", "diverged", "failed", "in use elsewhere", "not started"]
 
 
 class Outcome(NamedTuple):
@@ -84,8 +84,8 @@ class Job:
         ending = 128 - status if status < 0 else status  # as a shell reports a signal
         if ending in (128 + signal.SIGINT, 128 + signal.SIGTERM):
             return Outcome("stopped", seconds)
-        killed = f"killed by {signal.Signals(-status).name}" if status < 0 else ""
-        return Outcome("failed", seconds, "; ".join(filter(None, (killed, line))))
+        failed = "diverged" if self.run.state() == "diverged" else "failed"
+        return Outcome(failed, seconds, children.reason(status, line))
 
     def kill(self) -> None:
         """Ends it at once."""

@@ -11,6 +11,7 @@ from ssar_jax.training.interruption import Interruption
 
 _POLL_SECONDS = 0.2
 _NEWS_SECONDS = 60.0
+_OVER = {"finished": Outcome("finished before"), "diverged": Outcome("diverged")}  # by a run's state: not run again
 
 
 class Pool:
@@ -41,7 +42,7 @@ class Pool:
         self._next_news = time.monotonic() + _NEWS_SECONDS
 
     def run(self, interruption: Interruption) -> dict[Path, Outcome]:
-        """Runs everything that is not finished, and goes on where a run fails.
+        """Runs everything that is not finished or diverged, and goes on where a run fails.
 
         A signal is passed on to the processes, which save and stop; nothing is started any more.
 
@@ -89,8 +90,8 @@ class Pool:
         prepared = {job.run.config.task for job in self._jobs.values() if job.is_preparing()}
         for run in list(self._waiting):
             before = self._outcomes.get(run.offline) if run.offline is not None else None
-            if run.state() == "finished":
-                outcome = Outcome("finished before")
+            if run.state() in _OVER:
+                outcome = _OVER[run.state()]
             elif before is not None and not before.status.startswith("finished"):
                 outcome = Outcome("not started", message=f"its offline run is not finished, but {before.status}")
             elif run.config.task in prepared or (run.offline is not None and before is None):
@@ -108,7 +109,7 @@ class Pool:
             job.send(number)
             self._say(job.run, f"{signal.Signals(number).name} passed on: saving")
         for run in self._waiting:
-            self._outcomes[run.folder] = Outcome("finished before" if run.state() == "finished" else "not started")
+            self._outcomes[run.folder] = _OVER.get(run.state(), Outcome("not started"))
         self._waiting.clear()
 
     def _tell_news(self) -> None:

@@ -3,9 +3,10 @@
     python -m experiments.sweep --systems=td3_bc,td3_bc:base,cql --tasks=hopper-m,antmaze-u --num_seeds=5 --jobs=2
 
 A system is `<algorithm>` or `<algorithm>:<variant>`. The plan is shown first, with an estimate of time and memory;
---dry_run stops there. The state of a sweep is its run folders: repeating the command skips what is finished, resumes
-what was broken off and starts the rest. What a run prints lies in a `.log` beside its folder. A run that fails does not
-stop the others; Ctrl-C stops all of them, saved. Fields of all configs are set by --config.<field>=<value>.
+--dry_run stops there. The state of a sweep is its run folders: repeating the command skips what is finished or has
+diverged in all its seeds, resumes what was broken off and starts the rest. What a run prints lies in a `.log` beside
+its folder. A run that fails does not stop the others; Ctrl-C stops all of them, saved. Fields of all configs are set by
+--config.<field>=<value>.
 """
 
 import os
@@ -51,7 +52,7 @@ def main(overrides: Sequence[tuple[str, str | None]], arguments: list[str]) -> i
     require_dashboards(_LOG.value)
     _leave_accelerators_alone()
     estimator = Estimator(root, shares[0])
-    estimates = {run.folder: estimator(run) for run in runs if run.state() != "finished"}
+    estimates = {run.folder: estimator(run) for run in runs if run.state() in ("new", "begun")}
     print(plan_text(runs, estimates, len(shares), len(shares[0])), flush=True)
     if _DRY_RUN.value:
         return 0
@@ -60,7 +61,7 @@ def main(overrides: Sequence[tuple[str, str | None]], arguments: list[str]) -> i
     print(outcome_text(runs, outcomes))
     if all(outcome.status.startswith("finished") for outcome in outcomes.values()):
         return 0
-    print("to go on, repeat the command: what is finished is skipped, what was begun is resumed")
+    print("to go on, repeat the command: what is finished or diverged is skipped, what was begun is resumed")
     return interruption.exit_status or 1
 
 

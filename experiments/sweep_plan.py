@@ -13,8 +13,9 @@ from configs.common import Config, did_you_mean
 from experiments.config_files import config_files, load_config
 from experiments.overrides import apply_overrides
 from ssar_jax.errors import UserError
+from ssar_jax.reporting.runs import diverged_by
 
-State = Literal["new", "begun", "finished"]
+State = Literal["new", "begun", "diverged", "finished"]
 
 
 class Settings(NamedTuple):
@@ -70,10 +71,12 @@ class PlannedRun:
         return self.folder.with_name(f"{self.folder.name}.log")
 
     def state(self) -> State:
-        """How far it is, by its folder."""
+        """How far it is, by its folder; one whose seeds have all diverged would do so again."""
         if (self.folder / "summary.json").exists():
             return "finished"
-        return "begun" if (self.folder / "config.json").exists() else "new"
+        if not (self.folder / "config.json").exists():
+            return "new"
+        return "begun" if diverged_by(self.folder, self.config) is None else "diverged"
 
     def score(self) -> str:
         """Mean and standard deviation of a finished run's last scores, or of its returns where there is no scale."""

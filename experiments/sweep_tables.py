@@ -16,7 +16,7 @@ def plan_text(runs: Sequence[PlannedRun], estimates: Mapping[Path, Estimate | No
 
     Args:
         runs: the plan.
-        estimates: of the runs that are not finished, by their folder; None where nothing is known.
+        estimates: of the runs that are still to be run, by their folder; None where nothing is known.
         jobs: runs at a time.
         cores: that each of them has.
     """
@@ -26,7 +26,7 @@ def plan_text(runs: Sequence[PlannedRun], estimates: Mapping[Path, Estimate | No
         estimate = estimates.get(run.folder)
         time = "?" if estimate is None else f"{'≥ ' * estimate.rate.is_bound}{_roughly(estimate.seconds)}"
         memory = "?" if estimate is None else f"{estimate.num_bytes / 2**30:.1f} GiB"
-        numbers = ("", "", "") if run.state() == "finished" else (left, time, memory)
+        numbers = (left, time, memory) if run.folder in estimates else ("", "", "")
         rows.append((run.system, run.config.task, run.phase, run.state(), *numbers, str(run.folder)))
     known = [estimate for estimate in estimates.values() if estimate is not None]
     core = f"{cores} core{'s' * (cores > 1)}"

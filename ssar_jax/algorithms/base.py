@@ -24,12 +24,16 @@ class Update(Protocol):
             step: scalar, number of updates so far including this one; never batched over seeds.
             annealing: scalar in [0, 1], the factor on the regulariser in the online phase.
             phase: which phase the step belongs to.
+
+        Returns:
+            The state, of the same structure, shapes and types, and metrics of the same names in every step
+            (`ops.trees.averages` makes them of scalars). A seed stops where one with `loss` in its name is infinite.
         """
         ...
 
 
 class Algorithm(NamedTuple):
-    """An algorithm as pure functions over a state that is data only.
+    """An algorithm as pure functions over a state that is data only: a NamedTuple, optimisers in fields `*_opt`.
 
     Attributes:
         init: (key, observations [B, O], actions [B, A]) -> state; the arrays serve for their shapes alone.

@@ -90,7 +90,7 @@ PLAIN = constant.make(1.0)
 
 
 def advantage_weights(advantages: Array, temperature: float | Array) -> Array:
-    """min(exp(temperature * advantage), 100), equation 7."""
+    """min(exp(temperature * advantage), 100), equation 7; [B], the temperature a scalar or [B]."""
     return jnp.minimum(jnp.exp(temperature * advantages), MAX_WEIGHT)
 
 

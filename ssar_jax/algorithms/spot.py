@@ -194,7 +194,7 @@ def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparam
 
 
 def with_factors(policy: td3.Policy, factors: dict[str, Array]) -> td3.Policy:
-    """The policy with factors on the outputs of the linear maps of these names, before their ReLU."""
+    """The policy with factors [B, H] on the outputs of the linear maps of these names, before their ReLU."""
 
     def multiply(linear: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
         outputs = linear(*args, **kwargs)

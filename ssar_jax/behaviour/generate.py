@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import pairwise
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any, NamedTuple
@@ -92,22 +93,36 @@ def generate(task: Task, num_steps: int, seed: int = SEED) -> str:
     return dataset_id
 
 
-def play(task: Task, num_steps: int, seed: int = SEED) -> list[Episode]:
-    """Plays all segments of a dataset on all cores; the episodes come in the recipe's order."""
+def play(task: Task, num_steps: int, seed: int = SEED) -> Iterator[Episode]:
+    """Plays all segments of a dataset on all cores; the episodes come in the recipe's order.
+
+    Nothing is played before the first episode is asked for, so that a name that is taken costs no play.
+
+    Raises:
+        UserError: where a worker dies.
+    """
     pieces = list(_pieces(task, segments(task, num_steps), seed))
     context = multiprocessing.get_context("spawn")  # JAX may be running here, and it does not survive a fork
     counter = context.Value("q", 0)
     workers = min(os.cpu_count() or 1, len(pieces))
     with ProcessPoolExecutor(workers, context, _set_counter, (counter,)) as pool:
-        futures = [pool.submit(_play_piece, piece) for piece in pieces]
         try:
+            futures = [pool.submit(_play_piece, piece) for piece in pieces]
             _report(futures, counter, num_steps)
-            return [episode for future in futures for episode in future.result()]
+            played = [future.result() for future in futures]
+        except BrokenProcessPool as error:
+            raise UserError(
+                f"a process that plays {task.name} died, for the reason that it printed or, if there is none, most "
+                "likely for lack of memory: run less at a time, or make a smaller dataset with --num_steps or "
+                "--config.dataset.embedded.num_steps"
+            ) from error
         except BaseException:
             with counter.get_lock():
                 counter.value = _STOP
             pool.shutdown(cancel_futures=True)
             raise
+    for episodes in played:
+        yield from episodes
 
 
 def _pieces(task: Task, parts: list[Segment], seed: int) -> Iterator[_Piece]:

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from ssar_jax.data.files import one_line
-from ssar_jax.data.minari import has_minari, is_minari_id, minari_directory
+from ssar_jax.data.minari import has_minari, is_minari_id, minari_directory, read_minari_metadata
 from ssar_jax.episodes import Episode
 from ssar_jax.errors import UserError
 
@@ -29,11 +29,12 @@ def write_minari(
     """Write a Minari dataset in HDF5 storage.
 
     It is written to a hidden folder beside its final place, which is renamed when complete: a crash or a full
-    disk leaves no broken dataset behind, and of two processes that write one, the first to finish wins.
+    disk leaves no broken dataset behind, and of two processes that write one with the same metadata, the first to
+    finish wins.
 
     Args:
         dataset_id: Id of a dataset that does not exist yet.
-        episodes: Consumed one by one, so that it may generate them.
+        episodes: Consumed one by one, and not before the id is known to be free, so that it may generate them.
         description: Text for the metadata.
         metadata: Further entries that JSON can hold, such as a recipe hash or reference scores.
 
@@ -56,8 +57,14 @@ def write_minari(
         try:
             partial.rename(final)
         except OSError:
-            if not has_minari(dataset_id):  # otherwise another process was faster, and its dataset is as good
+            if not has_minari(dataset_id):
                 raise
+            # Another process was faster, and its dataset is as good if it was made in the same way.
+            if not (metadata or {}).items() <= read_minari_metadata(dataset_id).items():
+                raise UserError(
+                    f"{final}: another process has meanwhile written one with other metadata; delete the folder to "
+                    "make the dataset again"
+                ) from None
     except OSError as error:
         if error is stream.error:
             raise

@@ -1,4 +1,4 @@
-"""The only code that steps environments: episodes for datasets, first episodes for evaluation."""
+"""Steps environments: episodes for datasets, first episodes for evaluation."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, SupportsFloat

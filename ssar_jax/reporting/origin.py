@@ -19,7 +19,7 @@ def details(group: Group, title: str) -> Details:
     facts = [("set apart by", group.note)] if group.note else []
     facts += [
         ("seeds", ", ".join(map(str, group.seeds))),
-        ("commit", ", ".join(sorted({run.commit or "unknown: not made in a repository" for run in group.runs}))),
+        ("commit", ", ".join(group.commits)),
         ("data", f"{summary.get('data_name', group.key.data_source)}, sha256 {summary.get('dataset_hash')}"),
         ("packages", ", ".join(f"{name} {version}" for name, version in _packages(summary).items())),
     ]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ssar_jax.reporting import statistics
-from ssar_jax.reporting.blocks import PAPER_DATA, Block, in_domain, scores_of, seed_counts, task_order
+from ssar_jax.reporting.blocks import PAPER_DATA, Block, in_domain, seed_counts, task_order
 from ssar_jax.reporting.document import Cell, Span, Table, interval_cell, number, text
 from ssar_jax.reporting.names import system_name
 from ssar_jax.reporting.origin import details_name
@@ -89,11 +89,10 @@ def _own_column(block: Block, system: str) -> _Column:
         inside, all_tasks = in_domain(groups, domain), tasks_of(OFFLINE, domain)
         if len(inside) < len(all_tasks):
             return Cell(f"{len(inside)} of {len(all_tasks)} tasks" if inside else "–")
-        scores = scores_of(inside)
-        if scores is None or any(np.isnan(row_of(group).final) for group in inside.values()):
+        finals = [group.curve().final[:, None] for group in inside.values()]  # [S, 1]: each task has its own seeds
+        if np.isnan(np.concatenate(finals)).any():
             return Cell("–")
-        interval = statistics.bootstrap(_sum_over_tasks, scores.values, rng=np.random.default_rng(0))
-        return interval_cell(interval, 1)
+        return interval_cell(statistics.bootstrap(_sum_of_means, *finals, rng=np.random.default_rng(0)), 1)
 
     over = f"{system}, {seed_counts(list(groups.values()))}" if groups else system
     return _Column("ours", over, score, total)
@@ -133,8 +132,8 @@ def _published_name(block: Block, system: str) -> str:
     return system_name(group.key.algorithm, group.key.variant)
 
 
-def _sum_over_tasks(scores: np.ndarray) -> np.ndarray:
-    return scores.mean(axis=-2).sum(axis=-1)
+def _sum_of_means(*tasks: np.ndarray) -> np.ndarray:
+    return np.sum([statistics.mean(scores) for scores in tasks], axis=0)
 
 
 def _joined(spans: list[Span]) -> list[Span]:

@@ -7,10 +7,10 @@ import csv
 import json
 import shlex
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -30,16 +30,30 @@ class Key(NamedTuple):
     physics: str
 
 
+State = Literal["unfinished", "diverged", "left out"]
+
+
 class Skipped(NamedTuple):
-    """A folder that is left out, why, and whether it is a run that may yet be finished."""
+    """A folder that does not count.
+
+    Attributes:
+        path: the folder.
+        reason: why.
+        state: `unfinished` for a run that may yet be finished, `diverged` for one that has lost all its seeds,
+            `left out` for everything else.
+    """
 
     path: Path
     reason: str
-    unfinished: bool = False
+    state: State = "left out"
 
 
-class _UnfinishedError(UserError):
-    """A run without a summary."""
+class _NoSummaryError(UserError):
+    """A run without a summary is no damaged folder."""
+
+    def __init__(self, state: State, reason: str) -> None:
+        super().__init__(reason)
+        self.state: State = state
 
 
 @dataclass(frozen=True)
@@ -156,9 +170,28 @@ def read_runs(*roots: Path) -> tuple[list[Run], list[Skipped]]:
         for path in _candidates(root):
             try:
                 runs.append(_read_run(path))
+            except _NoSummaryError as error:
+                skipped.append(Skipped(path, str(error), error.state))
             except UserError as error:
-                skipped.append(Skipped(path, str(error), isinstance(error, _UnfinishedError)))
+                skipped.append(Skipped(path, str(error)))
     return runs, skipped
+
+
+def diverged_by(path: Path, config: Mapping[str, Any]) -> int | None:
+    """The step by which the last seed of a run had diverged; None where a seed goes on.
+
+    Args:
+        path: its folder.
+        config: the seeds that it began with.
+
+    Raises:
+        UserError: where its `stopped.json` is damaged.
+    """
+    if not (path / "stopped.json").exists():
+        return None
+    seeds = [str(config["seed"] + s) for s in range(config["num_seeds"])]
+    stopped = _read_json(path / "stopped.json", ())
+    return max(stopped[seed]["step"] for seed in seeds) if stopped.keys() >= set(seeds) else None
 
 
 def read_diagnostics(path: Path) -> dict[str, np.ndarray]:
@@ -178,6 +211,8 @@ def _candidates(folder: Path) -> Iterator[Path]:
     """The runs below a folder, and what may be taken for one: any other folder with files and no run in it."""
     if (folder / "config.json").exists():
         yield folder
+        if (folder / "offline" / "config.json").exists():  # the phase before, of `experiments.online --workdir`
+            yield folder / "offline"
         return
     children = sorted(folder.iterdir())
     below = [path for child in children if child.is_dir() and not child.is_symlink() for path in _candidates(child)]
@@ -198,7 +233,7 @@ def _read_run(path: Path) -> Run:
         raise UserError("no config.json: somebody else's folder, or a run that has not begun")
     config = _read_json(path / "config.json", ("algorithm", "variant", "preset", "task", "num_updates"))
     if not (path / "summary.json").exists():
-        raise _UnfinishedError(f"unfinished: broken off or still running, at {_progress(path, config)}")
+        raise _no_summary(path, config)
     summary = _read_json(path / "summary.json", (*Key._fields, "seeds", "num_updates"))
     run = Run(path, config, summary, _read_rows(path / "eval.csv"))
     if run.key.phase not in run.phases:
@@ -206,13 +241,17 @@ def _read_run(path: Path) -> Run:
     return run
 
 
-def _progress(path: Path, config: dict[str, Any]) -> str:
-    """How far a run has come that has no summary."""
-    rows = _read_rows(path / "train.csv")
-    done = int(rows[-1]["step"]) if rows else 0
+def _no_summary(path: Path, config: dict[str, Any]) -> _NoSummaryError:
+    """Why a run has no summary, and how far it has come."""
+    rows, diverged = _read_rows(path / "train.csv"), diverged_by(path, config)
+    step = diverged or (int(rows[-1]["step"]) if rows else 0)
     if any(row["phase"] == "online" for row in _read_rows(path / "eval.csv")):
-        return f"environment step {done:,} of {config['online']['num_steps']:,}"
-    return f"update {done:,} of {config['num_updates']:,}"
+        progress = f"environment step {step:,} of {config['online']['num_steps']:,}"
+    else:
+        progress = f"update {step:,} of {config['num_updates']:,}"
+    if diverged is None:
+        return _NoSummaryError("unfinished", f"broken off or still running, at {progress}")
+    return _NoSummaryError("diverged", f"all seeds diverged, the last by {progress}")
 
 
 def _read_json(path: Path, required: tuple[str, ...]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The sections of a report on runs, in the order in which they are read."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 from ssar_jax.reporting.blocks import PAPER_DATA, Block
 from ssar_jax.reporting.comparisons import aggregates_table, improvements_table
@@ -9,7 +10,7 @@ from ssar_jax.reporting.groups import Group
 from ssar_jax.reporting.names import label
 from ssar_jax.reporting.origin import details, details_name
 from ssar_jax.reporting.paper_tables import block_table, slip_sentence
-from ssar_jax.reporting.runs import Skipped
+from ssar_jax.reporting.runs import Skipped, State
 from ssar_jax.reporting.tables import results_table
 
 _PHASES = {
@@ -19,22 +20,18 @@ _PHASES = {
 
 
 def what_was_read(groups: Sequence[Group], skipped: Sequence[Skipped]) -> Section:
-    """Every folder with its state: finished, unfinished, or left out."""
+    """Every folder with its state: finished, unfinished, diverged, or left out."""
     rows = [
         [text(str(run.path), details_name(group)), text("finished"), text(title(group))]
         for group in groups
         for run in group.runs
     ]
-    rows += [
-        [text(str(path)), text("unfinished" if unfinished else "left out"), text(reason.removeprefix("unfinished: "))]
-        for path, reason, unfinished in skipped
-    ]
-    unfinished = sum(each.unfinished for each in skipped)
-    counts = (len(rows) - len(skipped), "finished"), (unfinished, "unfinished"), (len(skipped) - unfinished, "left out")
-    sentence = ", ".join(f"{count} {state}" for count, state in counts)
+    rows += [[text(str(path)), text(state), text(reason)] for path, reason, state in skipped]
+    states = [state.text for _, state, _ in rows]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in ("finished", *get_args(State)))
     return Section(
         "What was read",
-        [f"Folders: {sentence}. Only finished runs count below."],
+        [f"Folders: {counts}. Only finished runs count below."],
         [Table("Every folder that holds a run, or may be taken for one", ["folder", "state", "what it is"], rows)],
     )
 
@@ -46,8 +43,9 @@ def beside_the_paper(blocks: Sequence[Block]) -> list[Section]:
         mine = [block for block in blocks if (block.phase, block.data_source) == (phase, PAPER_DATA)]
         tables = [block_table(block) for block in mine or [Block(phase, PAPER_DATA, "–", "–", ())]]
         sentences = [
-            "Normalised scores of the last evaluation: mean ± population standard deviation over seeds. Totals over "
-            "all tasks of a domain with 95 % bootstrap intervals. The paper's numbers are those of its v2 datasets.",
+            "Normalised scores of the last evaluation: mean ± population standard deviation over seeds. Totals add "
+            "up all tasks of a domain, each over its own seeds, with 95 % bootstrap intervals. The paper's numbers are "
+            "those of its v2 datasets.",
             slip_sentence(phase),
         ]
         sections.append(Section(heading, sentences, tables))

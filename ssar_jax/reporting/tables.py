@@ -40,7 +40,7 @@ class Row(NamedTuple):
         before: mean score before the online phase; NaN offline.
         area: mean score over the online phase; NaN offline.
         published: of the paper; None where the data are not D4RL's, or the paper has nothing.
-        commit: of the source.
+        commit: of the source; where the runs differ, all of them.
         command: repeats the first run.
         note: settings that tell this row from others like it.
     """
@@ -83,9 +83,9 @@ def row_of(group: Group) -> Row:
         float(np.std(curve.final)) if len(curve.seeds) > 1 else float("nan"),
         float(np.mean(curve.best)),
         float(np.mean(curve.values[:, 0])) if key.phase == "online" else float("nan"),
-        _mean_of(group, "area_score"),
+        _mean_of(group, f"area_{group.runs[0].measure}"),
         published,
-        group.runs[0].commit or "",
+        ", ".join(group.commits),
         group.runs[0].command,
         group.note,
     )
@@ -121,9 +121,15 @@ def _line(row: Row, group: Group, columns: Sequence[str]) -> list[Cell]:
         "preset": text(row.preset),
         "data": text(row.data_source),
         "physics": text(row.physics),
-        "commit": text(row.commit[:7]),
+        "commit": text(", ".join(map(_short, group.commits))),
     }
     return [cells[name] for name in columns]
+
+
+def _short(commit: str) -> str:
+    """The first letters of a commit, and whether files differed from it."""
+    name, dash, dirty = commit.partition("-")
+    return f"{name[:7]}{dash}{dirty}"
 
 
 def score_cell(row: Row, link: str | None = None) -> Cell:

@@ -196,7 +196,11 @@ class FineTuner:
         return jax.tree.map(self._mine, self._algorithm.policy(self._carry.states))
 
     def policy(self, seed: int) -> Policy:
-        """The deterministic policy of one seed, a function on NumPy arrays."""
+        """The deterministic policy of one seed, a function on NumPy arrays.
+
+        Raises:
+            UserError: for a seed that was not trained.
+        """
         if seed not in self.seeds:
             raise UserError(f"seed {seed} was not trained: choose one of {list(self.seeds)}")
         params = jax.tree.map(lambda leaf: leaf[self.seeds.index(seed)], self.policies())

@@ -1,7 +1,7 @@
 """The hot path: many updates of many seeds as one compiled program.
 
-This is the only place with `jit`, donation, sharding and the mapping over seeds. Seeds are first spread over the
-devices. Within a device they run in a loop on a CPU, where matrix products are the limit and batching them
+Here and in `online_loop` stand the hot path's `jit`, donation, sharding and mapping over seeds. Seeds are first spread
+over the devices. Within a device they run in a loop on a CPU, where matrix products are the limit and batching them
 gains nothing, and under `vmap` on an accelerator.
 """
 

@@ -187,7 +187,7 @@ def _load_custom(config: Any) -> tuple[Task, OfflineDataset, ActionScaling | Non
     if (bounds[0] is None) != (bounds[1] is None):
         raise UserError("dataset.action_low and dataset.action_high go together: give both or neither")
     scaling = None if bounds[0] is None else ActionScaling.from_bounds(*bounds)
-    horizon = {} if limit is None else {"horizon": limit}
+    horizon: dict[str, Any] = {} if limit is None else {"horizon": limit}
     placeholder = custom_task(1, 1, **horizon)  # tells the reader the horizon; the sizes are the data's own
     dataset = read_path(placeholder, Path(config.dataset.path), scaling)
     for kind, space in spaces.items():

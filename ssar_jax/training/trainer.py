@@ -95,7 +95,11 @@ class OfflineTrainer:
         return jax.tree.map(lambda leaf: leaf[: len(self.seeds)], self._algorithm.policy(self._states))
 
     def policy(self, seed: int) -> Policy:
-        """The deterministic policy of one seed, a function on NumPy arrays."""
+        """The deterministic policy of one seed, a function on NumPy arrays.
+
+        Raises:
+            UserError: for a seed that was not trained.
+        """
         if seed not in self.seeds:
             raise UserError(f"seed {seed} was not trained: choose one of {list(self.seeds)}")
         index = self.seeds.index(seed)

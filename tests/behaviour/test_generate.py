@@ -87,6 +87,33 @@ def test_errors_of_the_players_come_through(root):
     assert not has_minari("ssar-embedded/hopper/medium-100-v0")
 
 
+def die(piece):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_player_is_one_line(root, monkeypatch):
+    """As the system kills a process when memory is short."""
+    monkeypatch.setattr(generate, "_play_piece", die)
+    with user_error("a process that plays hopper-m died", "lack of memory", "--config.dataset.embedded.num_steps"):
+        load_or_generate(HOPPER, 100)
+    assert not has_minari("ssar-embedded/hopper/medium-100-v0")
+
+
+def test_a_set_that_another_process_makes_meanwhile_is_taken(tmp_path, monkeypatch):
+    """It begins while this one plays, and is faster."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    report, others = generate._report, []
+
+    def slow_report(*arguments):
+        monkeypatch.setattr(generate, "_report", report)
+        others.append(load_or_generate(HOPPER, 20))
+        report(*arguments)
+
+    monkeypatch.setattr(generate, "_report", slow_report)
+    assert load_or_generate(HOPPER, 20).content_hash == others[0].content_hash
+    assert os.listdir(tmp_path / "ssar-embedded" / "hopper") == ["medium-20-v0"]
+
+
 # What follows is about when to play; how does not matter, so nothing is simulated.
 
 
@@ -135,6 +162,20 @@ def test_a_set_of_another_recipe_is_made_again(plays, caplog):
     assert other.content_hash != first.content_hash
     assert load_or_generate(HOPPER, 20, seed=1).content_hash == other.content_hash
     assert plays == [20, 20]
+
+
+def test_a_set_that_another_process_makes_meanwhile_by_another_recipe_is_refused(plays, monkeypatch):
+    play = generate.play
+
+    def slow_play(task, num_steps, seed):
+        monkeypatch.setattr(generate, "play", play)
+        load_or_generate(task, num_steps, seed=1)
+        yield from play(task, num_steps, seed)
+
+    monkeypatch.setattr(generate, "play", slow_play)
+    with user_error("another process has meanwhile written one with other metadata"):
+        load_or_generate(HOPPER, 20)
+    assert read_minari_metadata("ssar-embedded/hopper/medium-20-v0")["seed"] == 1
 
 
 @pytest.mark.parametrize(

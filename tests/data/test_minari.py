@@ -239,11 +239,16 @@ def test_of_two_writers_the_first_to_finish_wins() -> None:
     def slow() -> Iterator[Episode]:
         """Another process writes the same dataset while this one generates."""
         yield two_episodes()[0]
-        write_minari(NAME, two_episodes(), description="the faster one")
+        write_minari(NAME, two_episodes(), description="the faster one", metadata={"recipe": "a"})
         yield two_episodes()[1]
 
-    folder = write_minari(NAME, slow(), description="the slower one")
+    folder = write_minari(NAME, slow(), description="the slower one", metadata={"recipe": "a"})
     assert read_minari_metadata(NAME)["description"] == "the faster one"
+    assert [path.name for path in folder.parent.iterdir()] == ["medium-v0"]
+    delete_minari(NAME)
+    with user_error(str(folder), "another process has meanwhile written one with other metadata"):
+        write_minari(NAME, slow(), description="the slower one", metadata={"recipe": "b"})
+    assert read_minari_metadata(NAME)["recipe"] == "a"
     assert [path.name for path in folder.parent.iterdir()] == ["medium-v0"]
 
 

@@ -27,10 +27,15 @@ def finish(run, device="2 x cpu", **summary):
         **{name: config[name] for name in ("algorithm", "variant", "preset", "task", "num_updates")},
         **{"phase": run.phase, "data_source": "embedded", "physics": "d4rl-v2", "seeds": [0]},
         **{"final_score": [51.26], "final_score_mean": 51.26, "final_score_std": 1.0},
-        **{"updates_per_second": 100.0, "versions": {"device": device}},
+        **{"updates_per_second": 100.0, "stopped_seeds": {}, "versions": {"device": device}},
     }
     (run.folder / "summary.json").write_text(json.dumps(content | summary))
     (run.folder / "eval.csv").write_text(f"phase,step,seed,score\n{run.phase},1,0,51.26\n")
+
+
+def diverge(folder, seeds=(0,)):
+    """Marks the run in a folder as one whose seeds were stopped by step 700."""
+    (folder / "stopped.json").write_text(json.dumps({str(seed): {"step": 700} for seed in seeds}))
 
 
 @dataclass(frozen=True)

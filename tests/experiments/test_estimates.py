@@ -1,11 +1,10 @@
 """Estimates of sweeps: time from finished runs or from a matmul rate, memory by arithmetic."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from experiments import estimates, flops
 from experiments.estimates import Estimator
+from tests.data.helpers import user_error
 from tests.experiments.sweeps import begin, finish, plan
 
 UPDATES = 20_000  # of TD3+BC's short preset
@@ -21,11 +20,11 @@ def matmul(monkeypatch):
     """Matrix products at 100 GFLOP/s on two devices together; returns the commands that measured them."""
     commands = []
 
-    def run(command, **options):
+    def ask(command, failure):
         commands.append(command)
-        return SimpleNamespace(returncode=0, stdout="[100.0, 2]")
+        return [100.0, 2]
 
-    monkeypatch.setattr(estimates.subprocess, "run", run)
+    monkeypatch.setattr(estimates.children, "ask", ask)
     return commands
 
 
@@ -140,6 +139,22 @@ def test_data_at_a_path_are_as_large_as_their_files(tmp_path):
 def test_of_custom_data_nothing_is_known(tmp_path):
     (run,) = plan(tmp_path / "runs", tasks="custom", overrides=(("dataset.path", "my.hdf5"),))
     assert Estimator(tmp_path / "runs", [0])(run) is None
+
+
+def test_of_an_algorithm_without_a_count_nothing_is_known(tmp_path, matmul, monkeypatch):
+    """Not of a planned run, and its finished ones tell nothing about others."""
+    own, other = plan(tmp_path, "td3_bc,cql")
+    finish(own)
+    monkeypatch.delitem(flops.PER_UPDATE, "td3_bc")
+    estimator = Estimator(tmp_path, [0])
+    assert estimator(plan(tmp_path, "td3_bc", seed=10)[0]) is None
+    assert estimator(other).rate.is_bound
+
+
+def test_a_measurement_that_is_killed_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(estimates, "_MATMUL", "import os; os.kill(os.getpid(), 9)")
+    with user_error("JAX cannot compute here: killed by SIGKILL"):
+        Estimator(tmp_path, [0])(plan(tmp_path)[0])
 
 
 def test_the_measured_rate_is_that_of_this_machine(tmp_path):

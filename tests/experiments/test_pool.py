@@ -4,9 +4,9 @@ import os
 import signal
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
+from ml_collections import ConfigDict
 
 from experiments.pool import Pool
 from ssar_jax.training.interruption import Interruption
@@ -31,7 +31,9 @@ def _quick(monkeypatch):
 
 
 def make_run(tmp_path, name, program, *, task="hopper-m", offline=None):
-    return ProgramRun(name, "offline", SimpleNamespace(task=task), tmp_path / name, (), offline, program)
+    return ProgramRun(
+        name, "offline", ConfigDict({"task": task, "seed": 0, "num_seeds": 1}), tmp_path / name, (), offline, program
+    )
 
 
 def play(runs, *, jobs=1, interruption=None, environment=None):
@@ -70,6 +72,24 @@ def test_what_is_finished_is_skipped_and_what_was_begun_is_resumed(tmp_path):
     assert [outcome.status for outcome in outcomes] == ["finished before", "finished"]
     assert lines[:2] == ["done: finished before: 51.3", f"begun: resuming at 0, prints to {begun.log}"]
     assert begun.log.read_text().count("$ python -S -c ") == 2  # the log of the first try is kept
+
+
+def test_a_run_whose_seeds_have_all_diverged_is_not_run_again(tmp_path):
+    """Nor is the online phase that would go on from it."""
+    stop = '(folder / "stopped.json").write_text(json.dumps({0: {"step": 700}})); sys.exit("seed 0 stopped: inf")'
+    offline = make_run(tmp_path, "offline", stop)
+    runs = [offline, make_run(tmp_path, "online", DONE, offline=offline.folder)]
+    online_line = "online: not started: its offline run is not finished, but diverged"
+    outcomes, lines = play(runs)
+    assert [outcome.status for outcome in outcomes] == ["diverged", "not started"]
+    assert lines == [
+        f"offline: started, prints to {offline.log}",
+        "offline: diverged: seed 0 stopped: inf",
+        online_line,
+    ]
+    outcomes, lines = play(runs)
+    assert [outcome.status for outcome in outcomes] == ["diverged", "not started"]
+    assert lines == ["offline: diverged", online_line]
 
 
 def test_a_folder_that_another_process_writes_to_is_told(tmp_path):

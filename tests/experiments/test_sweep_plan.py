@@ -7,7 +7,7 @@ import pytest
 from experiments.config_files import load_config
 from experiments.overrides import apply_overrides, split_overrides
 from tests.data.helpers import user_error
-from tests.experiments.sweeps import begin, finish, plan
+from tests.experiments.sweeps import begin, diverge, finish, plan
 
 
 def test_a_run_for_every_system_on_every_task(tmp_path):
@@ -61,6 +61,18 @@ def test_the_folder_tells_how_far_a_run_is(tmp_path):
     assert (run.state(), run.steps_done()) == ("begun", 15_000)
     assert run.command()[-1] == "--resume"
     assert run.command_text().startswith("python -m experiments.offline --config=configs/td3_bc.py:hopper-m,preset=sho")
+
+
+def test_a_run_whose_seeds_have_all_diverged_is_no_begun_one(tmp_path):
+    """Seeds 3 and 4: with both stopped it is over, and its command replaces nothing unless --overwrite is added."""
+    (run,) = plan(tmp_path, seed=3, num_seeds=2)
+    begin(run)
+    for seeds, state in (((3,), "begun"), ((3, 4), "diverged")):
+        diverge(run.folder, seeds)
+        assert plan(tmp_path, seed=3, num_seeds=2)[0].state() == state
+    assert not {"--resume", "--overwrite"} & set(run.command())
+    (run.folder / "summary.json").write_text("{}")
+    assert run.state() == "finished"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from experiments.estimates import Estimate, Rate
 from experiments.jobs import Outcome
 from experiments.sweep_tables import outcome_text, plan_text
-from tests.experiments.sweeps import finish, plan
+from tests.experiments.sweeps import begin, diverge, finish, plan
 
 MEASURED, BOUND = Rate(1e11, 2, is_bound=False), Rate(3.8e10, 1, is_bound=True)
 GIB = 2**30
@@ -19,21 +19,24 @@ def lines(text):
 def test_the_plan(tmp_path, monkeypatch):
     """Two at a time take half of 3 h + 30 min + 30 s, but no less than the longest; the two largest are 3 + 2 GiB."""
     monkeypatch.setattr("experiments.sweep_tables._machine_bytes", lambda: 16 * GIB)
-    runs = plan(tmp_path, "td3_bc,td3_bc:base,cql,iql")
+    runs = plan(tmp_path, "td3_bc,td3_bc:base,cql,iql,spot")
     finish(runs[3])
+    begin(runs[4])
+    diverge(runs[4].folder)
     estimates = {
         runs[0].folder: Estimate(3 * 3600.0, MEASURED, 3 * GIB),
         runs[1].folder: Estimate(1800.0, BOUND, GIB),
         runs[2].folder: Estimate(30.0, MEASURED, 2 * GIB),
     }
     head, columns, *rows, measured, bound, total = lines(plan_text(runs, estimates, 2, 4))
-    assert head == "4 runs, 2 at a time with 4 cores each"
+    assert head == "5 runs, 2 at a time with 4 cores each"
     assert columns == "system task phase now steps left time memory folder"
     assert rows == [
         f"td3_bc hopper-m offline new 20,000 3 h 0 min 3.0 GiB {runs[0].folder}",
         f"td3_bc:base hopper-m offline new 20,000 ≥ 30 min 0 s 1.0 GiB {runs[1].folder}",
         f"cql hopper-m offline new 4,000 30 s 2.0 GiB {runs[2].folder}",
         f"iql hopper-m offline finished {runs[3].folder}",
+        f"spot hopper-m offline diverged {runs[4].folder}",
     ]
     assert measured.startswith("time: as finished runs of the same system took")
     assert bound.startswith("≥: useful operations at the 38 GFLOP/s that matrix products reach here")

@@ -69,6 +69,20 @@ def test_a_total_adds_all_tasks_of_a_domain(tmp_path):
     assert line(table, "antmaze-u")["average ours"] == "30.0"
 
 
+def test_a_total_adds_every_task_over_its_own_seeds(tmp_path):
+    """Five mazes with seeds of 20, 20, 30, 30 and one with two of 15: 5 * 25 + 15 = 140; two of each make 115.
+
+    A resample draws twenty times 20 / 4 or 30 / 4, and 15: 115 + 2.5 Binomial(20, 1/2), whose quantiles are 6 and 14.
+    """
+    for task in ("u", "ud", "mp", "md", "lp", "ld"):
+        scores = (15.0, 15.0) if task == "ld" else (20.0, 20.0, 30.0, 30.0)
+        write_run(tmp_path / task, {0: scores}, summary={"task": f"antmaze-{task}", "seeds": list(range(len(scores)))})
+    (block,) = blocks.blocks_of(groups_of(tmp_path)[0])
+    table = paper_tables.block_table(block)
+    assert [row[1].value for row in table.rows] == [25.0, 25.0, 25.0, 25.0, 25.0, 15.0]
+    assert line(table, "antmaze")["TD3+BC(SA), 2–4 seeds"] == "140.0 [130.0, 150.0]"
+
+
 def test_a_total_with_a_diverged_seed_is_left_out(tmp_path):
     for task in ("u", "ud", "mp", "md", "lp", "ld"):
         last = (20.0, None if task == "ld" else 30.0)

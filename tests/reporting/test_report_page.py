@@ -105,7 +105,7 @@ def test_unfinished_and_foreign_folders_are_named_and_escaped(built):
     assert states["killed <b>"] == ["unfinished", "broken off or still running, at update 20,000 of 20,000"]
     assert states["foreign"][0] == "left out"
     assert states["maze"][0] == "finished"
-    assert "6 finished, 1 unfinished, 1 left out" in sections[0].sentences[0]
+    assert "6 finished, 1 unfinished, 0 diverged, 1 left out" in sections[0].sentences[0]
     assert any(text.endswith("killed <b>") for text in parsed.texts("th"))
     assert parsed.all("b") == []
 

@@ -139,41 +139,72 @@ def test_a_phase_that_was_not_evaluated(tmp_path):
 def skipped_reason(tmp_path):
     found, skipped = runs.read_runs(tmp_path)
     assert found == []
-    ((path, reason, _),) = skipped
+    ((path, reason, state),) = skipped
     assert path == tmp_path / "a"
-    return reason
+    return state, reason
 
 
 def test_an_unfinished_run_is_named_with_its_update(tmp_path):
     path = write_run(tmp_path / "a")
     (path / "summary.json").unlink()
-    assert skipped_reason(tmp_path) == "unfinished: broken off or still running, at update 20,000 of 20,000"
+    assert skipped_reason(tmp_path) == ("unfinished", "broken off or still running, at update 20,000 of 20,000")
     whole = (path / "train.csv").read_text()
     (path / "train.csv").write_text(whole[: whole.rindex("20000") + 2])  # in its last row, cut to "20"
-    assert "at update 20,000 of" in skipped_reason(tmp_path)
+    assert "at update 20,000 of" in skipped_reason(tmp_path)[1]
     assert (path / "train.csv").read_text().endswith("\n20")  # the run may be writing: nothing is mended
     (path / "train.csv").unlink()
-    assert "at update 0 of 20,000" in skipped_reason(tmp_path)
+    assert "at update 0 of 20,000" in skipped_reason(tmp_path)[1]
 
 
 def test_an_unfinished_online_run_is_named_with_its_environment_step(tmp_path):
     path = write_run(tmp_path / "a", config={"online": {"num_steps": 50_000}})
     add_evaluations(path, "online", {0: (20.0, 31.0)}, [0, 1])
     (path / "summary.json").unlink()
-    assert skipped_reason(tmp_path).endswith("at environment step 20,000 of 50,000")
-    assert runs.read_runs(tmp_path)[1][0].unfinished
+    progress = "at environment step 20,000 of 50,000"
+    assert skipped_reason(tmp_path) == ("unfinished", f"broken off or still running, {progress}")
+
+
+def stop_seeds(path, steps):
+    """Leaves a run as one whose seeds diverged by these steps, as `training/divergence.py` does."""
+    (path / "summary.json").unlink()
+    stops = {
+        str(seed): {"step": step, "metric": "critic/loss", "value": "inf", "checkpoint": None}
+        for seed, step in steps.items()
+    }
+    (path / "stopped.json").write_text(json.dumps(stops))
+
+
+def test_a_run_whose_seeds_have_all_diverged_is_named_with_its_step(tmp_path):
+    """Seeds 3 and 4: the last stopped by 12,000, whatever its table still holds."""
+    path = write_run(tmp_path / "a", config={"seed": 3, "num_seeds": 2})
+    stop_seeds(path, {3: 12_000, 4: 9_000})
+    assert skipped_reason(tmp_path) == ("diverged", "all seeds diverged, the last by update 12,000 of 20,000")
+    (path / "stopped.json").write_text("{")
+    assert skipped_reason(tmp_path)[0] == "left out"
+
+
+def test_an_online_run_whose_seeds_have_all_diverged(tmp_path):
+    path = write_run(tmp_path / "a", config={"online": {"num_steps": 50_000}})
+    add_evaluations(path, "online", {0: (20.0, 31.0)}, [0, 1])
+    stop_seeds(path, {0: 1_000, 1: 3_000})
+    assert skipped_reason(tmp_path)[1] == "all seeds diverged, the last by environment step 3,000 of 50,000"
+
+
+def test_a_run_of_which_a_seed_goes_on_has_not_diverged(tmp_path):
+    stop_seeds(write_run(tmp_path / "a"), {1: 12_000})
+    assert skipped_reason(tmp_path)[0] == "unfinished"
 
 
 def test_a_run_that_has_not_begun_is_named(tmp_path):
     with closing(RunFolder(tmp_path / "a", CONFIG, resume=False, overwrite=False)):
-        assert skipped_reason(tmp_path) == "no config.json: somebody else's folder, or a run that has not begun"
-        assert not runs.read_runs(tmp_path)[1][0].unfinished
+        reason = "no config.json: somebody else's folder, or a run that has not begun"
+        assert skipped_reason(tmp_path) == ("left out", reason)
 
 
 def test_a_run_that_has_begun_is_unfinished(tmp_path):
     with closing(RunFolder(tmp_path / "a", CONFIG, resume=False, overwrite=False)) as folder:
         folder.start()
-        assert "unfinished" in skipped_reason(tmp_path)
+        assert skipped_reason(tmp_path)[0] == "unfinished"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +219,9 @@ def test_a_run_that_has_begun_is_unfinished(tmp_path):
 )
 def test_foreign_and_damaged_folders_are_named(tmp_path, name, content, reason):
     (write_run(tmp_path / "a") / name).write_text(content)
-    assert skipped_reason(tmp_path).startswith(reason)
+    state, told = skipped_reason(tmp_path)
+    assert state == "left out"
+    assert told.startswith(reason)
 
 
 def test_runs_lie_at_any_depth(tmp_path):
@@ -206,6 +239,17 @@ def test_runs_lie_at_any_depth(tmp_path):
     assert [run.path for run in found] == [first, second]
     assert [path for path, *_ in skipped] == [tmp_path / "report"]
     assert [run.path for run in runs.read_runs(first, second)[0]] == [first, second]  # roots may be runs
+
+
+def test_the_offline_run_in_the_folder_of_an_online_one_is_read(tmp_path):
+    """`experiments.online --workdir=X` trains it in X/offline; its checkpoints hold no run."""
+    online = write_run(tmp_path / "x", summary={"phase": "online"}, phase="online")
+    offline = write_run(online / "offline")
+    (online / "checkpoints" / "offline").mkdir(parents=True)
+    (online / "checkpoints" / "offline" / "config.json").write_text("{}")
+    found, skipped = runs.read_runs(tmp_path)
+    assert ([(run.path, run.key.phase) for run in found], skipped) == ([(online, "online"), (offline, "offline")], [])
+    assert [run.path for run in runs.read_runs(online)[0]] == [online, offline]
 
 
 def test_a_root_must_be_a_folder(tmp_path):

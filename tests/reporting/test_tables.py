@@ -63,12 +63,23 @@ def test_a_line_of_the_results(tmp_path):
     group = group_of(tmp_path / "run")
     table = tables.results_table([group], "caption")
     assert " ".join(table.headings) == "task system updates seeds last best preset data physics commit"
-    line = "hopper-m", "TD3+BC(SA)", "20,000", "2", "25.0 ± 5.0", "60.0", "short", "embedded", "d4rl-v2", "9fc5-di"
+    line = "hopper-m", "TD3+BC(SA)", "20,000", "2", "25.0 ± 5.0", "60.0", "short", "embedded", "d4rl-v2", "9fc5-dirty"
     assert shown(table) == [list(line)]
     summary = {"phase": "online", "environment_steps": 5_000, "area_score": [3.0, 5.0], "data_source": "d4rl"}
     online = tables.results_table([group_of(tmp_path / "online", phase="online", summary=summary)], "caption")
     seen = dict(zip(online.headings, shown(online)[0], strict=True))
     assert seen.items() >= {"steps": "5,000", "before": "1.5", "area": "4.0", "paper": "103.5 ± 0.4"}.items()
+
+
+def test_every_commit_of_a_line_is_shown(tmp_path):
+    """Forty letters are cut to seven, and what tells that files differed stays."""
+    commits = "0123456789" * 4, "9876543210" * 4 + "-dirty", None, "0123456789" * 4
+    for seed, commit in enumerate(commits):
+        summary = {"seeds": [seed], "versions": {"commit": commit}}
+        write_run(tmp_path / str(seed), {0: (1.0,)}, summary=summary)
+    (group,), _ = groups.group_runs(runs.read_runs(tmp_path)[0])
+    assert shown(tables.results_table([group], "caption"))[0][-1] == "0123456, 9876543-dirty, unknown"
+    assert tables.row_of(group).commit == f"{commits[0]}, {commits[1]}, unknown"
 
 
 def test_csv_has_every_digit_and_the_command(tmp_path):

@@ -1,5 +1,6 @@
-"""The training of behaviour policies as a command: what it refuses, and a run too short to succeed."""
+"""The training of behaviour policies as a command: what it refuses, and what runs leave behind."""
 
+import os
 import subprocess
 import sys
 
@@ -31,14 +32,47 @@ def test_what_cannot_be_trained_is_one_line(arguments, message):
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.slow
-def test_a_run_that_does_not_reach_its_band_writes_its_curve_and_no_policy(tmp_path):
-    """200 steps of random actions, before the first update: no evaluation, no policy, status 2."""
-    result = collect("train", "hopper", "medium", "--max_steps=200", f"--directory={tmp_path}", "--width=8")
+def test_an_unwritable_directory_is_told_before_anything_is_trained(tmp_path):
+    (tmp_path / "file").touch()
+    result = collect("train", "hopper", "medium", f"--directory={tmp_path / 'file'}")
     assert result.returncode == 2
-    assert "error: --max_steps=200 did not reach a mark in [40.0, 55.0]" in result.stderr
-    assert [file.name for file in tmp_path.iterdir()] == ["hopper-medium.csv"]
-    assert (tmp_path / "hopper-medium.csv").read_text() == "steps,return\n"
+    assert result.stderr == f"error: cannot write to {tmp_path / 'file'}: File exists; choose another --directory\n"
+
+
+# Evaluates every 100 steps from the 200th on, two episodes, by any mark that is at least argv[1].
+PROGRAM = """
+import functools, runpy, sys
+from ssar_jax.behaviour import tiers
+from ssar_jax.training import behaviour
+tiers.TIERS["hopper", "medium"] = tiers.Tier("hopper", float(sys.argv.pop(1)), 100.0, -100.0)
+tiers.EPISODES = 2
+behaviour.train = functools.partial(
+    behaviour.train, warmup_steps=100, evaluation_interval=100, evaluation_episodes=2
+)
+runpy.run_module("experiments.collect", run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("least", [-100.0, 99.0])
+def test_policies_and_their_curve_are_written_together_below_the_working_directory(tmp_path, least):
+    """200 steps make a policy of no use. Where it is good enough it is written, otherwise nothing is."""
+    (tmp_path / "configs").mkdir()  # by which the command knows a repository
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(least), "train", "hopper", "medium", "--max_steps=200", "--width=8"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    written = {path.name for path in (tmp_path / "behaviour").iterdir()}
+    if least > 0.0:
+        assert result.returncode == 2
+        assert "error: --max_steps=200 did not reach a mark in [99.0, 100.0]" in result.stderr
+        assert written == set()
+        return
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("wrote behaviour/hopper-medium.npz: ")
+    assert written == {"hopper-medium.npz", "hopper-replay.npz", "hopper-medium.csv"}
+    header, row = (tmp_path / "behaviour" / "hopper-medium.csv").read_text().splitlines()
+    assert (header, row.split(",")[0]) == ("steps,return", "200")
 
 
 def test_embedded_datasets_are_generated_once(tmp_path, monkeypatch):
