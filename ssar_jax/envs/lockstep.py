@@ -22,7 +22,7 @@ class Step(NamedTuple):
         next_observations: [S, O].
         rewards: [S], raw.
         terminated: [S]; false at a time limit.
-        observations: [S, O], to be acted on next: the same, or the first of a new episode.
+        observations: [S, O], to be acted on next: the same array, or one with the first of every new episode.
         finished_returns: undiscounted return of the episode that ended in this step, by index of the seed.
     """
 
@@ -59,7 +59,7 @@ class LockstepEnvs:
         Args:
             actions: [S, A], in the environments' own range.
         """
-        following, rewards, terminated, observations, finished = [], [], [], [], {}
+        following, rewards, terminated, first, finished = [], [], [], {}, {}
         for s, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
             observation, reward, ended, cut, _ = env.step(action)
             following.append(np.array(observation, np.float32))  # a copy: some environments reuse their buffer
@@ -68,12 +68,10 @@ class LockstepEnvs:
             self._returns[s] += float(reward)
             if ended or cut:
                 finished[s] = self._returns[s]
-                observations.append(self._start_episode(s))
-            else:
-                observations.append(following[-1])
-        return Step(
-            np.stack(following), np.asarray(rewards, np.float32), np.array(terminated), np.stack(observations), finished
-        )
+                first[s] = self._start_episode(s)
+        observations = np.stack(following)
+        begun = np.stack([first.get(s, row) for s, row in enumerate(observations)]) if first else observations
+        return Step(observations, np.asarray(rewards, np.float32), np.array(terminated), begun, finished)
 
     def _start_episode(self, s: int) -> np.ndarray:
         seed = np.random.SeedSequence((self._seeds[s], self._episodes[s], _TRAINING)).generate_state(1)[0]

@@ -163,20 +163,13 @@ class FineTuner:
         outcome = self._envs.step(actions if self._action_scaling is None else self._action_scaling.from_unit(actions))
         for s, total in outcome.finished_returns.items():
             self.finished_returns[s].append(total)
+        following = begun = self._pad(self._scale(outcome.next_observations))
+        if outcome.finished_returns:
+            begun = self._pad(self._scale(outcome.observations))
+        rewards = self._pad(self._data.reward_map(outcome.rewards))
+        made = Outcome(rewards, self._pad(1.0 - outcome.terminated), following, begun)
         start, stop = self.updates, self._protocol.updates_after(self.steps + 1)
-        self._carry = self._program.step(
-            self._carry,
-            self._offline,
-            Outcome(
-                self._pad(self._data.reward_map(outcome.rewards)),
-                self._pad(1.0 - outcome.terminated),
-                self._pad(self._scale(outcome.next_observations)),
-                self._pad(self._scale(outcome.observations)),
-            ),
-            self.steps,
-            start,
-            stop,
-        )
+        self._carry = self._program.step(self._carry, self._offline, made, self.steps, start, stop)
         self.steps += 1
 
     def states_on_devices(self) -> Any:
@@ -250,5 +243,7 @@ class FineTuner:
         return leaf[: len(self.seeds)]
 
     def _pad(self, values: np.ndarray) -> np.ndarray:
+        """Repeats the last seed's values until all devices have the same number."""
         missing = self._layout.rows(len(self.seeds)) - len(self.seeds)
-        return np.concatenate([values, *[values[-1:]] * missing]).astype(np.float32)
+        padded = np.concatenate([values, *[values[-1:]] * missing]) if missing else values
+        return padded.astype(np.float32, copy=False)
