@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ssar_jax.data import ObservationScaling, RewardMap
-from ssar_jax.training import advantage
+from ssar_jax.training import advantage, pretraining
 from ssar_jax.training.advantage import select_by_advantage
+from ssar_jax.training.trainer import OfflineTrainer
 
 RULE = {"expectile": 0.7, "num_updates": 2}
 
@@ -75,3 +76,17 @@ def test_a_seeds_mask_does_not_depend_on_the_seeds_beside_it(rows, cache, monkey
     np.testing.assert_array_equal(alone.trusted[0], together.trusted[1])
     assert 0.0 < together.fraction < 1.0
     assert set(np.unique(together.trusted)) == {0.0, 1.0}
+
+
+def test_what_is_trained_first_shares_no_minibatch_with_the_run(rows, monkeypatch):
+    """Minibatches follow from a trainer's seeds alone, so those of the value functions must be others, and distinct."""
+    given = []
+
+    class Recorder(OfflineTrainer):
+        def __init__(self, *arguments, seeds, **options):
+            given.extend(seeds)
+            super().__init__(*arguments, seeds=seeds, **options)
+
+    monkeypatch.setattr(pretraining, "OfflineTrainer", Recorder)
+    select_by_advantage(rows, "hash", seeds=(0, 1), expectile=0.7, num_updates=1)
+    assert len({0, 1, *given}) == 4
