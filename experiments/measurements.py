@@ -54,14 +54,15 @@ def offline_updates(config: Any, updates: int, repeats: int, rows: int) -> dict[
 def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, Any]:
     """Fine-tunes on random data and compares a step with its parts.
 
-    The parts are the environments' own steps, timed as they are made, and the bare update of the same phase, of all
-    seeds in one program without environments.
+    The parts are the environments' own steps, with random actions, and the bare update of the same phase, of all seeds
+    in one program; each is measured while nothing else runs, for the loop may do both at a time.
     """
     devices.one_per_seed(config.num_seeds)
     import jax
 
     from ssar_jax.algorithms import registry
     from ssar_jax.data.tasks import get_task
+    from ssar_jax.envs.lockstep import LockstepEnvs
     from ssar_jax.envs.make import make
     from ssar_jax.training import buffers, loop
     from ssar_jax.training.fine_tuner import FineTuner
@@ -86,23 +87,31 @@ def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, 
         jax.block_until_ready(metrics)
         done += number
 
+    stopwatch = Stopwatch()
+    envs = LockstepEnvs(lambda: stopwatch.watch(make(task.environment or "")), seeds)
+    envs.reset()
+    actions = np.random.default_rng(0).uniform(-1.0, 1.0, (steps, len(seeds), task.action_size)).astype(np.float32)
+
+    def bare_environment_steps() -> float:
+        stopwatch.seconds = 0.0
+        for action in actions:
+            envs.step(action)
+        return stopwatch.seconds
+
     bare_updates(1)
     total = 10 + steps * repeats
     buffer = buffers.make_buffer("all", np.arange(rows), data, trusted, capacity=rows + total, num_steps=total)
     protocol = protocol_from_config(config)._replace(warmup_steps=0)
-    stopwatch = Stopwatch()
     tuner = FineTuner(
-        algorithm, on_host, data, buffer, lambda: stopwatch.watch(make(task.environment or "")),
+        algorithm, on_host, data, buffer, partial(make, task.environment),
         seeds=seeds, num_steps=total, protocol=protocol, first_update=0, layout=layout,
     )  # fmt: skip
     tuner.advance(10)
-    update_seconds, best = float("inf"), (float("inf"), 0.0)
-    for _ in range(repeats):  # in turns: a machine that is slow for a while is slow for both
+    update_seconds = environment_seconds = step_seconds = float("inf")
+    for _ in range(repeats):  # in turns: a machine that is slow for a while is slow for all three
         update_seconds = min(update_seconds, _best_seconds(partial(bare_updates, steps), 1) / steps)
-        stopwatch.seconds, start = 0.0, time.perf_counter()
-        tuner.advance(steps)
-        best = min(best, ((time.perf_counter() - start) / steps, stopwatch.seconds / steps))
-    step_seconds, environment_seconds = best
+        environment_seconds = min(environment_seconds, bare_environment_steps() / steps)
+        step_seconds = min(step_seconds, _best_seconds(partial(tuner.advance, steps), 1) / steps)
     return {
         "num_seeds": len(seeds),
         "steps_per_second_each": 1.0 / step_seconds,

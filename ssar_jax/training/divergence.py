@@ -57,18 +57,18 @@ class DivergenceGuard:
         """The seeds that go on."""
         return tuple(seed for seed in self._seeds if seed not in self.stopped)
 
-    def check(self, step: int, metrics: Mapping[str, np.ndarray], states: Any) -> bool:
+    def check(self, step: int, metrics: Mapping[str, np.ndarray], states: Sequence[Any]) -> bool:
         """Stops the seeds with an infinite loss or a parameter that is no number, and says so.
 
         Args:
             step: how far the seeds are.
             metrics: since the check before, each [S]; NaN where a metric did not occur.
-            states: leaves [S, ...] on the devices.
+            states: of one group of seeds after the other, leaves [S or more, ...] on the devices.
 
         Returns:
             Whether the state of some seed has to be replaced by what `held` gives.
         """
-        finite = np.asarray(_finite(states))[: len(self._seeds)]
+        finite = np.concatenate([np.asarray(_finite(group)) for group in states])[: len(self._seeds)]
         for s, seed in enumerate(self._seeds):
             losses = {name: float(values[s]) for name, values in metrics.items() if "loss" in name}
             broken = {name: value for name, value in losses.items() if not np.isfinite(value)}

@@ -1,6 +1,6 @@
 """Fine-tunes several seeds online, in lockstep; no files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -16,10 +16,10 @@ from ssar_jax.envs.lockstep import LockstepEnvs
 from ssar_jax.errors import UserError
 from ssar_jax.training import loop
 from ssar_jax.training.buffers import InitialBuffer
-from ssar_jax.training.online_loop import Carry, Outcome, make_program
-from ssar_jax.training.replay import Ring, Transitions
+from ssar_jax.training.online_loop import make_program
+from ssar_jax.training.seed_group import Memory, SeedGroup, Setting
 from ssar_jax.training.trainer import Policy, make_policy
-from ssar_jax.types import Array, Average
+from ssar_jax.types import Array
 
 
 class Protocol(NamedTuple):
@@ -45,24 +45,6 @@ class Protocol(NamedTuple):
         """Number of updates made after a number of environment steps."""
         learning = max(0, steps - self.warmup_steps)
         return (learning - learning % self.steps_between_updates) * self.updates_per_step
-
-
-class Memory(NamedTuple):
-    """The arrays that a fine-tuner needs to go on, besides its states.
-
-    Attributes:
-        rows: the online transitions so far, leaves [S, steps, ...].
-        trusted: the flags of all slots, [S, C].
-        observations: those that `actions` answer, scaled, [S, O].
-        actions: what the environments are to do next, [S, A].
-        sums: of the metrics since they were last fetched.
-    """
-
-    rows: Transitions
-    trusted: Any
-    observations: Any
-    actions: Any
-    sums: Any
 
 
 class FineTuner:
@@ -110,29 +92,30 @@ class FineTuner:
         self._algorithm, self._data, self._protocol = algorithm, data, protocol
         self._action_scaling = action_scaling
         self._num_steps = num_steps
-        self._layout = layout or loop.choose_layout(len(seeds))
-        self._program = make_program(
+        layout = layout or loop.choose_layout(len(seeds))
+        self._members = _members(len(seeds), layout)
+        program = make_program(
             algorithm,
             buffer.functions,
-            loop.stack_keys(seeds, self._layout),
-            self._layout,
+            layout,
             batch_size=protocol.batch_size,
             noise=protocol.noise,
             annealing=protocol.annealing or (lambda number: jnp.ones(())),
             first_update=first_update,
         )
-        self._envs = LockstepEnvs(make_env, seeds)
-        everywhere = NamedSharding(self._layout.mesh, loop.REPLICATED)
-        self._offline = jax.device_put(buffer.offline, everywhere)
+        offline = jax.device_put(buffer.offline, NamedSharding(layout.mesh, loop.REPLICATED))
+        self._metric_names = program.metric_names(states, offline)
         trusted = np.broadcast_to(buffer.trusted, (len(self.seeds), buffer.trusted.shape[1]))
         sizes = buffer.offline.observations.shape[1], buffer.offline.actions.shape[1]
-        ring = buffer.functions.init(trusted, *sizes)
-        first = self._scale(self._envs.reset())
-        self._metric_names = self._program.metric_names(states, self._offline)
-        zeros: Any = np.zeros((len(self.seeds), len(self._metric_names)), np.float32)
-        self._carry = self._program.begin(
-            *loop.place_states((states, ring, first, Average(zeros, zeros)), self._layout)
-        )
+        setting = Setting(program, offline, data, action_scaling, layout)
+
+        def make_group(members: slice) -> SeedGroup:
+            mine = self.seeds[members]
+            ring = buffer.functions.init(trusted[members], *sizes)
+            envs = LockstepEnvs(make_env, mine)
+            return SeedGroup(setting, mine, envs, _rows(states, members), ring, len(self._metric_names))
+
+        self._groups = [make_group(members) for members in self._members]
 
     @property
     def updates(self) -> int:
@@ -152,41 +135,31 @@ class FineTuner:
             raise UserError(f"{self.steps + num_steps} environment steps do not fit into num_steps={self._num_steps}")
         self.finished_returns = [[] for _ in self.seeds]
         for _ in range(num_steps):
-            self._step()
-        sums = self._carry.sums
-        means = np.asarray(self._mine(sums.total / sums.weight))
-        self._carry = self._carry._replace(sums=jax.tree.map(jnp.zeros_like, sums))
+            start, stop = self.updates, self._protocol.updates_after(self.steps + 1)
+            # While the devices update one group, the host steps the environments of the next.
+            for members, group in zip(self._members, self._groups, strict=True):
+                for s, total in group.step(self.steps, start, stop).items():
+                    self.finished_returns[members.start + s].append(total)
+            self.steps += 1
+        means = np.concatenate([group.fetch_metrics() for group in self._groups])
         return dict(zip(self._metric_names, means.T, strict=True))
 
-    def _step(self) -> None:
-        actions = np.asarray(self._carry.actions)[: len(self.seeds)]
-        outcome = self._envs.step(actions if self._action_scaling is None else self._action_scaling.from_unit(actions))
-        for s, total in outcome.finished_returns.items():
-            self.finished_returns[s].append(total)
-        following = begun = self._pad(self._scale(outcome.next_observations))
-        if outcome.finished_returns:
-            begun = self._pad(self._scale(outcome.observations))
-        rewards = self._pad(self._data.reward_map(outcome.rewards))
-        made = Outcome(rewards, self._pad(1.0 - outcome.terminated), following, begun)
-        start, stop = self.updates, self._protocol.updates_after(self.steps + 1)
-        self._carry = self._program.step(self._carry, self._offline, made, self.steps, start, stop)
-        self.steps += 1
-
-    def states_on_devices(self) -> Any:
-        """The states of all seeds, and of those that only fill the devices, leaves [S or more, ...]."""
-        return self._carry.states
+    def states_on_devices(self) -> list[Any]:
+        """The states where they are, by groups of seeds; behind the last seed's may follow copies that fill devices."""
+        return [group.states for group in self._groups]
 
     def replace_states(self, states: Any) -> None:
         """Puts other states, leaves [S, ...] on the host, in the place of those that trained until here."""
-        self._carry = self._carry._replace(states=loop.place_states(states, self._layout))
+        for members, group in zip(self._members, self._groups, strict=True):
+            group.replace_states(_rows(states, members))
 
     def states(self) -> Any:
         """The states of all seeds, leaves [S, ...], on the host."""
-        return jax.device_get(jax.tree.map(self._mine, self._carry.states))
+        return self._gather(group.states for group in self._groups)
 
     def policies(self) -> Any:
-        """The policy parameters of all seeds, leaves [S, ...]."""
-        return jax.tree.map(self._mine, self._algorithm.policy(self._carry.states))
+        """The policy parameters of all seeds, leaves [S, ...], on the host."""
+        return self._gather(self._algorithm.policy(group.states) for group in self._groups)
 
     def policy(self, seed: int) -> Policy:
         """The deterministic policy of one seed, a function on NumPy arrays.
@@ -201,49 +174,37 @@ class FineTuner:
 
     def save(self) -> tuple[Any, Memory, list[dict[str, Any]]]:
         """Everything needed to go on: states and memory on the host, and the environments' states."""
-        carry = jax.tree.map(self._mine, self._carry)
-        rows = jax.tree.map(lambda column: column[:, : self.steps], carry.ring.rows)
-        memory = Memory(rows, carry.ring.trusted, carry.observations, carry.actions, carry.sums)
-        return *jax.device_get((carry.states, memory)), self._envs.save()
+        memory = self._gather(group.memory(self.steps) for group in self._groups)
+        return self.states(), memory, [saved for group in self._groups for saved in group.save_envs()]
 
     def like_memory(self, steps: int) -> Memory:
         """Shapes and types of the memory after a number of steps."""
-        now = jax.eval_shape(lambda carry: jax.tree.map(self._mine, carry), self._carry)
-        rows = jax.tree.map(
-            lambda column: jax.ShapeDtypeStruct(
-                (column.shape[0], min(steps, column.shape[1]), *column.shape[2:]), column.dtype
-            ),
-            now.ring.rows,
-        )
-        return Memory(rows, now.ring.trusted, now.observations, now.actions, now.sums)
+        like = jax.eval_shape(lambda: self._groups[0].memory(steps))
+        seeds = len(self.seeds)
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((seeds, *leaf.shape[1:]), leaf.dtype), like)
 
     def load(self, states: Any, memory: Memory, envs: list[dict[str, Any]], steps: int) -> None:
         """Goes on, bit for bit, from what `save` gave after a number of steps."""
-
-        def fill(column: Array, rows: np.ndarray) -> np.ndarray:
-            filled = np.zeros((len(self.seeds), *column.shape[1:]), column.dtype)
-            filled[:, : rows.shape[1]] = rows
-            return filled
-
-        rows = jax.tree.map(fill, self._carry.ring.rows, memory.rows)
-        carry = Carry(states, Ring(rows, memory.trusted), memory.observations, memory.actions, memory.sums)
-        self._carry = loop.place_states(carry, self._layout)
-        self._envs.restore(envs)
+        for members, group in zip(self._members, self._groups, strict=True):
+            group.load(_rows(states, members), _rows(memory, members), envs[members])
         self.steps = steps
 
     def close(self) -> None:
         """Closes the environments."""
-        self._envs.close()
+        for group in self._groups:
+            group.close()
 
-    def _scale(self, observations: np.ndarray) -> np.ndarray:
-        return np.asarray(self._data.observation_scaling(observations), np.float32)
+    def _gather(self, groups: Iterable[Any]) -> Any:
+        """Leaves [S, ...] on the host of what the groups have on the devices."""
+        on_host = [jax.device_get(group) for group in groups]
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(self.seeds)], *on_host)
 
-    def _mine(self, leaf: Any) -> Any:
-        """Cuts off the rows that only fill the devices."""
-        return leaf[: len(self.seeds)]
 
-    def _pad(self, values: np.ndarray) -> np.ndarray:
-        """Repeats the last seed's values until all devices have the same number."""
-        missing = self._layout.rows(len(self.seeds)) - len(self.seeds)
-        padded = np.concatenate([values, *[values[-1:]] * missing]) if missing else values
-        return padded.astype(np.float32, copy=False)
+def _members(num_seeds: int, layout: loop.Layout) -> list[slice]:
+    """Which seeds are one group: all where they are vmapped, or else one per device, see `online_loop`."""
+    size = num_seeds if layout.vmapped else layout.mesh.size
+    return [slice(first, first + size) for first in range(0, num_seeds, size)]
+
+
+def _rows(tree: Any, members: slice) -> Any:
+    return jax.tree.map(lambda leaf: leaf[members], tree)

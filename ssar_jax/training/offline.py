@@ -117,7 +117,7 @@ class _OfflineRun:
             seconds = time.monotonic() - start
             training_seconds += seconds
             results.add_metrics(self._log, stop, trainer.seeds, metrics, stopped=guard.stopped)
-            if guard.check(stop, metrics, trainer.states_on_devices()):
+            if guard.check(stop, metrics, [trainer.states_on_devices()]):
                 trainer.load(guard.held(trainer.states()), stop)
             if not guard.going:
                 progress.close()

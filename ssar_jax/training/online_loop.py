@@ -1,7 +1,9 @@
-"""The hot path of the online phase: one device call per environment step, for all seeds.
+"""The hot path of the online phase: one device call per environment step, for all seeds of a group.
 
 A call stores the transitions just made, takes the updates that are due and answers the next observations with
-actions. Like `loop`, this is a place with `jit`, donation, sharding and the mapping over seeds.
+actions. Like `loop`, this is a place with `jit`, donation, sharding and the mapping over seeds. On an accelerator all
+seeds are one group, under `vmap`. On a CPU a group has one seed per device: seeds that shared one would have to be
+copied out of a stack and back at every step, which costs more than a call.
 """
 
 from collections.abc import Callable
@@ -22,14 +24,14 @@ class Carry(NamedTuple):
     """What stays on the devices from one environment step to the next; leaves [rows, ...].
 
     Attributes:
-        states: the algorithm's states.
+        state: the algorithm's state.
         ring: the online transitions.
         observations: those that `actions` answer.
         actions: what the environments are doing now.
         sums: of all metrics since they were last fetched, in the order of their names, leaves [rows, M].
     """
 
-    states: Any
+    state: Any
     ring: Ring
     observations: AnyArray
     actions: AnyArray
@@ -53,24 +55,23 @@ class Outcome(NamedTuple):
 
 
 class OnlineProgram(NamedTuple):
-    """The compiled functions of the online phase.
+    """The compiled functions of the online phase, for one group of seeds after the other.
 
     Attributes:
         metric_names: (states, offline rows) -> the names of the M metrics, sorted.
-        begin: (states, ring, observations [rows, O], sums) -> carry with the first actions.
-        step: (carry, offline rows, outcome, steps, start, stop) -> carry with the next actions, after storing the
+        begin: (states, ring, observations [rows, O], sums, keys) -> carry with the first actions.
+        step: (carry, offline rows, outcome, keys, steps, start, stop) -> carry with the next actions, after storing the
             outcome as transition number `steps` and taking the online updates start + 1 to stop. The carry is donated.
     """
 
     metric_names: Callable[[Any, Transitions], list[str]]
-    begin: Callable[[Any, Ring, Array, Average], Carry]
-    step: Callable[[Carry, Transitions, Outcome, int, int, int], Carry]
+    begin: Callable[[Any, Ring, Array, Average, SeedKeys], Carry]
+    step: Callable[[Carry, Transitions, Outcome, SeedKeys, int, int, int], Carry]
 
 
 def make_program(
     algorithm: Algorithm,
     replay: Replay,
-    keys: SeedKeys,
     layout: Layout,
     *,
     batch_size: int,
@@ -86,8 +87,7 @@ def make_program(
     Args:
         algorithm: what to train.
         replay: the buffers.
-        keys: of the seeds, each [rows].
-        layout: where the seeds live.
+        layout: where the seeds of a group live.
         batch_size: B.
         noise: standard deviation of what is added to the algorithm's own actions.
         annealing: the factor on the regulariser by number of online updates, the current one included.
@@ -108,51 +108,25 @@ def make_program(
             actions = jnp.clip(actions + noise * jax.random.normal(noise_key, actions.shape), -1.0, 1.0)
         return actions
 
-    def act_all(states: Any, observations: AnyArray, keys: SeedKeys, steps: Array) -> Array:
-        def act_row(row: tuple[Any, AnyArray, Key]) -> Array:
-            return act(*row, steps)
+    def begin(state: Any, ring: Ring, observations: AnyArray, sums: Average, keys: SeedKeys) -> Carry:
+        return Carry(state, ring, observations, act(state, observations, keys.act, jnp.int32(0)), sums)
 
-        rows = states, observations, keys.act
-        return jax.vmap(act_row)(rows) if layout.vmapped else jax.lax.map(act_row, rows)
-
-    def update_seed(
-        row: tuple[Any, Average],
-        s: Array | int,
-        key: Key,
-        offline: Transitions,
-        ring: Ring,
-        added: Array,
-        start: Array,
-        stop: Array,
-    ) -> tuple[Any, Average]:
-        """The updates start + 1 to stop of seed number s: (state, sums of metrics) -> the same."""
+    def step(
+        carry: Carry, offline: Transitions, outcome: Outcome, keys: SeedKeys, steps: Array, start: Array, stop: Array
+    ) -> Carry:
+        new = Transitions(carry.observations, carry.actions, outcome.rewards, outcome.masks, outcome.next_observations)
+        ring = replay.add(carry.ring, new, steps)
 
         def one_update(i: Array, row: tuple[Any, Average]) -> tuple[Any, Average]:
             state, sums = row
-            batch_key, draw_key = jax.random.split(jax.random.fold_in(key, first_update + i + 1))
-            batch, is_online = replay.sample(offline, ring, s, batch_key, batch_size, added)
+            batch_key, draw_key = jax.random.split(jax.random.fold_in(keys.update, first_update + i + 1))
+            batch, is_online = replay.sample(offline, ring, batch_key, batch_size, steps + 1)
             state, metrics = update(state, batch, is_online, draw_key, i + 1)
             return state, jax.tree.map(jnp.add, sums, _pack(metrics))
 
-        return jax.lax.fori_loop(start, stop, one_update, row)
-
-    def update_all(rows: tuple[Any, Average], keys: Key, *shared: Any) -> tuple[Any, Average]:
-        """`update_seed` for all rows of a device."""
-        if layout.vmapped:
-            each = jnp.arange(len(keys))
-            return jax.vmap(lambda row, s, key: update_seed(row, s, key, *shared))(rows, each, keys)
-
-        def update_row(s: Array | int, rows: tuple[Any, Average]) -> tuple[Any, Average]:
-            row = jax.tree.map(lambda leaf: leaf[s], rows)
-
-            def write(leaf: Array, old: Array, new: Array) -> Array:
-                """What updates hand through, such as a frozen coefficient, is not written back."""
-                return leaf if new is old else jax.lax.dynamic_update_index_in_dim(leaf, new, s, axis=0)
-
-            return jax.tree.map(write, rows, row, update_seed(row, s, keys[s], *shared))
-
-        # One seed after the other, as offline, each in its place.
-        return update_row(0, rows) if len(keys) == 1 else jax.lax.fori_loop(0, len(keys), update_row, rows)
+        state, sums = jax.lax.fori_loop(start, stop, one_update, (carry.state, carry.sums))
+        actions = act(state, outcome.observations, keys.act, steps + 1)
+        return Carry(state, ring, outcome.observations, actions, sums)
 
     def metric_names(states: Any, offline: Transitions) -> list[str]:
         columns = *offline, np.empty(len(offline.rewards), np.float32)  # with the flags
@@ -161,31 +135,27 @@ def make_program(
         is_online = jax.ShapeDtypeStruct((batch_size,), bool)
         return sorted(jax.eval_shape(update, row, batch, is_online, jax.random.key(0), jnp.int32(1))[1])
 
-    def begin(states: Any, ring: Ring, observations: Array, sums: Average, keys: SeedKeys) -> Carry:
-        return Carry(states, ring, observations, act_all(states, observations, keys, jnp.int32(0)), sums)
-
-    def step(
-        carry: Carry, offline: Transitions, outcome: Outcome, keys: SeedKeys, steps: Array, start: Array, stop: Array
-    ) -> Carry:
-        new = Transitions(carry.observations, carry.actions, outcome.rewards, outcome.masks, outcome.next_observations)
-        ring = replay.add(carry.ring, new, steps)
-
-        rows = carry.states, carry.sums
-        states, sums = update_all(rows, keys.update, offline, ring, steps + 1, start, stop)
-        actions = act_all(states, outcome.observations, keys, steps + 1)
-        return Carry(states, ring, outcome.observations, actions, sums)
-
     def compile_over(function: Callable[..., Any], in_specs: tuple[Any, ...], donated: tuple[int, ...]) -> Any:
-        sharded = jax.shard_map(function, mesh=layout.mesh, in_specs=in_specs, out_specs=SEEDS, check_vma=False)
+        """Compiles a function of one seed for all rows: arguments with `SEEDS` have a row per seed."""
+
+        def only_row(*arguments: Any) -> Any:
+            row = [_first(value) if spec == SEEDS else value for value, spec in zip(arguments, in_specs, strict=True)]
+            return jax.tree.map(lambda leaf: leaf[None], function(*row))
+
+        axes = [0 if spec == SEEDS else None for spec in in_specs]
+        on_device = jax.vmap(function, axes) if layout.vmapped else only_row
+        sharded = jax.shard_map(on_device, mesh=layout.mesh, in_specs=in_specs, out_specs=SEEDS, check_vma=False)
         return jax.jit(sharded, donate_argnums=donated)
 
-    compiled_begin = compile_over(begin, (SEEDS,) * 5, (0, 1, 3))
-    compiled_step = compile_over(step, (SEEDS, REPLICATED, SEEDS, SEEDS, *[REPLICATED] * 3), (0,))
     return OnlineProgram(
         metric_names,
-        lambda *arguments: compiled_begin(*arguments, keys),
-        lambda carry, offline, outcome, *numbers: compiled_step(carry, offline, outcome, keys, *numbers),
+        compile_over(begin, (SEEDS,) * 5, (0, 1, 3)),
+        compile_over(step, (SEEDS, REPLICATED, SEEDS, SEEDS, *[REPLICATED] * 3), (0,)),
     )
+
+
+def _first(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], tree)
 
 
 def _pack(metrics: Metrics) -> Average:

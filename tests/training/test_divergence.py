@@ -13,8 +13,8 @@ SEEDS = (7, 8, 9)
 
 
 def states(*values):
-    """A tree of three seeds: a parameter of every seed and a counter."""
-    return {"w": np.float32(values)[:, None] * np.ones(2, np.float32), "count": np.arange(3)}
+    """A tree with a parameter of every seed and a counter."""
+    return {"w": np.float32(values)[:, None] * np.ones(2, np.float32), "count": np.arange(len(values))}
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def losses(*values):
 def test_nothing_happens_while_all_is_finite(folder):
     """Metrics other than losses may be infinite, and a loss that did not occur is NaN."""
     watching, now = guard(folder), states(4.0, 5.0, 6.0)
-    assert not watching.check(200, losses(0.1, np.nan, 0.3), now)
+    assert not watching.check(200, losses(0.1, np.nan, 0.3), [now])
     assert watching.going == SEEDS
     assert watching.held(now) is now
     assert not folder.file("stopped.json").exists()
@@ -46,7 +46,7 @@ def test_a_seed_without_a_number_stops_and_goes_back(folder, caplog):
     """Seed 8 goes back to the 2 of its checkpoint, and stays there whatever is saved later; seed 9 to a later one."""
     watching = guard(folder)
     with caplog.at_level(logging.ERROR):
-        assert watching.check(1_200, losses(0.1, np.nan, 0.3), states(4.0, np.nan, 6.0))
+        assert watching.check(1_200, losses(0.1, np.nan, 0.3), [states(4.0, np.nan, 6.0)])
     assert caplog.messages == [
         "seed 8 stopped: critic/loss was nan by update 1,200; its last good checkpoint, 100, is kept"
     ]
@@ -57,7 +57,7 @@ def test_a_seed_without_a_number_stops_and_goes_back(folder, caplog):
     np.testing.assert_array_equal(saved["w"], [[4, 4], [2, 2], [6, 6]])
     watching.saved(1_200, saved)
 
-    assert watching.check(1_400, losses(0.1, np.nan, np.inf), states(5.0, np.nan, 7.0))
+    assert watching.check(1_400, losses(0.1, np.nan, np.inf), [states(5.0, np.nan, 7.0)])
     assert watching.stopped[9] == {"step": 1_400, "metric": "critic/loss", "value": "inf", "checkpoint": 1_200}
     np.testing.assert_array_equal(watching.held(states(5.0, 0.0, 7.0))["w"], [[5, 5], [2, 2], [6, 6]])
     assert watching.stopped[8] == stop  # told once
@@ -65,8 +65,16 @@ def test_a_seed_without_a_number_stops_and_goes_back(folder, caplog):
 
 def test_a_parameter_tells_where_no_loss_does(folder):
     watching = guard(folder, step=None, unit="environment step")
-    assert watching.check(50, losses(0.1, 0.2, 0.3), states(np.inf, 1.0, 1.0))
+    assert watching.check(50, losses(0.1, 0.2, 0.3), [states(np.inf, 1.0, 1.0)])
     assert watching.stopped[7] == {"step": 50, "metric": "a parameter", "value": "nan", "checkpoint": None}
+
+
+def test_seeds_may_stand_in_groups(folder):
+    """Two on the devices and one beside its copy, which only fills them and is not looked at."""
+    watching = guard(folder)
+    assert not watching.check(200, {}, [states(4.0, 5.0), states(6.0, np.nan)])
+    assert watching.check(400, {}, [states(4.0, 5.0), states(np.nan, np.nan)])
+    assert watching.going == (7, 8)
 
 
 def test_a_seed_that_the_phase_before_stopped_stays_stopped(folder, caplog):
@@ -86,8 +94,8 @@ def test_a_seed_that_the_phase_before_stopped_stays_stopped(folder, caplog):
 def test_a_resumed_run_knows_the_seeds_that_stopped_before_its_checkpoint(folder, caplog):
     """Stopped by 200 and 400, resumed from 300: the second will diverge again, the first is announced again."""
     watching = guard(folder)
-    watching.check(200, {}, states(np.nan, 1.0, 1.0))
-    watching.check(400, {}, states(np.nan, np.nan, 1.0))
+    watching.check(200, {}, [states(np.nan, 1.0, 1.0)])
+    watching.check(400, {}, [states(np.nan, np.nan, 1.0)])
     caplog.clear()
     resumed = guard(folder, step=300)
     assert resumed.going == (8, 9)

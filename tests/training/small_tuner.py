@@ -1,0 +1,74 @@
+"""A fine-tuner small enough to look into: six offline rows, a scripted environment, an algorithm that keeps a diary."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssar_jax.algorithms.base import Algorithm
+from ssar_jax.data import OfflineDataset, prepare
+from ssar_jax.training import loop
+from ssar_jax.training.buffers import kept_rows, make_buffer
+from ssar_jax.training.fine_tuner import FineTuner, Protocol
+from ssar_jax.types import Average
+from tests.training.scripted_env import Scripted
+
+LOG = 64
+
+
+def make_diary(batch_size):
+    """An algorithm that writes down steps, factors and the rewards it is shown; its action is half its weight."""
+
+    def init(key, observations, actions):
+        return {
+            "weight": jax.random.uniform(key),
+            "steps": jnp.zeros(LOG),
+            "factors": jnp.zeros(LOG),
+            "rewards": jnp.full((LOG, batch_size), jnp.nan),
+            "count": jnp.int32(0),
+        }
+
+    def update(state, batch, draws, *, step, annealing, phase):
+        assert phase == "online"
+        i = state["count"]
+        return {
+            "weight": state["weight"] + 0.001 * jnp.mean(batch.rewards * draws),
+            "steps": state["steps"].at[i].set(step),
+            "factors": state["factors"].at[i].set(annealing),
+            "rewards": state["rewards"].at[i].set(batch.rewards),
+            "count": i + 1,
+        }, {"diary/step": Average(jnp.float32(step), jnp.ones(()))}
+
+    def act(params, observations, key):
+        return 0.5 * params[..., None] * jnp.ones((*observations.shape[:-1], 1))
+
+    return Algorithm(
+        init, lambda key, batch: jax.random.normal(key, batch.rewards.shape), update, lambda state: state["weight"], act
+    )
+
+
+def make_dataset():
+    """Six rows with rewards -1 to -6, so that offline rows are told from online ones; two trajectories of three."""
+    observations = np.arange(12.0).reshape(6, 2)
+    observations[3:] += 100.0
+    return OfflineDataset.from_arrays(
+        observations=observations,
+        actions=np.zeros((6, 1)),
+        rewards=-np.arange(1.0, 7.0),
+        masks=np.ones(6),
+        next_observations=observations + 2.0,
+    )
+
+
+def fine_tuner(dataset, *, seeds=(0,), mode="all", capacity=50, num_steps=30, layout=None, algorithm=None, **protocol):
+    protocol = Protocol(**{"warmup_steps": 3, "batch_size": 8} | protocol)
+    algorithm = algorithm or make_diary(protocol.batch_size)
+    prepared = prepare(dataset, normalize_states=False)
+    trusted = np.ones(len(dataset), np.float32)
+    rows = kept_rows(mode, dataset, part_k=1)
+    buffer = make_buffer(mode, rows, prepared, trusted, capacity=capacity, num_steps=num_steps)
+    states = loop.initial_states(algorithm, seeds, loop.choose_layout(len(seeds)), 2, 1)
+    states = jax.tree.map(lambda leaf: leaf[: len(seeds)], jax.device_get(states))
+    return FineTuner(
+        algorithm, states, prepared, buffer, Scripted,
+        seeds=seeds, num_steps=num_steps, protocol=protocol, first_update=100, layout=layout,
+    )  # fmt: skip
