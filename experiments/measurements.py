@@ -99,7 +99,7 @@ def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, 
         return stopwatch.seconds
 
     bare_updates(1)
-    total = 10 + steps * repeats
+    total = max(config.online.num_steps, 10 + steps * repeats)  # buffers as large as a run's
     buffer = buffers.make_buffer("all", np.arange(rows), data, trusted, capacity=rows + total, num_steps=total)
     protocol = protocol_from_config(config)._replace(warmup_steps=0)
     tuner = FineTuner(

@@ -24,14 +24,14 @@ class Carry(NamedTuple):
     """What stays on the devices from one environment step to the next; leaves [rows, ...].
 
     Attributes:
-        state: the algorithm's state.
+        states: the algorithm's states.
         ring: the online transitions.
         observations: those that `actions` answer.
         actions: what the environments are doing now.
         sums: of all metrics since they were last fetched, in the order of their names, leaves [rows, M].
     """
 
-    state: Any
+    states: Any
     ring: Ring
     observations: AnyArray
     actions: AnyArray
@@ -108,25 +108,36 @@ def make_program(
             actions = jnp.clip(actions + noise * jax.random.normal(noise_key, actions.shape), -1.0, 1.0)
         return actions
 
-    def begin(state: Any, ring: Ring, observations: AnyArray, sums: Average, keys: SeedKeys) -> Carry:
-        return Carry(state, ring, observations, act(state, observations, keys.act, jnp.int32(0)), sums)
+    def over_rows(function: Callable[..., Any], *rows: Any) -> Any:
+        """Calls function(s, *row) for all rows s of a device; leaves [rows, ...]."""
+        if layout.vmapped:
+            return jax.vmap(function)(jnp.arange(len(jax.tree.leaves(rows)[0])), *rows)
+        return jax.tree.map(lambda leaf: leaf[None], function(0, *jax.tree.map(lambda leaf: leaf[0], rows)))
+
+    def begin(states: Any, ring: Ring, observations: AnyArray, sums: Average, keys: SeedKeys) -> Carry:
+        actions = over_rows(lambda s, *row: act(*row, jnp.int32(0)), states, observations, keys.act)
+        return Carry(states, ring, observations, actions, sums)
 
     def step(
         carry: Carry, offline: Transitions, outcome: Outcome, keys: SeedKeys, steps: Array, start: Array, stop: Array
     ) -> Carry:
         new = Transitions(carry.observations, carry.actions, outcome.rewards, outcome.masks, outcome.next_observations)
-        ring = replay.add(carry.ring, new, steps)
+        ring = replay.add(carry.ring, new, steps)  # with its axis of rows: cut out of it, it would be copied
 
-        def one_update(i: Array, row: tuple[Any, Average]) -> tuple[Any, Average]:
-            state, sums = row
-            batch_key, draw_key = jax.random.split(jax.random.fold_in(keys.update, first_update + i + 1))
-            batch, is_online = replay.sample(offline, ring, batch_key, batch_size, steps + 1)
-            state, metrics = update(state, batch, is_online, draw_key, i + 1)
-            return state, jax.tree.map(jnp.add, sums, _pack(metrics))
+        def step_seed(s: Array | int, state: Any, sums: Average, observations: Array, keys: SeedKeys) -> Any:
+            def one_update(i: Array, row: tuple[Any, Average]) -> tuple[Any, Average]:
+                state, sums = row
+                batch_key, draw_key = jax.random.split(jax.random.fold_in(keys.update, first_update + i + 1))
+                batch, is_online = replay.sample(offline, ring, s, batch_key, batch_size, steps + 1)
+                state, metrics = update(state, batch, is_online, draw_key, i + 1)
+                return state, jax.tree.map(jnp.add, sums, _pack(metrics))
 
-        state, sums = jax.lax.fori_loop(start, stop, one_update, (carry.state, carry.sums))
-        actions = act(state, outcome.observations, keys.act, steps + 1)
-        return Carry(state, ring, outcome.observations, actions, sums)
+            state, sums = jax.lax.fori_loop(start, stop, one_update, (state, sums))
+            return state, sums, act(state, observations, keys.act, steps + 1)
+
+        rows = carry.states, carry.sums, outcome.observations, keys
+        states, sums, actions = over_rows(step_seed, *rows)
+        return Carry(states, ring, outcome.observations, actions, sums)
 
     def metric_names(states: Any, offline: Transitions) -> list[str]:
         columns = *offline, np.empty(len(offline.rewards), np.float32)  # with the flags
@@ -136,15 +147,7 @@ def make_program(
         return sorted(jax.eval_shape(update, row, batch, is_online, jax.random.key(0), jnp.int32(1))[1])
 
     def compile_over(function: Callable[..., Any], in_specs: tuple[Any, ...], donated: tuple[int, ...]) -> Any:
-        """Compiles a function of one seed for all rows: arguments with `SEEDS` have a row per seed."""
-
-        def only_row(*arguments: Any) -> Any:
-            row = [_first(value) if spec == SEEDS else value for value, spec in zip(arguments, in_specs, strict=True)]
-            return jax.tree.map(lambda leaf: leaf[None], function(*row))
-
-        axes = [0 if spec == SEEDS else None for spec in in_specs]
-        on_device = jax.vmap(function, axes) if layout.vmapped else only_row
-        sharded = jax.shard_map(on_device, mesh=layout.mesh, in_specs=in_specs, out_specs=SEEDS, check_vma=False)
+        sharded = jax.shard_map(function, mesh=layout.mesh, in_specs=in_specs, out_specs=SEEDS, check_vma=False)
         return jax.jit(sharded, donate_argnums=donated)
 
     return OnlineProgram(
@@ -152,10 +155,6 @@ def make_program(
         compile_over(begin, (SEEDS,) * 5, (0, 1, 3)),
         compile_over(step, (SEEDS, REPLICATED, SEEDS, SEEDS, *[REPLICATED] * 3), (0,)),
     )
-
-
-def _first(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf[0], tree)
 
 
 def _pack(metrics: Metrics) -> Average:

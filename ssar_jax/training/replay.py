@@ -1,4 +1,4 @@
-"""The replay buffer of the online phase, as pure functions of one seed's own rows and the offline rows of all.
+"""Replay buffers of the online phase, as pure functions: the offline rows once, every seed's own rows beside them.
 
 A seed's buffer is one ring of slots. The kept offline rows fill the first ones, new transitions follow, and once
 the ring is full they overwrite from the first slot on. The offline rows are the same for all seeds, so they are
@@ -41,11 +41,11 @@ class Transitions(NamedTuple):
 
 
 class Ring(NamedTuple):
-    """What one seed's buffer holds besides the offline rows; leading axes are those of several seeds.
+    """What the buffers of S seeds hold besides the offline rows.
 
     Attributes:
-        rows: the online transitions, [R, ...].
-        trusted: the flag of every slot, [C].
+        rows: the online transitions, [S, R, ...].
+        trusted: the flag of every slot, [S, C].
     """
 
     rows: Transitions
@@ -53,27 +53,27 @@ class Ring(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """A buffer as pure functions of one seed's `Ring`. `added` is the number of transitions added so far.
+    """Buffers as pure functions over a `Ring`. `added` is the number of transitions each seed has added so far.
 
     Attributes:
-        init: (trusted [..., C], O, A) -> empty rings with these leading axes, on the host.
-        add: (ring, transition, added) -> the ring with one more transition.
-        read: (offline rows, ring, slots [B], added) -> (minibatch, whether a row is online [B]).
-        sample: (offline rows, ring, key, B, added) -> the same of slots drawn uniformly with replacement.
+        init: (trusted [S, C], O, A) -> an empty ring, on the host.
+        add: (ring, transitions [S, ...], added) -> the ring with one more transition per seed.
+        read: (offline rows, ring, s, slots [B], added) -> (seed number s's minibatch, whether a row is online [B]).
+        sample: (offline rows, ring, s, key, B, added) -> the same of slots drawn uniformly with replacement.
         size: added -> number of slots filled.
         pointer: added -> the slot written next.
     """
 
     init: Callable[[Any, int, int], Any]
     add: Callable[[Ring, Transitions, Array], Ring]
-    read: Callable[[Transitions, Ring, Array, Array], tuple[Batch, Array]]
-    sample: Callable[[Transitions, Ring, Key, int, Array], tuple[Batch, Array]]
+    read: Callable[[Transitions, Ring, Array | int, Array, Array], tuple[Batch, Array]]
+    sample: Callable[[Transitions, Ring, Array | int, Key, int, Array], tuple[Batch, Array]]
     size: Callable[[Array], Array]
     pointer: Callable[[Array], Array]
 
 
 def make(*, kept: int, capacity: int, num_steps: int, half: bool = False, trust: Trust = "one") -> Replay:
-    """Builds a buffer's functions.
+    """Builds the buffers' functions.
 
     Args:
         kept: number of offline rows at the start, K.
@@ -95,37 +95,40 @@ def make(*, kept: int, capacity: int, num_steps: int, half: bool = False, trust:
         return protected + (kept - protected + added) % capacity
 
     def init(trusted: Any, observation_size: int, action_size: int) -> Any:
-        shape = *trusted.shape[:-1], storage
+        shape = len(trusted), storage
         columns = (observation_size,), (action_size,), (), (), (observation_size,)
-        return Ring(Transitions(*(np.zeros(shape + column, np.float32) for column in columns)), trusted)
+        return Ring(Transitions(*(np.zeros(shape + column, np.float32) for column in columns)), trusted)  # pyright: ignore
 
-    def add(ring: Ring, transition: Transitions, added: Array) -> Ring:
-        def write(column: Array, new: Any, row: Array) -> Array:
-            new = jnp.asarray(new, column.dtype)
-            return jax.lax.dynamic_update_index_in_dim(column, new, row, axis=0)
+    def add(ring: Ring, transitions: Transitions, added: Array) -> Ring:
+        def write(column: Array, new: Array, row: Array) -> Array:
+            return jax.lax.dynamic_update_slice_in_dim(column, new[:, None].astype(column.dtype), row, axis=1)
 
-        rows = jax.tree.map(lambda column, new: write(column, new, added % storage), ring.rows, transition)
+        rows = jax.tree.map(lambda column, new: write(column, new, added % storage), ring.rows, transitions)
         if trust == "stale":
             return ring._replace(rows=rows)
-        return Ring(rows, write(ring.trusted, trust == "one", pointer(added)))
+        flags = jnp.full(ring.trusted.shape[:1], trust == "one", ring.trusted.dtype)
+        return Ring(rows, write(ring.trusted, flags, pointer(added)))
 
-    def read(offline: Transitions, ring: Ring, slots: Array, added: Array) -> tuple[Batch, Array]:
+    def read(offline: Transitions, ring: Ring, seed: Array | int, slots: Array, added: Array) -> tuple[Batch, Array]:
         # The newest transition of a slot lies as many additions back as the slot lies behind the last one written.
         age = (pointer(added) - 1 - slots) % capacity
         online_row = added - 1 - age
         is_online = (online_row >= 0) & (slots >= protected)
 
         def gather(column: Array, offline_column: Array) -> Array:
-            new = column[online_row % storage]
+            new = column[seed, online_row % storage]
             if kept == 0:
                 return new
             old = offline_column[jnp.minimum(slots, kept - 1)]
             return jnp.where(is_online.reshape(is_online.shape + (1,) * (new.ndim - 1)), new, old)
 
         columns: Any = jax.tree.map(gather, ring.rows, offline)
-        return Batch._make((*columns, ring.trusted[slots].astype(jnp.float32))), is_online
+        trusted = ring.trusted[seed, slots].astype(jnp.float32)
+        return Batch._make((*columns, trusted)), is_online
 
-    def sample(offline: Transitions, ring: Ring, key: Key, batch_size: int, added: Array) -> tuple[Batch, Array]:
+    def sample(
+        offline: Transitions, ring: Ring, seed: Array | int, key: Key, batch_size: int, added: Array
+    ) -> tuple[Batch, Array]:
         if half:
             offline_key, online_key = jax.random.split(key)
             of_offline = jax.random.randint(offline_key, (batch_size // 2,), 0, kept)
@@ -133,6 +136,6 @@ def make(*, kept: int, capacity: int, num_steps: int, half: bool = False, trust:
             slots = jnp.concatenate([of_offline, of_online])
         else:
             slots = jax.random.randint(key, (batch_size,), 0, size(added))
-        return read(offline, ring, slots, added)
+        return read(offline, ring, seed, slots, added)
 
     return Replay(init, add, read, sample, size, pointer)

@@ -81,7 +81,7 @@ class SeedGroup:
     @property
     def states(self) -> Any:
         """The states on the devices, leaves [S or more, ...]: the last rows may only fill the devices."""
-        return self._carry.state
+        return self._carry.states
 
     def step(self, steps: int, start: int, stop: int) -> dict[int, float]:
         """Takes one step in every environment and begins the updates start + 1 to stop, without waiting for them.
@@ -114,7 +114,7 @@ class SeedGroup:
 
     def replace_states(self, states: Any) -> None:
         """Puts other states, leaves [S, ...] on the host, in the place of those that trained until here."""
-        self._carry = self._carry._replace(state=loop.place_states(states, self._setting.layout))
+        self._carry = self._carry._replace(states=loop.place_states(states, self._setting.layout))
 
     def memory(self, steps: int) -> Memory:
         """The memory after a number of steps, on the devices."""

@@ -57,13 +57,12 @@ def test_every_slot_holds_what_a_plain_ring_holds(kept, capacity, steps, half, t
     buffer = replay.make(kept=kept, capacity=capacity, num_steps=steps, half=half, trust=trust)
     ring = jax.tree.map(jnp.asarray, buffer.init(trusted, 2, 1))
     plain = [NumpyRing(kept, capacity, half, trust, flags) for flags in trusted]
-    add = jax.jit(jax.vmap(buffer.add, in_axes=(0, 0, None)))
-    read = jax.jit(jax.vmap(buffer.read, in_axes=(None, 0, None, None)))
+    add, read = jax.jit(buffer.add), jax.jit(jax.vmap(buffer.read, in_axes=(None, None, 0, None, None)))
     for number in range(steps + 1):
         size = plain[0].size
         assert (buffer.size(number), buffer.pointer(number)) == (size, plain[0].pointer)
         offline = jax.tree.map(jnp.asarray, offline_rows(kept))
-        batch, is_online = read(offline, ring, jnp.arange(slots), number)
+        batch, is_online = read(offline, ring, jnp.arange(2), jnp.arange(slots), number)
         for s in range(2):
             np.testing.assert_array_equal(batch.rewards[s, :size], plain[s].rewards[:size])
             np.testing.assert_array_equal(batch.trusted[s], plain[s].flags)
@@ -83,13 +82,10 @@ def rewards_drawn(*, half, kept=4, capacity=6, added=3, batch_size=4_000):
     buffer = replay.make(kept=kept, capacity=capacity, num_steps=added, half=half)
     ring = jax.tree.map(jnp.asarray, buffer.init(np.ones((2, capacity + half * kept), bool), 2, 1))
     for number in range(added):
-        ring = jax.vmap(buffer.add, in_axes=(0, 0, None))(ring, online_row(2, number), jnp.int32(number))
-
-    def sample(ring, key):
-        return buffer.sample(jax.tree.map(jnp.asarray, offline_rows(kept)), ring, key, batch_size, jnp.int32(added))
-
-    batch, is_online = jax.vmap(sample)(ring, jax.vmap(jax.random.key)(jnp.arange(2)))
-    return np.asarray(batch.rewards), np.asarray(is_online)
+        ring = buffer.add(ring, online_row(2, number), jnp.int32(number))
+    offline = offline_rows(kept)
+    draws = [buffer.sample(offline, ring, s, jax.random.key(s), batch_size, jnp.int32(added)) for s in range(2)]
+    return np.stack([batch.rewards for batch, _ in draws]), np.stack([is_online for _, is_online in draws])
 
 
 def test_samples_are_uniform_over_the_slots_filled():
@@ -119,16 +115,16 @@ def golden(request):
 
 
 def contents(buffer, rows, ring, added):
-    slots = jnp.arange(len(ring.trusted))
-    batch, _ = buffer.read(jax.tree.map(jnp.asarray, rows), ring, slots, added)
+    slots = jnp.arange(ring.trusted.shape[1])
+    batch, _ = buffer.read(jax.tree.map(jnp.asarray, rows), ring, 0, slots, added)
     return np.asarray(batch.rewards), np.asarray(batch.trusted)
 
 
 def add_rewards(buffer, ring, rewards):
     sizes, pointers = [], []
     for number, reward in enumerate(rewards):
-        empty = jax.tree.map(lambda column: np.zeros(column.shape[1:], np.float32), ring.rows)
-        ring = buffer.add(ring, empty._replace(rewards=np.float32(reward)), jnp.int32(number))
+        shapes = jax.tree.map(lambda column: np.zeros((1, *column.shape[2:]), np.float32), ring.rows)
+        ring = buffer.add(ring, shapes._replace(rewards=np.array([reward], np.float32)), jnp.int32(number))
         sizes.append(int(buffer.size(number + 1)))
         pointers.append(int(buffer.pointer(number + 1)))
     return ring, sizes, pointers
@@ -141,8 +137,8 @@ def test_ring_of_the_authors(golden):
     dataset = read_dataset(golden, "sparse")
     rows = replay.Transitions(*(column[:loaded] for column in prepare(dataset, normalize_states=False).transitions))
     rows = rows._replace(rewards=golden["ring/loaded_rewards"].astype(np.float32))
-    trusted = np.ones(capacity, bool)
-    trusted[:loaded:2] = False
+    trusted = np.ones((1, capacity), bool)
+    trusted[0, :loaded:2] = False
     buffer = replay.make(kept=loaded, capacity=capacity, num_steps=added, trust="stale")
     ring = jax.tree.map(jnp.asarray, buffer.init(trusted, dataset.observation_size, dataset.action_size))
     ring, sizes, pointers = add_rewards(buffer, ring, np.arange(1.0, added + 1))
@@ -166,7 +162,7 @@ def test_part_of_the_authors(golden):
         prepared = prepare(dataset, normalize_states=False)
         buffer = make_buffer("part", rows, prepared, trusted, capacity=len(dataset) + 6, num_steps=5, trust="stale")
         ring = jax.tree.map(
-            jnp.asarray, buffer.functions.init(buffer.trusted[0], dataset.observation_size, dataset.action_size)
+            jnp.asarray, buffer.functions.init(buffer.trusted, dataset.observation_size, dataset.action_size)
         )
         assert buffer.functions.pointer(0) == expected["pointer"]
         ring, sizes, _ = add_rewards(buffer.functions, ring, np.ones(5))
