@@ -96,6 +96,7 @@ class FineTuner:
         self._members = _members(len(seeds), layout)
         program = make_program(
             algorithm,
+            jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), states),
             buffer.functions,
             layout,
             batch_size=protocol.batch_size,
@@ -104,7 +105,7 @@ class FineTuner:
             first_update=first_update,
         )
         offline = jax.device_put(buffer.offline, NamedSharding(layout.mesh, loop.REPLICATED))
-        self._metric_names = program.metric_names(states, offline)
+        self._metric_names = program.metric_names(offline)
         trusted = np.broadcast_to(buffer.trusted, (len(self.seeds), buffer.trusted.shape[1]))
         sizes = buffer.offline.observations.shape[1], buffer.offline.actions.shape[1]
         setting = Setting(program, offline, data, action_scaling, layout)

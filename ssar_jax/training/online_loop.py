@@ -15,6 +15,7 @@ import numpy as np
 
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.ops.trees import averages
+from ssar_jax.training.bundling import Bundle, make_bundling
 from ssar_jax.training.loop import REPLICATED, SEEDS, Layout, SeedKeys
 from ssar_jax.training.replay import Replay, Ring, Transitions
 from ssar_jax.types import AnyArray, Array, Average, Batch, Key, Metrics
@@ -24,53 +25,64 @@ class Carry(NamedTuple):
     """What stays on the devices from one environment step to the next; leaves [rows, ...].
 
     Attributes:
-        states: the algorithm's states.
+        states: the algorithm's states, bundled.
         ring: the online transitions.
         observations: those that `actions` answer.
         actions: what the environments are doing now.
         sums: of all metrics since they were last fetched, in the order of their names, leaves [rows, M].
     """
 
-    states: Any
+    states: Bundle
     ring: Ring
     observations: AnyArray
     actions: AnyArray
     sums: Average
 
 
-class Outcome(NamedTuple):
-    """What the environments made of the actions; leaves [rows, ...].
+def join_outcome(rewards: AnyArray, masks: AnyArray, next_observations: AnyArray, observations: AnyArray) -> np.ndarray:
+    """What the environments made of the actions, as one array, for it is handed over faster than four.
 
-    Attributes:
+    Args:
         rewards: [rows], after the task's reward map.
         masks: [rows], 1 - terminated.
         next_observations: [rows, O].
         observations: [rows, O], the same, or the first of a new episode.
-    """
 
-    rewards: AnyArray
-    masks: AnyArray
-    next_observations: AnyArray
-    observations: AnyArray
+    Returns:
+        [rows, 2 + 2 O].
+    """
+    return np.concatenate([rewards[:, None], masks[:, None], next_observations, observations], axis=1, dtype=np.float32)
+
+
+def _split_outcome(joined: Array) -> tuple[Array, Array, Array, Array]:
+    """Undoes `join_outcome`."""
+    next_observations, observations = jnp.split(joined[:, 2:], 2, axis=1)
+    return joined[:, 0], joined[:, 1], next_observations, observations
 
 
 class OnlineProgram(NamedTuple):
     """The compiled functions of the online phase, for one group of seeds after the other.
 
     Attributes:
-        metric_names: (states, offline rows) -> the names of the M metrics, sorted.
+        metric_names: offline rows -> the names of the M metrics, sorted.
         begin: (states, ring, observations [rows, O], sums, keys) -> carry with the first actions.
-        step: (carry, offline rows, outcome, keys, steps, start, stop) -> carry with the next actions, after storing the
-            outcome as transition number `steps` and taking the online updates start + 1 to stop. The carry is donated.
+        step: (carry, offline rows, outcome, keys, numbers) -> carry with the next actions, after storing the outcome,
+            see `join_outcome`, as transition number `numbers[0]` and taking the online updates `numbers[1]` + 1 to
+            `numbers[2]`. The carry is donated.
+        states: carry -> the states, leaves [rows, ...].
+        with_states: (carry, states) -> the carry with others.
     """
 
-    metric_names: Callable[[Any, Transitions], list[str]]
+    metric_names: Callable[[Transitions], list[str]]
     begin: Callable[[Any, Ring, Array, Average, SeedKeys], Carry]
-    step: Callable[[Carry, Transitions, Outcome, SeedKeys, int, int, int], Carry]
+    step: Callable[[Carry, Transitions, np.ndarray, SeedKeys, np.ndarray], Carry]
+    states: Callable[[Carry], Any]
+    with_states: Callable[[Carry, Any], Carry]
 
 
 def make_program(
     algorithm: Algorithm,
+    like: Any,
     replay: Replay,
     layout: Layout,
     *,
@@ -86,6 +98,7 @@ def make_program(
 
     Args:
         algorithm: what to train.
+        like: shapes and types of one seed's state.
         replay: the buffers.
         layout: where the seeds of a group live.
         batch_size: B.
@@ -93,6 +106,7 @@ def make_program(
         annealing: the factor on the regulariser by number of online updates, the current one included.
         first_update: number of updates before the online phase; `step` goes on counting from there.
     """
+    bundle, unbundle = make_bundling(like)
 
     def update(state: Any, batch: Any, is_online: Array, key: Key, number: Array) -> tuple[Any, Metrics]:
         factor = annealing(number)
@@ -115,16 +129,19 @@ def make_program(
         return jax.tree.map(lambda leaf: leaf[None], function(0, *jax.tree.map(lambda leaf: leaf[0], rows)))
 
     def begin(states: Any, ring: Ring, observations: AnyArray, sums: Average, keys: SeedKeys) -> Carry:
-        actions = over_rows(lambda s, *row: act(*row, jnp.int32(0)), states, observations, keys.act)
-        return Carry(states, ring, observations, actions, sums)
+        def act_first(s: Array | int, state: Any, observations: Array, key: Key) -> Array:
+            return act(state, observations, key, jnp.int32(0))
 
-    def step(
-        carry: Carry, offline: Transitions, outcome: Outcome, keys: SeedKeys, steps: Array, start: Array, stop: Array
-    ) -> Carry:
-        new = Transitions(carry.observations, carry.actions, outcome.rewards, outcome.masks, outcome.next_observations)
+        actions = over_rows(act_first, states, observations, keys.act)
+        return Carry(bundle_rows(states), ring, observations, actions, sums)
+
+    def step(carry: Carry, offline: Transitions, outcome: Array, keys: SeedKeys, numbers: Array) -> Carry:
+        steps, start, stop = numbers
+        rewards, masks, next_observations, observations = _split_outcome(outcome)
+        new = Transitions(carry.observations, carry.actions, rewards, masks, next_observations)
         ring = replay.add(carry.ring, new, steps)  # with its axis of rows: cut out of it, it would be copied
 
-        def step_seed(s: Array | int, state: Any, sums: Average, observations: Array, keys: SeedKeys) -> Any:
+        def step_seed(s: Array | int, state: Bundle, sums: Average, observations: Array, keys: SeedKeys) -> Any:
             def one_update(i: Array, row: tuple[Any, Average]) -> tuple[Any, Average]:
                 state, sums = row
                 batch_key, draw_key = jax.random.split(jax.random.fold_in(keys.update, first_update + i + 1))
@@ -132,28 +149,35 @@ def make_program(
                 state, metrics = update(state, batch, is_online, draw_key, i + 1)
                 return state, jax.tree.map(jnp.add, sums, _pack(metrics))
 
-            state, sums = jax.lax.fori_loop(start, stop, one_update, (state, sums))
-            return state, sums, act(state, observations, keys.act, steps + 1)
+            updated, sums = jax.lax.fori_loop(start, stop, one_update, (unbundle(state), sums))
+            return bundle(updated), sums, act(updated, observations, keys.act, steps + 1)
 
-        rows = carry.states, carry.sums, outcome.observations, keys
-        states, sums, actions = over_rows(step_seed, *rows)
-        return Carry(states, ring, outcome.observations, actions, sums)
+        states, sums, actions = over_rows(step_seed, carry.states, carry.sums, observations, keys)
+        return Carry(states, ring, observations, actions, sums)
 
-    def metric_names(states: Any, offline: Transitions) -> list[str]:
+    def bundle_rows(states: Any) -> Bundle:
+        return over_rows(lambda s, state: bundle(state), states)
+
+    def unbundle_rows(bundles: Bundle) -> Any:
+        return over_rows(lambda s, state: unbundle(state), bundles)
+
+    def metric_names(offline: Transitions) -> list[str]:
         columns = *offline, np.empty(len(offline.rewards), np.float32)  # with the flags
         batch = Batch._make(jax.ShapeDtypeStruct((batch_size, *column.shape[1:]), column.dtype) for column in columns)
-        row = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), states)
         is_online = jax.ShapeDtypeStruct((batch_size,), bool)
-        return sorted(jax.eval_shape(update, row, batch, is_online, jax.random.key(0), jnp.int32(1))[1])
+        return sorted(jax.eval_shape(update, like, batch, is_online, jax.random.key(0), jnp.int32(1))[1])
 
-    def compile_over(function: Callable[..., Any], in_specs: tuple[Any, ...], donated: tuple[int, ...]) -> Any:
+    def compile_over(function: Callable[..., Any], *in_specs: Any, donated: tuple[int, ...] = ()) -> Any:
         sharded = jax.shard_map(function, mesh=layout.mesh, in_specs=in_specs, out_specs=SEEDS, check_vma=False)
         return jax.jit(sharded, donate_argnums=donated)
 
+    compiled_bundle, compiled_unbundle = compile_over(bundle_rows, SEEDS), compile_over(unbundle_rows, SEEDS)
     return OnlineProgram(
         metric_names,
-        compile_over(begin, (SEEDS,) * 5, (0, 1, 3)),
-        compile_over(step, (SEEDS, REPLICATED, SEEDS, SEEDS, *[REPLICATED] * 3), (0,)),
+        compile_over(begin, *[SEEDS] * 5, donated=(1, 3)),
+        compile_over(step, SEEDS, REPLICATED, SEEDS, SEEDS, REPLICATED, donated=(0,)),
+        lambda carry: compiled_unbundle(carry.states),
+        lambda carry, states: carry._replace(states=compiled_bundle(states)),
     )
 
 

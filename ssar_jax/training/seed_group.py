@@ -11,7 +11,7 @@ from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.normalisation import PreparedData
 from ssar_jax.envs.lockstep import LockstepEnvs
 from ssar_jax.training import loop
-from ssar_jax.training.online_loop import Carry, OnlineProgram, Outcome
+from ssar_jax.training.online_loop import OnlineProgram, join_outcome
 from ssar_jax.training.replay import Ring, Transitions
 from ssar_jax.types import Array, Average
 
@@ -81,7 +81,7 @@ class SeedGroup:
     @property
     def states(self) -> Any:
         """The states on the devices, leaves [S or more, ...]: the last rows may only fill the devices."""
-        return self._carry.states
+        return self._setting.program.states(self._carry)
 
     def step(self, steps: int, start: int, stop: int) -> dict[int, float]:
         """Takes one step in every environment and begins the updates start + 1 to stop, without waiting for them.
@@ -98,12 +98,13 @@ class SeedGroup:
         if setting.action_scaling is not None:
             actions = setting.action_scaling.from_unit(actions)
         outcome = self._envs.step(actions)
-        following = begun = self._pad(setting.scale(outcome.next_observations))
+        following = begun = setting.scale(outcome.next_observations)
         if outcome.finished_returns:
-            begun = self._pad(setting.scale(outcome.observations))
-        rewards = self._pad(setting.data.reward_map(outcome.rewards))
-        made = Outcome(rewards, self._pad(1.0 - outcome.terminated), following, begun)
-        self._carry = setting.program.step(self._carry, setting.offline, made, self._keys, steps, start, stop)
+            begun = setting.scale(outcome.observations)
+        rewards, masks = setting.data.reward_map(outcome.rewards), 1.0 - outcome.terminated
+        joined = np.array(loop.pad(list(join_outcome(rewards, masks, following, begun)), setting.layout))
+        numbers = np.array([steps, start, stop], np.int32)
+        self._carry = setting.program.step(self._carry, setting.offline, joined, self._keys, numbers)
         return outcome.finished_returns
 
     def fetch_metrics(self) -> np.ndarray:
@@ -114,13 +115,14 @@ class SeedGroup:
 
     def replace_states(self, states: Any) -> None:
         """Puts other states, leaves [S, ...] on the host, in the place of those that trained until here."""
-        self._carry = self._carry._replace(states=loop.place_states(states, self._setting.layout))
+        self._carry = self._setting.program.with_states(self._carry, loop.place_states(states, self._setting.layout))
 
     def memory(self, steps: int) -> Memory:
         """The memory after a number of steps, on the devices."""
-        carry = jax.tree.map(self._mine, self._carry)
+        carry = self._carry
         rows = jax.tree.map(lambda column: column[:, :steps], carry.ring.rows)
-        return Memory(rows, carry.ring.trusted, carry.observations, carry.actions, carry.sums)
+        memory = Memory(rows, carry.ring.trusted, carry.observations, carry.actions, carry.sums)
+        return jax.tree.map(self._mine, memory)
 
     def save_envs(self) -> list[dict[str, Any]]:
         """What decides how the environments go on, by seed."""
@@ -134,9 +136,11 @@ class SeedGroup:
             filled[:, : rows.shape[1]] = rows
             return filled
 
-        rows = jax.tree.map(fill, self._carry.ring.rows, memory.rows)
-        carry = Carry(states, Ring(rows, memory.trusted), memory.observations, memory.actions, memory.sums)
-        self._carry = loop.place_states(carry, self._setting.layout)
+        ring = Ring(jax.tree.map(fill, self._carry.ring.rows, memory.rows), memory.trusted)
+        others = ring, memory.observations, memory.actions, memory.sums
+        ring, observations, actions, sums = loop.place_states(others, self._setting.layout)
+        self._carry = self._carry._replace(ring=ring, observations=observations, actions=actions, sums=sums)
+        self.replace_states(states)
         self._envs.restore(envs)
 
     def close(self) -> None:
@@ -146,9 +150,3 @@ class SeedGroup:
     def _mine(self, leaf: Any) -> Any:
         """Cuts off the rows that only fill the devices."""
         return leaf[: self._size]
-
-    def _pad(self, values: np.ndarray) -> np.ndarray:
-        """Repeats the last seed's values until all devices have the same number."""
-        missing = self._setting.layout.rows(self._size) - self._size
-        padded = np.concatenate([values, *[values[-1:]] * missing]) if missing else values
-        return padded.astype(np.float32, copy=False)
