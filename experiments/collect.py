@@ -38,7 +38,7 @@ _BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Minibatch size.")
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 3e-4, "Adam's rate.")
 _DIRECTORY = flags.DEFINE_string("directory", "behaviour", "Where the policies are written.")
 _TASKS = flags.DEFINE_list("tasks", [], "Tasks whose datasets to generate; all is every one.")
-_TABLE = flags.DEFINE_string("table", None, "File for the table of the datasets' statistics.")
+_TABLE = flags.DEFINE_string("table", None, "Markdown file for the table of the datasets' statistics.")
 _PICTURES = flags.DEFINE_string("pictures", "pictures", "Folder of the pictures.")
 _NUM_STEPS = flags.DEFINE_integer("num_steps", None, "Transitions of each dataset; by default D4RL's size.")
 
@@ -58,10 +58,7 @@ def train(agent: str, tier: str) -> None:
         known = ", ".join(" ".join(key) for key in tiers.TIERS)
         raise UserError(f"there is no recipe to train {agent!r} {tier!r}: choose one of {known}")
     directory = Path(_DIRECTORY.value)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {directory}: {error.strerror}; choose another --directory") from error
+    _require_folder(directory, "--directory")
     passed: list[tiers.Mark] = []
 
     def is_good(progress: behaviour.Progress) -> bool:
@@ -113,6 +110,14 @@ def train(agent: str, tier: str) -> None:
     print(f"wrote {directory / f'{agent}-{tier}.npz'}: {passed[0].mark:.1f}")
 
 
+def _require_folder(path: Path, flag: str) -> None:
+    """Makes a folder now, not when there are hours of work to lose."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {path}: {error.strerror}; choose another {flag}") from error
+
+
 def _write_curve(path: Path, history: list[Any]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -122,10 +127,14 @@ def _write_curve(path: Path, history: list[Any]) -> None:
 
 def generate() -> None:
     """Generates the datasets of --tasks that are not there yet, prints their cards, and at last their table."""
-    from ssar_jax.behaviour import suite
+    from ssar_jax.behaviour import statistics, suite
     from ssar_jax.behaviour.generate import load_or_generate
+    from ssar_jax.data.files import write_atomically
 
     sizes = _sizes()
+    table = None if _TABLE.value is None else Path(_TABLE.value)
+    if table is not None:
+        _require_folder(table.parent, "--table")
     work = suite.missing_work(sizes, os.cpu_count() or 1)
     print(f"{len(sizes) - len(work.tasks)} of {len(sizes)} datasets are there", flush=True)
     if work.tasks:
@@ -138,11 +147,11 @@ def generate() -> None:
     for task, num_steps in sizes:
         dataset = load_or_generate(task, num_steps)
         print(dataset.card(), flush=True)
-        rows.append(suite.describe(task, dataset))
-    table = suite.markdown_table(rows)
-    print(table, end="")
-    if _TABLE.value is not None:
-        Path(_TABLE.value).write_text(table, encoding="utf-8")
+        rows.append(statistics.describe(task, dataset))
+    print(statistics.markdown_table(rows), end="")
+    if table is not None:
+        page = statistics.page(rows, tasks=_TASKS.value, num_steps=_NUM_STEPS.value)
+        write_atomically(table, lambda file: file.write(page.encode()))
 
 
 def show(name: str) -> None:

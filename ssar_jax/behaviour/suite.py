@@ -1,4 +1,4 @@
-"""The embedded suite as a whole: what is missing, what making it takes, and what the sets are like."""
+"""The embedded suite as a whole: what is missing, and what making it takes."""
 
 import time
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ import numpy as np
 
 from ssar_jax.behaviour import generate, recipes
 from ssar_jax.behaviour.stages import stage_of
-from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.embedded import embedded_id
 from ssar_jax.data.minari import has_minari, read_minari_metadata
 from ssar_jax.data.tasks import Task
@@ -77,67 +76,3 @@ def _transitions_per_second(task: Task) -> float:
     )
     total = sum(len(episode.rewards) for episode in played)
     return total / (time.perf_counter() - start)
-
-
-class Statistics(NamedTuple):
-    """What a dataset is like.
-
-    Attributes:
-        task: its name.
-        transitions: rows.
-        episodes: recorded trajectories.
-        mean_length: rows per episode.
-        returns: the 10 %, 50 % and 90 % quantiles of the undiscounted returns.
-        score: normalised mean return; for AntMaze, whose trajectories go on at the goal, not a success rate.
-        successes: share of the episodes that reach the goal; None where there is none.
-        terminals: share of the rows that are terminal.
-        action_std: standard deviation of an action around its mean over the dataset, mean over dimensions.
-        saturated: share of the action entries beyond 0.99.
-    """
-
-    task: str
-    transitions: int
-    episodes: int
-    mean_length: float
-    returns: tuple[float, float, float]
-    score: float
-    successes: float | None
-    terminals: float
-    action_std: float
-    saturated: float
-
-
-def describe(task: Task, dataset: OfflineDataset) -> Statistics:
-    """Takes the statistics of a dataset."""
-    returns = dataset.episode_returns()
-    low, median, high = np.quantile(returns, [0.1, 0.5, 0.9]).tolist()
-    return Statistics(
-        task.name,
-        len(dataset),
-        len(returns),
-        float(dataset.episode_lengths().mean()),
-        (low, median, high),
-        task.require_score(float(returns.mean())),
-        float(np.mean(returns > 0.0)) if task.agent == "antmaze" else None,
-        float(np.mean(dataset.masks == 0.0)),
-        float(dataset.actions.std(axis=0).mean()),
-        float(np.mean(np.abs(dataset.actions) > 0.99)),
-    )
-
-
-def markdown_table(rows: Sequence[Statistics]) -> str:
-    """The statistics of several sets as a Markdown table."""
-    lines = [
-        "| task | transitions | episodes | mean length | return 10 % / 50 % / 90 % | normalised mean | successes "
-        "| terminals | action std | saturated |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        quantiles = " / ".join(f"{value:.0f}" for value in row.returns)
-        successes = "" if row.successes is None else f"{row.successes:.1%}"
-        score = f"{row.score:.1f}" if row.successes is None else ""
-        lines.append(
-            f"| {row.task} | {row.transitions:,} | {row.episodes:,} | {row.mean_length:.0f} | {quantiles} | {score} "
-            f"| {successes} | {row.terminals:.2%} | {row.action_std:.2f} | {row.saturated:.1%} |"
-        )
-    return "\n".join(lines) + "\n"

@@ -78,7 +78,8 @@ def test_policies_and_their_curve_are_written_together_below_the_working_directo
 def test_embedded_datasets_are_generated_once(tmp_path, monkeypatch):
     """What is missing, the card of 200 transitions and a table, and the same ones from disk the second time."""
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
-    first, second = (collect("embedded", "--tasks=hopper-m", "--num_steps=200") for _ in range(2))
+    table = tmp_path / "docs" / "suite.md"
+    first, second = (collect("embedded", "--tasks=hopper-m", "--num_steps=200", f"--table={table}") for _ in range(2))
     assert (first.returncode, second.returncode) == (0, 0), first.stderr
     assert "generating ssar-embedded/hopper/medium-200-v0: 200 transitions" in first.stderr
     assert second.stderr == ""
@@ -88,3 +89,14 @@ def test_embedded_datasets_are_generated_once(tmp_path, monkeypatch):
     assert lines[0].split() == ["dataset", "ssar-embedded/hopper/medium-200-v0"]
     assert lines[-1].startswith("| hopper-m | 200 | ")
     assert second.stdout.splitlines() == ["1 of 1 datasets are there", *lines]
+    page = table.read_text()
+    assert lines[-1] in page
+    assert "collect embedded --tasks=hopper-m --num_steps=200`" in page
+
+
+def test_a_table_that_cannot_be_written_is_told_before_anything_is_played(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    (tmp_path / "file").touch()
+    result = collect("embedded", "--tasks=hopper-m", "--num_steps=200", f"--table={tmp_path / 'file' / 'suite.md'}")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"error: cannot write to {tmp_path / 'file'}: File exists; choose another --table\n"
