@@ -30,7 +30,7 @@ from ssar_jax.algorithms.cql_hyperparameters import (
 )
 from ssar_jax.coefficients import build as build_coefficient
 from ssar_jax.coefficients.base import Coefficient
-from ssar_jax.coefficients.trust_region import stochastic_slack
+from ssar_jax.coefficients.trust_region import floor_share, stochastic_slack
 from ssar_jax.networks.actors import TanhGaussianActor
 from ssar_jax.ops.distributions import TanhGaussian
 from ssar_jax.ops.losses import conservative_difference, soft_td_target, temperature_loss
@@ -213,12 +213,13 @@ def make(action_size: int, coefficient: Coefficient, hyperparameters: Hyperparam
         if phase == "offline":
             # Unlike TD3+BC the trust region is that of the policy after its step, as in the authors' program.
             distribution = policy(actor_params, batch.observations)
+
+            def slack(n: Array) -> tuple[Array, Metrics]:
+                share = averages({"coefficient/floor_share": floor_share(distribution, n)})
+                return stochastic_slack(distribution, batch.actions, n), share
+
             coefficient_state, coefficient_metrics = coefficient.update(
-                coefficient_state,
-                batch.observations,
-                lambda n: stochastic_slack(distribution, batch.actions, n),
-                batch.trusted,
-                step,
+                coefficient_state, batch.observations, slack, batch.trusted, step
             )
             metrics |= coefficient_metrics
         state = CQLState(

@@ -190,7 +190,7 @@ def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED, coeffic
             coefficient_state, coefficient_metrics = coefficient.update(
                 coefficient_state,
                 batch.observations,
-                lambda n: deterministic_slack(mean, batch.actions, n, hp.delta),
+                lambda n: (deterministic_slack(mean, batch.actions, n, hp.delta), {}),
                 batch.trusted,
                 step,
             )

@@ -213,7 +213,7 @@ def make(action_size: int, coefficient: Coefficient, hp: Hyperparameters, *, pen
             coefficient_state, coefficient_metrics = coefficient.update(
                 coefficient_state,
                 batch.observations,
-                lambda n: deterministic_slack(actions, batch.actions, n, hp.delta),
+                lambda n: (deterministic_slack(actions, batch.actions, n, hp.delta), {}),
                 batch.trusted,
                 step,
             )

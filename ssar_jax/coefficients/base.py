@@ -7,8 +7,9 @@ import jax
 
 from ssar_jax.types import Array, Key, Metrics
 
-SlackFn = Callable[[Array], Array]
-"""Size n of the trust region to slack [B]: positive where the dataset action lies inside, negative outside."""
+SlackFn = Callable[[Array], tuple[Array, Metrics]]
+"""Size n of the trust region to slack [B]: positive where the dataset action lies inside, negative outside; and what
+to log about the region."""
 
 
 class Coefficient(NamedTuple):

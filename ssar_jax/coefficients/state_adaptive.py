@@ -80,7 +80,7 @@ def make(
     def update(
         state: StateAdaptiveState, observations: Array, slack_fn: SlackFn, trusted: Array, step: Array
     ) -> tuple[StateAdaptiveState, Metrics]:
-        slack = jax.lax.stop_gradient(slack_fn(state.n))
+        slack, slack_metrics = jax.lax.stop_gradient(slack_fn(state.n))
         mask = trusted if mask_coefficient else jnp.ones_like(trusted)
         params, opt_state, value, beta, gradients = gradient_step(
             loss, optimiser, state.params, state.opt_state, observations, slack, mask
@@ -105,7 +105,7 @@ def make(
         )
         # Without a selected row there is no mean, and the metric does not occur.
         metrics["coefficient/slack_mean"] = Average(mean_slack, (count > 0).astype(mean_slack.dtype))
-        return StateAdaptiveState(params, opt_state, n, active), metrics
+        return StateAdaptiveState(params, opt_state, n, active), metrics | slack_metrics
 
     def schedule(state: StateAdaptiveState, mean_slack: Array, step: Array) -> tuple[Array, Array]:
         """Every `n_period` updates: stop for good if the selected actions lie inside on average, else grow.

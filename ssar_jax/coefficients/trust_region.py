@@ -77,3 +77,16 @@ def stochastic_slack(policy: TanhGaussian, actions: Array, n: Array) -> Array:
     """
     floored = jnp.maximum(policy.log_prob(actions), boundary_log_prob(policy, FLOOR_SIZE))
     return jnp.mean(floored - boundary_log_prob(policy, n), axis=-1)
+
+
+def floor_share(policy: TanhGaussian, n: Array) -> Array:
+    """The share of dimensions whose floor C_10 exceeds C_n, where every action counts as inside.
+
+    Args:
+        policy: [B, A].
+        n: scalar.
+
+    Returns:
+        Scalar: 0 for all but wide policies, whose coefficient can only fall.
+    """
+    return jnp.mean(boundary_log_prob(policy, FLOOR_SIZE) > boundary_log_prob(policy, n))

@@ -201,6 +201,8 @@ def check_metrics(vectors, call, metrics, loose):
     if "coefficient/loss" in metrics:
         check("coefficient/loss", "beta_loss", loose)
         check("coefficient/grad_norm", "beta_grad_norm", loose)
+        floor, boundary = (vectors.expected(call, f"{name}_log_prob") for name in ("floor", "boundary"))
+        assert float(metrics["coefficient/floor_share"].total) == pytest.approx(np.mean(floor > boundary))
         mean = vectors.expected(call, "schedule_mean")
         if mean is not None:
             assert metrics["coefficient/slack_mean"].weight == float(np.isfinite(mean))

@@ -19,7 +19,7 @@ def tracer(n_start, n_end, **options):
 
     def one(state, inputs):
         step, slack, trusted = inputs
-        state, _ = coefficient.update(state, observations, lambda n: slack, trusted, step)
+        state, _ = coefficient.update(state, observations, lambda n: (slack, {}), trusted, step)
         return state, (state.n, state.active)
 
     @jax.jit
@@ -121,7 +121,7 @@ def test_slack_belongs_to_the_size_before_growth():
     @jax.jit
     def update(key):
         state = coefficient.init(key, observations)
-        return coefficient.update(state, observations, lambda n: np.float32([-1, -1]) * n, np.ones(2), 1)
+        return coefficient.update(state, observations, lambda n: (np.float32([-1, -1]) * n, {}), np.ones(2), 1)
 
     state, metrics = update(jax.random.key(0))
     assert float(metrics["coefficient/slack_mean"].total) == -1.0  # -n at n = 1

@@ -7,6 +7,7 @@ import pytest
 
 from ssar_jax.coefficients import state_adaptive
 from ssar_jax.networks.coefficient import CoefficientNet
+from ssar_jax.ops.trees import averages
 
 OBSERVATIONS = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
 NETWORK = CoefficientNet(0.4, hidden_sizes=(8,), last_kernel_init="xavier")
@@ -20,7 +21,7 @@ def run(coefficient, state, slack, trusted, num_updates):
     """Repeats one update on a fixed slack; the program is compiled once per batch size and coefficient."""
 
     def update(step, state):
-        return coefficient.update(state, observations, lambda n: slack, trusted, step)[0]
+        return coefficient.update(state, observations, lambda n: (slack, {}), trusted, step)[0]
 
     observations = np.resize(OBSERVATIONS, (*slack.shape, 3))
     return jax.lax.fori_loop(1, num_updates + 1, update, state)
@@ -91,7 +92,7 @@ def metrics_of(coefficient, state, rows, slack, trusted):
 
     @jax.jit
     def update(state, slack, trusted):
-        return coefficient.update(state, observations, lambda n: slack, trusted, jnp.int32(1))[1]
+        return coefficient.update(state, observations, lambda n: (slack, {}), trusted, jnp.int32(1))[1]
 
     metrics = update(state, np.float32(slack), np.float32(trusted))
     return {name.removeprefix("coefficient/"): float(average.total) for name, average in metrics.items()}, metrics
@@ -141,11 +142,18 @@ def test_the_policy_gets_no_gradient(learning):
     @jax.jit
     @jax.grad
     def gradient(policy):
-        slack_fn = lambda n: policy * n * jnp.ones(6)  # noqa: E731
+        slack_fn = lambda n: (policy * n * jnp.ones(6), {})  # noqa: E731
         after, metrics = coefficient.update(state, OBSERVATIONS, slack_fn, jnp.ones(6), jnp.int32(1))
         return metrics["coefficient/loss"].total + sum(jnp.sum(leaf) for leaf in jax.tree.leaves(after.params))
 
     assert float(gradient(jnp.float32(0.3))) == 0.0
+
+
+def test_what_the_trust_region_reports_is_logged(learning):
+    coefficient, state = learning[:2]
+    slack_fn = lambda n: (jnp.ones(6), averages({"coefficient/size": n}))  # noqa: E731
+    metrics = coefficient.update(state, OBSERVATIONS, slack_fn, np.ones(6, np.float32), jnp.int32(1))[1]
+    assert float(metrics["coefficient/size"].total) == float(state.n)
 
 
 def test_the_two_masks_are_independent(learning):
@@ -160,7 +168,7 @@ def test_the_two_masks_are_independent(learning):
 
             @jax.jit
             def both(trusted, coefficient=coefficient):
-                slack_fn = lambda n: jnp.arange(6.0) - 2.0  # noqa: E731
+                slack_fn = lambda n: (jnp.arange(6.0) - 2.0, {})  # noqa: E731
                 metrics = coefficient.update(state, OBSERVATIONS, slack_fn, trusted, jnp.int32(1))[1]
                 return metrics["coefficient/loss"].total, coefficient.weight(state, OBSERVATIONS, trusted, 1.0)
 

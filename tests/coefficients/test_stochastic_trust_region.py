@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssar_jax.coefficients.trust_region import FLOOR_SIZE, boundary_log_prob, stochastic_slack
+from ssar_jax.coefficients.trust_region import FLOOR_SIZE, boundary_log_prob, floor_share, stochastic_slack
 from ssar_jax.ops.distributions import TanhGaussian
 
 # Mean and standard deviation before the tanh, size n; both boundary actions and the smaller log-density there.
@@ -182,6 +182,14 @@ def test_wide_policies_have_every_action_inside():
         )
     assert np.all(above > 0.0)
     assert np.min(below) < 0.0
+
+
+def test_the_share_of_dimensions_with_every_action_inside():
+    """Two of the six dimensions are wider than 1.314; at n = 10 no floor exceeds itself."""
+    std = np.array([[0.5, 1.30, 1.33], [2.0, 0.1, 1.0]])
+    with jax.enable_x64(True):
+        assert float(floor_share(policy(np.zeros((2, 3)), std), jnp.asarray(1.0))) == pytest.approx(2 / 6)
+        assert float(floor_share(policy(np.zeros((2, 3)), std), jnp.asarray(FLOOR_SIZE))) == 0.0
 
 
 def test_extremes_stay_finite():
