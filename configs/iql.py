@@ -8,6 +8,8 @@ authors (github.com/ikostrikov/implicit_q_learning); they differ in numbers, in 
 the order of an update. `sa`, experimental and in no paper, is `corl` with the state-adaptive coefficient, which scales
 what 1 / temperature is in every state alike, the strength of the regularisation.
 
+Nobody published fine-tuning on locomotion: the online settings there are AntMaze's, which is our choice.
+
 Presets: `paper` repeats the published setting, `library` has the defaults of a clean implementation, `short`
 plays the run in 20,000 updates, to see it work.
 """
@@ -126,7 +128,7 @@ def _use_adaptive_coefficient(config: common.Config, choice: common.Choice) -> N
             "n_end": 3.0,
             "delta": 0.1,
             "mask_regulariser": False,
-            "anneal": "linear",
+            "anneal": "linear",  # online, with kind constant too, where base's temperature stays
             "anneal_floor": 0.2,  # as SPOT's; a shorter online phase does not reach it
         }
     )

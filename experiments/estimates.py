@@ -1,7 +1,8 @@
 """What is left of a planned run: time from finished runs or a measured matmul rate, memory by arithmetic.
 
-Time is that of training alone. It is counted in useful operations (see `flops`): finished runs of the same system tell
-how many a second a device does, else the machine's matrix products how many it could do at best.
+Time is that of training alone, without what is trained first: SPOT's density model and the value functions that
+select. It is counted in useful operations (see `flops`): finished runs of the same system tell how many a second a
+device does, else the machine's matrix products how many it could do at best.
 """
 
 import statistics

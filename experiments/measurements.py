@@ -31,6 +31,7 @@ def offline_updates(config: Any, updates: int, repeats: int, rows: int) -> dict[
         seeds=range(config.seed, config.seed + config.num_seeds),
         batch_size=config.batch_size,
     )
+    trainer.load(_with_density(trainer.states()), 0)
     init_seconds, start = time.perf_counter() - start, time.perf_counter()
     trainer.advance(1)
     compile_seconds = time.perf_counter() - start
@@ -74,7 +75,8 @@ def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, 
     data = random_data(task.observation_size, task.action_size, rows)
     layout = loop.choose_layout(len(seeds))
     states = loop.initial_states(algorithm, seeds, layout, task.observation_size, task.action_size)
-    on_host = jax.tree.map(lambda leaf: leaf[: len(seeds)], jax.device_get(states))
+    on_host = _with_density(jax.tree.map(lambda leaf: leaf[: len(seeds)], jax.device_get(states)))
+    states = loop.place_states(on_host, layout)
     trusted = np.ones(rows, np.float32)
 
     placed = loop.place_data(data.transitions, trusted, seeds, layout)
@@ -101,7 +103,8 @@ def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, 
     bare_updates(1)
     total = max(config.online.num_steps, 10 + steps * repeats)  # buffers as large as a run's
     buffer = buffers.make_buffer("all", np.arange(rows), data, trusted, capacity=rows + total, num_steps=total)
-    protocol = protocol_from_config(config)._replace(warmup_steps=0)
+    # Without blocks of updates, as FamCQL takes them: they would fall into some repeats alone.
+    protocol = protocol_from_config(config)._replace(warmup_steps=0, steps_between_updates=1)
     tuner = FineTuner(
         algorithm, on_host, data, buffer, partial(make, task.environment),
         seeds=seeds, num_steps=total, protocol=protocol, first_update=0, layout=layout,
@@ -114,6 +117,7 @@ def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, 
         step_seconds = min(step_seconds, _best_seconds(partial(tuner.advance, steps), 1) / steps)
     return {
         "num_seeds": len(seeds),
+        "updates": tuner.updates,
         "steps_per_second_each": 1.0 / step_seconds,
         "step_milliseconds": 1e3 * step_seconds,
         "environment_milliseconds": 1e3 * environment_seconds,
@@ -160,6 +164,13 @@ def evaluation(config: Any, repeats: int) -> dict[str, Any]:
         "environment_seconds": within,
         "ratio": seconds / within,
     }
+
+
+def _with_density(states: Any) -> Any:
+    """Host states that can train: SPOT's density model, NaN until it is trained, becomes zeros, which cost the same."""
+    import jax
+
+    return jax.tree.map(np.nan_to_num, states)
 
 
 class Stopwatch:

@@ -43,8 +43,9 @@ def plan_text(runs: Sequence[PlannedRun], estimates: Mapping[Path, Estimate | No
     if known:
         least = "at least " if bounds or len(known) < len(estimates) else ""
         lines.append(
-            f"in all {least}{_roughly(_seconds_in_all(runs, estimates, jobs))} of training, without evaluation and the "
-            f"making of data; {_bytes_in_all(known, jobs) / 2**30:.1f} of {_machine_bytes() / 2**30:.1f} GiB memory"
+            f"in all {least}{_roughly(_seconds_in_all(runs, estimates, jobs))} of training, without evaluation, the "
+            "making of data and what is trained first (density models, value functions that select); "
+            f"{_bytes_in_all(known, jobs) / 2**30:.1f} of {_machine_bytes() / 2**30:.1f} GiB memory"
         )
     return "\n".join(lines)
 

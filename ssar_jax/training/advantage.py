@@ -58,6 +58,7 @@ def _train(data: PreparedData, seeds: list[int], expectile: float, num_updates: 
         num_updates=num_updates,
         title=f"selecting by advantage: {num_updates:,} updates of IQL's value functions",
         loss="value/loss",
+        remedy="look for huge values in the dataset, or choose another --config.selection.rule",
     )
     return {seed: _mask(learner, jax.tree.map(lambda leaf, s=s: leaf[s], states), data) for s, seed in enumerate(seeds)}
 

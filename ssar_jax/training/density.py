@@ -41,6 +41,9 @@ def install(
         learning_rate: Adam's rate.
         batch_size: B of the density model.
         num_updates: updates of the density model.
+
+    Raises:
+        UserError: where the density model diverges.
     """
     numbers = {
         "hidden_sizes": tuple(hidden_sizes),
@@ -85,5 +88,6 @@ def _train(
         num_updates=num_updates,
         title=f"density model: {num_updates:,} updates of the conditional VAE",
         loss="density/loss",
+        remedy="choose a lower --config.density.learning_rate, or look for huge values in the dataset",
     )
     return {seed: jax.tree.map(lambda leaf, s=s: leaf[s], states.params) for s, seed in enumerate(seeds)}

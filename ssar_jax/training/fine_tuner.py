@@ -93,7 +93,7 @@ class FineTuner:
         self._action_scaling = action_scaling
         self._num_steps = num_steps
         layout = layout or loop.choose_layout(len(seeds))
-        self._members = _members(len(seeds), layout)
+        self._members = loop.groups(len(seeds), layout)
         program = make_program(
             algorithm,
             jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), states),
@@ -199,12 +199,6 @@ class FineTuner:
         """Leaves [S, ...] on the host of what the groups have on the devices."""
         on_host = [jax.device_get(group) for group in groups]
         return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(self.seeds)], *on_host)
-
-
-def _members(num_seeds: int, layout: loop.Layout) -> list[slice]:
-    """Which seeds are one group: all where they are vmapped, or else one per device, see `online_loop`."""
-    size = num_seeds if layout.vmapped else layout.mesh.size
-    return [slice(first, first + size) for first in range(0, num_seeds, size)]
 
 
 def _rows(tree: Any, members: slice) -> Any:

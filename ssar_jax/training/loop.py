@@ -70,6 +70,12 @@ def choose_layout(num_seeds: int, vmapped: bool | None = None) -> Layout:
     return Layout(Mesh(np.array(devices), ("seeds",)), vmapped)
 
 
+def groups(num_seeds: int, layout: Layout) -> list[slice]:
+    """Which seeds to train at a time, where one group can follow another: all under `vmap`, else one per device."""
+    size = num_seeds if layout.vmapped else layout.mesh.size
+    return [slice(first, first + size) for first in range(0, num_seeds, size)]
+
+
 class SeedKeys(NamedTuple):
     """The keys of one seed, in which no other seed has a part.
 

@@ -59,7 +59,7 @@ def run(
         _announce(config, data)
         folder.write_json("data.json", data.describe())
         data.save_preparation(folder.file("preparation.npz"))
-        offline_run = _OfflineRun(config, data, folder, dashboards)  # minutes with a density model: a signal ends it
+        offline_run = _OfflineRun(config, data, folder, dashboards)  # a density model takes long: a signal ends it
         stack.callback(offline_run.close)
         interruption = stack.enter_context(watch_signals())
         return offline_run.train(interruption)

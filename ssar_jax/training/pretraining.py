@@ -14,6 +14,8 @@ import numpy as np
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.files import write_atomically
 from ssar_jax.data.normalisation import PreparedData
+from ssar_jax.errors import UserError
+from ssar_jax.training import loop
 from ssar_jax.training.progress import Progress
 from ssar_jax.training.trainer import OfflineTrainer
 
@@ -48,11 +50,12 @@ def cached_files(
     """
     files = {seed: cache_directory() / kind / f"{_key(recipe | {'seed': seed})}{suffix}" for seed in seeds}
     missing = [seed for seed, file in files.items() if not file.exists()]
-    if missing:
-        for seed, result in train(missing).items():
-            write_atomically(files[seed], lambda stream, result=result: save(stream, result))
-    else:
+    if not missing:
         _LOG.info("%s of all seeds: in the cache", kind)
+        return list(files.values())
+    for group in loop.groups(len(missing), loop.choose_layout(len(missing))):  # each is kept as soon as it is there
+        for seed, result in train(missing[group]).items():
+            write_atomically(files[seed], lambda stream, result=result: save(stream, result))
     return list(files.values())
 
 
@@ -65,6 +68,7 @@ def train(
     num_updates: int,
     title: str,
     loss: str,
+    remedy: str,
 ) -> Any:
     """Trains an algorithm without a policy and returns the states of all seeds, leaves [S, ...].
 
@@ -76,6 +80,10 @@ def train(
         num_updates: number of updates.
         title: the first line printed.
         loss: the metric to show, `group/name`.
+        remedy: the way out where it diverges.
+
+    Raises:
+        UserError: where it diverges; what it led to is of no use to anybody.
     """
     trainer = OfflineTrainer(algorithm, data, seeds=[_own_seed(seed) for seed in seeds], batch_size=batch_size)
     progress = Progress(0, num_updates, len(seeds))
@@ -83,6 +91,10 @@ def train(
     while trainer.step < num_updates:
         start, updates = time.monotonic(), min(_CHUNK, num_updates - trainer.step)
         metrics = trainer.advance(updates)
+        diverged = [seed for seed, value in zip(seeds, metrics[loss], strict=True) if not np.isfinite(value)]
+        if diverged:
+            progress.close()
+            raise UserError(f"{title}: {loss} of seeds {diverged} is no number by update {trainer.step:,}; {remedy}")
         progress.score = f", {loss.replace('/', ' ')} {metrics[loss].mean():.4f}"
         progress.show(trainer.step, time.monotonic() - start, updates)
     progress.close()

@@ -8,7 +8,7 @@ from ssar_jax.algorithms import iql
 from ssar_jax.coefficients import constant, state_adaptive
 from ssar_jax.networks.coefficient import CoefficientNet
 from tests.algorithms.small_iql import BATCH, SIZES, make_state
-from tests.algorithms.small_td3_bc import assert_close, equal, make_batch
+from tests.algorithms.small_td3_bc import assert_close, equal, make_batch, to_rounding_or_exactly
 
 NETWORK = CoefficientNet(1.0, hidden_sizes=(3,))
 STATE = jax.tree.map(lambda leaf: leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf, make_state())
@@ -42,15 +42,19 @@ def adaptive_state():
     return STATE._replace(coefficient=start._replace(params=params))
 
 
-def test_a_frozen_coefficient_is_a_constant(adaptive_state):
-    """beta(s) = 1.5 sigmoid(0.6931) for all states; at a rate of 0 it is that constant."""
-    (value,) = np.unique(NETWORK.apply({"params": adaptive_state.coefficient.params}, BATCH.observations))
+@to_rounding_or_exactly(1e-6)
+@pytest.mark.parametrize("phase", ["offline", "online"])
+def test_a_frozen_coefficient_is_a_constant(adaptive_state, phase, tolerance):
+    """beta(s) = 1.5 sigmoid(0.6931) for all states; at a rate of 0 it is that constant. A constant of 1 is IQL."""
+    observations = np.float32(BATCH.observations)
+    (value,) = np.unique(NETWORK.apply({"params": adaptive_state.coefficient.params}, observations))
     assert value == pytest.approx(1.0, rel=2e-5)
     frozen = state_adaptive.make(NETWORK, learning_rate=0.0, mask_regulariser=False)
-    adaptive, metrics = run(frozen, adaptive_state)
-    base, base_metrics = run_constant(value)
-    assert_close(adaptive._replace(coefficient=()), base, atol=1e-6, rtol=1e-6)
-    assert metrics["actor/loss"].total == pytest.approx(float(base_metrics["actor/loss"].total), rel=1e-6)
+    adaptive, metrics = run(frozen, adaptive_state, phase)
+    base, base_metrics = run(constant.make(float(value)), STATE, phase)
+    assert_close(adaptive._replace(coefficient=()), base, atol=tolerance, rtol=tolerance)
+    assert metrics["actor/loss"].total == pytest.approx(float(base_metrics["actor/loss"].total), rel=tolerance, abs=0.0)
+    np.testing.assert_array_equal(iql.PLAIN.apply((), observations), np.ones(len(observations)))
 
 
 def test_the_coefficient_divides_the_temperature():

@@ -85,7 +85,7 @@ def test_antmaze_differs_in_data_rates_outputs_and_discount():
         "evaluation.episodes": 100,
     }
     assert changed("hopper-m", "antmaze-u") == expected
-    assert get("hopper-m").online.discount == 0.99
+    assert get("hopper-m").online.discount is None
 
 
 @pytest.mark.parametrize(("task", "rule"), [("hopper-m", "top_fraction"), ("antmaze-mp", "success")])
@@ -106,7 +106,7 @@ def test_library_preset(task):
 @pytest.mark.parametrize("task", LOCOMOTION)
 def test_library_preset_is_what_python_gives(task):
     hp = spot.hyperparameters_from_config(get(f"{task},preset=library"))
-    assert hp == spot.PUBLISHED._replace(skeleton=spot.PUBLISHED.skeleton._replace(online_discount=0.99))
+    assert hp == spot.PUBLISHED
 
 
 def test_what_a_config_switches_on():

@@ -56,6 +56,25 @@ def test_other_phases_are_compared_with_their_parts(phase, whole, parts):
         assert min(run[part] for part in parts) > 0.0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("system", "size"), [
+    ("spot", "--config.density.hidden_sizes=(8,)"),
+    ("fam_cql", "--config.balance.hidden_sizes=(8,)"),
+])  # fmt: skip
+def test_systems_that_train_in_ways_of_their_own_are_measured_as_they_train(system, size):
+    """SPOT without a density model would act with NaN, which MuJoCo says; FamCQL's blocks of updates are spread."""
+    result = subprocess.run(
+        [sys.executable, "-m", "experiments.benchmark", f"--config=configs/{system}.py:halfcheetah-m", "--phase=online",
+         *("--seeds=1", "--updates=4", "--repeats=2", "--rows=1000"), size,
+         *("--config.critic.hidden_sizes=(8,)", "--config.actor.hidden_sizes=(8,)")],
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    (run,) = json.loads(result.stdout.splitlines()[-1])["runs"]
+    assert run["updates"] == 10 + 2 * 4  # one for every step, the first ten included
+
+
 def test_an_algorithm_without_a_count_is_one_line(tmp_path):
     """No count, no share of the matmul rate; nothing is measured."""
     result = subprocess.run(

@@ -76,7 +76,33 @@ def test_only_seeds_that_are_not_in_the_cache_are_trained(rows, trained):
     install(rows, 0, 1)
     install(rows, 0, 1)
     install(rows, 0, 1, 2)
-    assert trained == [[0, 1], [2]]
+    assert [seed for seeds in trained for seed in seeds] == [0, 1, 2]
+
+
+def test_what_is_trained_is_kept_when_the_rest_is_broken_off(rows, trained, monkeypatch):
+    """One device trains one seed at a time; the second is killed, and the next run trains that alone."""
+    train, killed = density._train, []
+
+    def break_off(data, seeds, **numbers):
+        if seeds == [1] and not killed:
+            killed.append(seeds)
+            raise KeyboardInterrupt
+        return train(data, seeds, **numbers)
+
+    monkeypatch.setattr(density, "_train", break_off)
+    monkeypatch.setattr(jax, "devices", lambda: jax.local_devices()[:1])
+    with pytest.raises(KeyboardInterrupt):
+        install(rows, 0, 1)
+    install(rows, 0, 1)
+    assert trained == [[0], [1]]
+
+
+def test_a_model_that_diverges_is_one_line_and_not_kept(rows, cache):
+    observations = np.full_like(rows.transitions.observations, np.inf)
+    broken = dataclasses.replace(rows, transitions=rows.transitions._replace(observations=observations))
+    with user_error("density/loss of seeds [3] is no number by update 2", "--config.density.learning_rate"):
+        install(broken, 3)
+    assert not list(cache.rglob("*.npz"))
 
 
 def test_all_that_decides_a_model_is_in_its_key(rows, trained):
