@@ -27,6 +27,7 @@ import numpy as np
 from absl import flags
 
 from experiments import command
+from ssar_jax.data.files import require_writable, write_atomically
 from ssar_jax.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ _DIRECTORY = flags.DEFINE_string("directory", "behaviour", "Where the policies a
 _TASKS = flags.DEFINE_list("tasks", [], "Tasks whose datasets to generate; all is every one.")
 _TABLE = flags.DEFINE_string("table", None, "Markdown file for the table of the datasets' statistics.")
 _PICTURES = flags.DEFINE_string("pictures", "pictures", "Folder of the pictures.")
-_NUM_STEPS = flags.DEFINE_integer("num_steps", None, "Transitions of each dataset; by default D4RL's size.")
+_NUM_STEPS = flags.DEFINE_integer("num_steps", None, "Transitions of a dataset; by default D4RL's size.", lower_bound=1)
 
 _TRAJECTORIES = 60
 """Trajectories in a picture of a maze."""
@@ -58,7 +59,8 @@ def train(agent: str, tier: str) -> None:
         known = ", ".join(" ".join(key) for key in tiers.TIERS)
         raise UserError(f"there is no recipe to train {agent!r} {tier!r}: choose one of {known}")
     directory = Path(_DIRECTORY.value)
-    _require_folder(directory, "--directory")
+    require_writable(directory, "choose another --directory")
+    directory.mkdir(parents=True, exist_ok=True)
     passed: list[tiers.Mark] = []
 
     def is_good(progress: behaviour.Progress) -> bool:
@@ -110,14 +112,6 @@ def train(agent: str, tier: str) -> None:
     print(f"wrote {directory / f'{agent}-{tier}.npz'}: {passed[0].mark:.1f}")
 
 
-def _require_folder(path: Path, flag: str) -> None:
-    """Makes a folder now, not when there are hours of work to lose."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {path}: {error.strerror}; choose another {flag}") from error
-
-
 def _write_curve(path: Path, history: list[Any]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -129,12 +123,11 @@ def generate() -> None:
     """Generates the datasets of --tasks that are not there yet, prints their cards, and at last their table."""
     from ssar_jax.behaviour import statistics, suite
     from ssar_jax.behaviour.generate import load_or_generate
-    from ssar_jax.data.files import write_atomically
 
     sizes = _sizes()
     table = None if _TABLE.value is None else Path(_TABLE.value)
     if table is not None:
-        _require_folder(table.parent, "--table")
+        require_writable(table.parent, "choose another --table")
     work = suite.missing_work(sizes, os.cpu_count() or 1)
     print(f"{len(sizes) - len(work.tasks)} of {len(sizes)} datasets are there", flush=True)
     if work.tasks:
@@ -161,6 +154,7 @@ def show(name: str) -> None:
     from ssar_jax.reporting.dataset_pictures import draw_dataset
 
     task = get_task(name)
+    require_writable(Path(_PICTURES.value), "choose another --pictures")
     dataset = load_or_generate(task, _num_steps(task))
     maze = _maze_view(task, dataset) if task.agent == "antmaze" else None
     stem = Path(_PICTURES.value) / task.name
@@ -185,6 +179,8 @@ def _sizes() -> list[tuple[Any, int]]:
 
     if not _TASKS.value:
         raise UserError("no --tasks: name those to generate, such as --tasks=hopper-m,halfcheetah-m, or all")
+    if "all" in _TASKS.value[1:] or _TASKS.value[0] == "all" != _TASKS.value[-1]:
+        raise UserError("--tasks: all stands alone, for it is every task")
     tasks = TASKS if _TASKS.value == ["all"] else [get_task(name) for name in _TASKS.value]
     return [(task, _num_steps(task)) for task in tasks]
 

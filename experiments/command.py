@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -104,7 +105,10 @@ def _flag_errors() -> Iterator[None]:
     except flags.UnrecognizedFlagError as error:
         raise UserError(f"unknown flag --{error.flagname}{_suggest(error.flagname)}") from error
     except flags.Error as error:
-        raise UserError(str(error).removeprefix("ERROR:: ")) from error
+        message = str(error).removeprefix("ERROR:: ")
+        # absl prints the arguments of its own error for a flag that is true or false.
+        message = re.sub(r"\('Non-boolean argument to boolean flag', .*\)", "must be true or false", message)
+        raise UserError(message) from error
     except SystemExit as ending:
         raise SystemExit(0) from ending  # --help is no failure, though absl says 1
 

@@ -5,12 +5,14 @@ python -m experiments.online --config=configs/td3_bc.py:hopper-m
 A finished offline run is taken where it lies; --offline_run names another one.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from experiments import command, devices, run_flags
+from ssar_jax.errors import UserError
 
 flags.adopt_module_key_flags(run_flags)
 _OFFLINE_RUN = flags.DEFINE_string(
@@ -33,7 +35,14 @@ def main(config: Any) -> int:
     default = run_folder.default_folder(Path("runs"), config, "offline")
     offline_path = path / "offline" if run_flags.has_workdir() else default
     if not (offline_path / "summary.json").exists():
-        status = offline.run(config, offline_path, **run_flags.options(begun=_begun(offline_path)))
+        offline_options = run_flags.options(begun=_begun(offline_path))
+        if offline_options["overwrite"] and not run_flags.has_workdir() and _begun(offline_path):
+            raise UserError(
+                f"{offline_path} holds a broken-off offline run, which --overwrite replaces in a --workdir alone: "
+                "go on with it by experiments.offline --resume, or replace it by experiments.offline --overwrite"
+            )
+        check = partial(online.require_buffer, config)
+        status = offline.run(config, offline_path, require=check, **offline_options)
         if status != 0:
             return status
     else:

@@ -14,7 +14,7 @@ from absl import flags
 
 from experiments import command
 from experiments.maze_views import maze_view
-from ssar_jax.data.files import write_atomically
+from ssar_jax.data.files import require_writable, write_atomically
 from ssar_jax.data.tasks import TASKS
 from ssar_jax.errors import UserError
 from ssar_jax.reporting import document, page, report, tables
@@ -32,6 +32,7 @@ def main(roots: list[str]) -> None:
         raise UserError(f"--out={out} names no page: write --out={out / 'report.html'}")
     if not roots:
         raise UserError("no folder of runs: write python -m experiments.report runs/")
+    require_writable(out.parent, "choose another --out")
     runs, skipped = read_runs(*map(Path, roots))
     groups, repeated = group_runs(runs)
     left_out = [*skipped, *repeated]

@@ -5,6 +5,8 @@ from typing import Any, TypedDict
 
 from absl import flags
 
+from ssar_jax.errors import UserError
+
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run folder; by default below runs/.")
 _RESUME = flags.DEFINE_bool("resume", False, "Continue the run that lies in the folder.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the run that lies in the folder.")
@@ -34,5 +36,11 @@ def has_workdir() -> bool:
 
 
 def options(*, begun: bool = True) -> Options:
-    """What the other flags say; without a run that has begun there is nothing to resume."""
+    """What the other flags say; without a run that has begun there is nothing to resume.
+
+    Raises:
+        UserError: where they contradict each other.
+    """
+    if _RESUME.value and _OVERWRITE.value:
+        raise UserError("--resume goes on with a run and --overwrite replaces it: leave one of them out")
     return {"resume": _RESUME.value and begun, "overwrite": _OVERWRITE.value, "dashboards": _LOG.value}

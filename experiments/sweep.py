@@ -21,6 +21,7 @@ from configs.common import PRESETS
 from experiments import command, cores
 from experiments.overrides import split_overrides
 from experiments.sweep_plan import PlannedRun, Settings, make_plan
+from ssar_jax.data.files import require_writable
 from ssar_jax.errors import UserError
 
 _SYSTEMS = flags.DEFINE_list("systems", [], "Systems, such as td3_bc,td3_bc:base,cql.")
@@ -41,6 +42,7 @@ def main(overrides: Sequence[tuple[str, str | None]], arguments: list[str]) -> i
         raise UserError(f"unexpected argument {arguments[0]!r}; flags begin with --, lists have no spaces")
     shares = cores.divide(_JOBS.value)
     root = Path(_RUNS.value)
+    require_writable(root, "choose another --runs")
     settings = Settings(_PRESET.value, _PHASE.value, _SEED.value, _NUM_SEEDS.value, overrides, root, _LOG.value)
     runs = make_plan(_SYSTEMS.value, _TASKS.value, settings)
     from experiments.estimates import Estimator

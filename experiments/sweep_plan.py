@@ -119,6 +119,9 @@ def make_plan(systems: Sequence[str], tasks: Sequence[str], settings: Settings) 
     for flag, names, example in (("systems", systems, "td3_bc,td3_bc:base"), ("tasks", tasks, "hopper-m,antmaze-u")):
         if not names:
             raise UserError(f"no --{flag}: name them, such as --{flag}={example}")
+    for name, text in settings.overrides:
+        if name in ("seed", "num_seeds"):
+            raise UserError(f"--config.{name}={text}: a sweep takes --{name}")
     # Every config is checked before JAX is imported, which takes seconds.
     configs = [(system, *_configure(system, task, settings)) for system, task in itertools.product(systems, tasks)]
     runs = [run for item in configs for run in _plan_runs(*item, settings)]

@@ -73,6 +73,25 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def require_writable(folder: Path, way_out: str) -> None:
+    """Require that a folder can be made and written to: now, not when there are hours of work to lose.
+
+    Args:
+        folder: What will be written to; it is not made yet.
+        way_out: What to do otherwise.
+
+    Raises:
+        UserError: It cannot.
+    """
+    path = folder.absolute()
+    existing = next(each for each in (path, *path.parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {one_line(error)}; {way_out}") from error
+
+
 def one_line(error: BaseException) -> str:
     """Return the reason of an operating-system or library error in one line."""
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__

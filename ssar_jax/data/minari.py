@@ -185,6 +185,8 @@ def _data_folder(dataset: str | Path) -> Path:
             return data
     if (folder / "data").is_dir():
         raise _damaged(folder / "data", FileNotFoundError("metadata.json is missing"))
+    if Path(dataset).is_dir():
+        raise UserError(f"{dataset} holds no Minari dataset: name its folder, its id, or an .hdf5 or .npz file")
     raise UserError(
         f"Minari dataset {str(dataset)!r} is not on this machine ({folder}); nothing is downloaded unasked: "
         f"fetch it with `minari download {dataset}` or set MINARI_DATASETS_PATH"

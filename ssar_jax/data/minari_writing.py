@@ -68,7 +68,9 @@ def write_minari(
     except OSError as error:
         if error is stream.error:
             raise
-        raise UserError(f"cannot write Minari dataset {final}: {one_line(error)}") from error
+        raise UserError(
+            f"cannot write Minari dataset {final}: {one_line(error)}; set MINARI_DATASETS_PATH to another folder"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return final

@@ -165,7 +165,10 @@ def get_task(name: str) -> Task:
         if task is not None:
             return task
     if name == CUSTOM:
-        raise UserError("task 'custom' has no fixed sizes: build it with ssar_jax.data.custom_task(...)")
+        raise UserError(
+            "task 'custom' has no sizes and no data of its own: choose one of the 18 tasks, or in Python build it "
+            "with ssar_jax.data.custom_task(...)"
+        )
     if name.startswith(("D4RL/", "mujoco/")):
         raise UserError(
             f"{name!r} is a Minari dataset, not a task: choose a task such as hopper-m with "

@@ -238,6 +238,10 @@ def _read_run(path: Path) -> Run:
     run = Run(path, config, summary, _read_rows(path / "eval.csv"))
     if run.key.phase not in run.phases:
         raise UserError(f"eval.csv holds no evaluation of the {run.key.phase} phase")
+    try:
+        run.curve()
+    except (KeyError, ValueError) as error:
+        raise UserError(f"eval.csv is damaged ({error})") from error
     return run
 
 
@@ -260,8 +264,9 @@ def _read_json(path: Path, required: tuple[str, ...]) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UserError(f"{path.name} cannot be read ({error})") from error
     missing = [name for name in required if not isinstance(content, dict) or name not in content]
-    if missing:
-        raise UserError(f"{path.name} has no {', '.join(missing)}: not written by this library")
+    if missing or not isinstance(content, dict):
+        what = ", ".join(missing) or "content"
+        raise UserError(f"{path.name} has no {what}: not written by this library")
     return content
 
 
@@ -269,5 +274,8 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     """Reads a table of a run that may not have begun it, or may be writing its last row."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path.name} cannot be read ({error})") from error
     return list(csv.DictReader(line for line in lines if line.endswith("\n")))

@@ -12,6 +12,9 @@ import orbax.checkpoint as ocp
 from ssar_jax.data.files import one_line
 from ssar_jax.errors import UserError
 
+_REASON_LENGTH = 200
+"""Characters of Orbax's reasons that are worth reading; the rest describes its storage."""
+
 FORMAT_VERSION = 2
 """Raised when the layout of a checkpoint changes; others are refused."""
 
@@ -78,7 +81,8 @@ class Checkpoints:
             tree = self._manager.restore(step, args=ocp.args.Composite(arrays=wanted))["arrays"]
         except (ValueError, KeyError, FileNotFoundError) as error:
             raise UserError(
-                f"checkpoint {step} of {self._manager.directory} does not fit this configuration: {one_line(error)}"
+                f"checkpoint {step} of {self._manager.directory} is damaged or does not fit this configuration "
+                f"({one_line(error)[:_REASON_LENGTH]}): remove its folder to take an earlier one, or train again"
             ) from error
         if tree["format_version"] != FORMAT_VERSION:
             raise UserError(

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from math import lcm
 from pathlib import Path
@@ -28,7 +28,13 @@ LOG_INTERVAL = 1_000
 
 
 def run(
-    config: Any, path: Path, *, resume: bool = False, overwrite: bool = False, dashboards: Sequence[str] = ()
+    config: Any,
+    path: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    dashboards: Sequence[str] = (),
+    require: Callable[[task_data.TaskData], None] | None = None,
 ) -> int:
     """Trains the offline phase of a config and writes the run folder.
 
@@ -38,6 +44,7 @@ def run(
         resume: whether to continue the run that lies there, bit for bit on the same machine.
         overwrite: whether to replace it.
         dashboards: where to report besides the folder's tables: `tensorboard`, `wandb`.
+        require: what else the data have to fit, such as the phase that follows; raises where they do not.
 
     Returns:
         Exit status: 0, 1 where every seed diverged, or 128 + the signal that ended the run early.
@@ -52,6 +59,8 @@ def run(
             print(f"{path} is finished: nothing to resume")
             return 0
         data = task_data.load(config)  # minutes, where data are generated: after the folder has agreed
+        if require is not None:
+            require(data)
         if folder.file("data.json").exists():
             folder.require_same("data.json", data.describe(), "the dataset")
         folder.start()

@@ -69,7 +69,9 @@ def run(
         offline.require_config(config.to_dict())
         data = task_data.load(config)
         offline.require_data(data)
-        buffer = _fill_buffer(config, data)
+        buffer, need = _make_buffer(config, data)
+        kept, size = len(buffer.offline.rewards), need / 2**20
+        print(f"replay buffers ({config.online.buffer}): {kept:,} offline transitions, {size:,.0f} MiB")
         if folder.file("data.json").exists():
             folder.require_same("data.json", data.describe(), "the dataset")
         folder.start()
@@ -89,6 +91,15 @@ def require_startable(config: Any, path: Path, *, resume: bool, overwrite: bool)
     """
     _require_environment(config)
     RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite).close()
+
+
+def require_buffer(config: Any, data: task_data.TaskData) -> None:
+    """Refuses, before an offline phase is trained for it, an online phase whose buffers would not fit.
+
+    Raises:
+        UserError: naming the settings that take less.
+    """
+    _make_buffer(config, data)
 
 
 def _require_environment(config: Any) -> None:
@@ -232,8 +243,8 @@ def protocol_from_config(config: Any) -> Protocol:
     )
 
 
-def _fill_buffer(config: Any, data: task_data.TaskData) -> buffers.InitialBuffer:
-    """Makes the buffers' contents, prints their memory and requires it to be free."""
+def _make_buffer(config: Any, data: task_data.TaskData) -> tuple[buffers.InitialBuffer, int]:
+    """What the buffers begin with, and the bytes they take, which must be free."""
     online = config.online
     rows = buffers.kept_rows(online.buffer, data.dataset, online.part_k)
     limits = {"capacity": online.buffer_capacity, "num_steps": online.num_steps}
@@ -241,6 +252,5 @@ def _fill_buffer(config: Any, data: task_data.TaskData) -> buffers.InitialBuffer
         online.buffer, rows, data.prepared, data.selection.trusted, **limits, trust=online.trust
     )
     need = buffers.memory_bytes(buffer, **limits, num_seeds=config.num_seeds)
-    print(f"replay buffers ({online.buffer}): {len(rows):,} offline transitions, {need / 2**20:,.0f} MiB")
     buffers.require_memory(need, online.buffer, config.num_seeds)
-    return buffer
+    return buffer, need

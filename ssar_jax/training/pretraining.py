@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ssar_jax.algorithms.base import Algorithm
-from ssar_jax.data.files import write_atomically
+from ssar_jax.data.files import require_writable, write_atomically
 from ssar_jax.data.normalisation import PreparedData
 from ssar_jax.errors import UserError
 from ssar_jax.training import loop
@@ -53,6 +53,7 @@ def cached_files(
     if not missing:
         _LOG.info("%s of all seeds: in the cache", kind)
         return list(files.values())
+    require_writable(cache_directory() / kind, "set SSAR_CACHE_DIR to another folder")
     for group in loop.groups(len(missing), loop.choose_layout(len(missing))):  # each is kept as soon as it is there
         for seed, result in train(missing[group]).items():
             write_atomically(files[seed], lambda stream, result=result: save(stream, result))

@@ -30,7 +30,7 @@ def finish(run, device="2 x cpu", **summary):
         **{"updates_per_second": 100.0, "stopped_seeds": {}, "versions": {"device": device}},
     }
     (run.folder / "summary.json").write_text(json.dumps(content | summary))
-    (run.folder / "eval.csv").write_text(f"phase,step,seed,score\n{run.phase},1,0,51.26\n")
+    (run.folder / "eval.csv").write_text(f"phase,step,environment_steps,seed,score\n{run.phase},1,1,0,51.26\n")
 
 
 def diverge(folder, seeds=(0,)):

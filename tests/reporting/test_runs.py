@@ -215,10 +215,12 @@ def test_a_run_that_has_begun_is_unfinished(tmp_path):
         ("config.json", '{"algor', "config.json cannot be read (Unterminated string"),
         ("summary.json", '{"accuracy": 1.0}', "summary.json has no phase, algorithm"),
         ("eval.csv", "phase,step,seed\n", "eval.csv holds no evaluation of the offline phase"),
+        ("eval.csv", "phase,step,seed,score\noffline,0,0,garbage\n", "eval.csv is damaged (could not convert"),
+        ("eval.csv", b"phase\xff", "eval.csv cannot be read ('utf-8' codec"),
     ],
 )
 def test_foreign_and_damaged_folders_are_named(tmp_path, name, content, reason):
-    (write_run(tmp_path / "a") / name).write_text(content)
+    (write_run(tmp_path / "a") / name).write_bytes(content.encode() if isinstance(content, str) else content)
     state, told = skipped_reason(tmp_path)
     assert state == "left out"
     assert told.startswith(reason)

@@ -60,11 +60,13 @@ def make_config(dataset: Path, *others: str, config: str = CONFIG) -> Any:
     return made
 
 
-def start(*arguments: str, program: str = "offline", **environment: str) -> "subprocess.Popen[str]":
-    """Starts `python -m experiments.<program>` from the repository root."""
+def start(
+    *arguments: str, program: str = "offline", folder: Path = ROOT, **environment: str
+) -> "subprocess.Popen[str]":
+    """Starts `python -m experiments.<program>`, by default from the repository root."""
     return subprocess.Popen(
         [sys.executable, "-m", f"experiments.{program}", *arguments],
-        cwd=ROOT,
+        cwd=folder,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -75,15 +75,19 @@ def test_systems_that_train_in_ways_of_their_own_are_measured_as_they_train(syst
     assert run["updates"] == 10 + 2 * 4  # one for every step, the first ten included
 
 
-def test_an_algorithm_without_a_count_is_one_line(tmp_path):
-    """No count, no share of the matmul rate; nothing is measured."""
+@pytest.mark.parametrize(
+    ("task", "flag", "message"),
+    [
+        ("hoper-m", "--seeds=1", "unknown task 'hoper-m'"),
+        ("hopper-m", "--seeds=two", "flag --seeds=['two']: must be positive integers"),
+        ("hopper-m", "--repeats=0", "flag --repeats=0: 0 is not a positive integer"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(task, flag, message):
     result = subprocess.run(
-        [sys.executable, "-m", "experiments.benchmark", "--config=configs/td3_bc.py:hoper-m"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+        [sys.executable, "-m", "experiments.benchmark", f"--config=configs/td3_bc.py:{task}", flag],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
     assert result.returncode == 2
-    assert result.stderr.startswith("error: unknown task 'hoper-m'")
+    assert result.stderr.startswith(f"error: {message}")
     assert result.stderr.count("\n") == 1

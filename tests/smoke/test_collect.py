@@ -36,7 +36,7 @@ def test_an_unwritable_directory_is_told_before_anything_is_trained(tmp_path):
     (tmp_path / "file").touch()
     result = collect("train", "hopper", "medium", f"--directory={tmp_path / 'file'}")
     assert result.returncode == 2
-    assert result.stderr == f"error: cannot write to {tmp_path / 'file'}: File exists; choose another --directory\n"
+    assert result.stderr == f"error: cannot write to {tmp_path / 'file'}: Not a directory; choose another --directory\n"
 
 
 # Evaluates every 100 steps from the 200th on, two episodes, by any mark that is at least argv[1].
@@ -99,4 +99,4 @@ def test_a_table_that_cannot_be_written_is_told_before_anything_is_played(tmp_pa
     (tmp_path / "file").touch()
     result = collect("embedded", "--tasks=hopper-m", "--num_steps=200", f"--table={tmp_path / 'file' / 'suite.md'}")
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == f"error: cannot write to {tmp_path / 'file'}: File exists; choose another --table\n"
+    assert result.stderr == f"error: cannot write to {tmp_path / 'file'}: Not a directory; choose another --table\n"

@@ -148,6 +148,31 @@ def test_without_an_offline_run_it_is_trained_first(dataset, tmp_path):
     assert f"{path} is finished: nothing to resume" in output
 
 
+def test_buffers_that_would_not_fit_are_refused_before_the_offline_phase(dataset, tmp_path):
+    path, buffer = tmp_path / "run", ("--config.online.buffer=all", "--config.online.buffer_capacity=100")
+    status, output, messages = small_run.finish(start(dataset, path, *buffer))
+    assert status == 2, output
+    assert messages.startswith("error: online.buffer_capacity=100 is less than the 400 offline transitions")
+    assert not (path / "offline" / "config.json").exists()
+
+
+def test_overwriting_an_online_run_spares_an_offline_run_elsewhere(dataset, tmp_path):
+    """Below the default folder it may be another's; run from a folder of its own, for the default is relative."""
+    (tmp_path / "configs").symlink_to(small_run.ROOT / "configs")
+    offline_run = tmp_path / "runs" / "td3_bc" / "hopper-m" / "offline-sa-short-s0-0"
+    offline_run.mkdir(parents=True)
+    (offline_run / "config.json").write_text("{}")
+    (offline_run / "train.csv").write_text("step\n")
+    process = small_run.start(
+        *small_run.flags(dataset, *ONLINE), "--overwrite", program="online", folder=tmp_path,
+        PYTHONPATH=str(small_run.ROOT),
+    )  # fmt: skip
+    status, _, messages = small_run.finish(process)
+    assert status == 2
+    assert "holds a broken-off offline run, which --overwrite replaces in a --workdir alone" in messages
+    assert {file.name for file in offline_run.iterdir()} == {"config.json", "train.csv"}
+
+
 def test_what_cannot_begin_online_is_refused_before_the_offline_phase(tmp_path):
     config = td3_bc.get_config("custom")
     with user_error("task custom has no environment to fine-tune in: set --config.environment.id"):

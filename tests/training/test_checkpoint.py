@@ -132,7 +132,7 @@ def test_another_format_is_refused(checkpoints, monkeypatch):
 
 def test_more_leaves_than_were_saved_are_refused(checkpoints):
     checkpoints.save(7, {"a": np.zeros(2)})
-    with user_error("checkpoint 7 of", "does not fit this configuration", "'b'"):
+    with user_error("checkpoint 7 of", "is damaged or does not fit this configuration", "'b'"):
         checkpoints.restore(7, {"a": np.zeros(2), "b": np.zeros(2)})
 
 
