@@ -87,7 +87,7 @@ def test_what_was_not_stored_is_one_line(run, tmp_path):
     ("arguments", "message"),
     [
         ((), "name one run folder"),
-        (("/nowhere",), "/nowhere/config.json cannot be read"),
+        (("/nowhere",), "/nowhere is no run: it holds no config.json"),
         (("run", "--physics=moon"), "flag --physics=moon"),
         (("run", "--episodes=0"), "flag --episodes=0"),
         (("run", "--video=film.avi"), "film.avi names no video: it must end in .gif or .mp4"),
