@@ -140,7 +140,7 @@ def test_paths_of_no_kind(tmp_path: Path) -> None:
         tmp_path / "a.csv": ("a.csv: unknown kind of file", ".hdf5, .h5, .npz"),
         tmp_path / "b.csv": ("b.csv: no such file",),
         "toy/other-v0": ("'toy/other-v0' is not on this machine",),
-        tmp_path: ("is not on this machine",),
+        tmp_path: ("holds no Minari dataset",),
     }.items():
         with user_error(*parts):
             load_dataset(TOY, source="path", path=path, embedded=never)
