@@ -179,7 +179,7 @@ def _sizes() -> list[tuple[Any, int]]:
 
     if not _TASKS.value:
         raise UserError("no --tasks: name those to generate, such as --tasks=hopper-m,halfcheetah-m, or all")
-    if "all" in _TASKS.value[1:] or _TASKS.value[0] == "all" != _TASKS.value[-1]:
+    if "all" in _TASKS.value and len(_TASKS.value) > 1:
         raise UserError("--tasks: all stands alone, for it is every task")
     tasks = TASKS if _TASKS.value == ["all"] else [get_task(name) for name in _TASKS.value]
     return [(task, _num_steps(task)) for task in tasks]
