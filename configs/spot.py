@@ -9,7 +9,8 @@ the density penalty, and is `base` in everything else.
 Presets: `paper` repeats the published setting, `library` has the defaults of a clean implementation, `short`
 plays the run in 20,000 updates, to see it work.
 
-Nobody published fine-tuning on locomotion: the online settings there are AntMaze's, which is our choice.
+Nobody published fine-tuning on locomotion: the online settings there are AntMaze's, but for the
+discount, which is our choice.
 
 Sources: *official* is the program of SPOT's authors (github.com/thuml/SPOT), whose AntMaze setting CORL shares.
 """

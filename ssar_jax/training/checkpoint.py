@@ -82,7 +82,7 @@ class Checkpoints:
         except (ValueError, KeyError, FileNotFoundError) as error:
             raise UserError(
                 f"checkpoint {step} of {self._manager.directory} is damaged or does not fit this configuration "
-                f"({one_line(error)[:_REASON_LENGTH]}): remove its folder to take an earlier one, or train again"
+                f"({one_line(error)[:_REASON_LENGTH]}): take the config and version it was made with, or an earlier one"
             ) from error
         if tree["format_version"] != FORMAT_VERSION:
             raise UserError(

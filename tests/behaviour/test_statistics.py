@@ -7,7 +7,7 @@ import pytest
 
 from ssar_jax.behaviour.statistics import describe, markdown_table, page
 from ssar_jax.data import get_task
-from ssar_jax.data.dataset import OfflineDataset
+from tests.data.helpers import trajectories
 
 HOPPER = dataclasses.replace(get_task("hopper-m"), horizon=4, reference_min=0.0, reference_max=10.0)
 MAZE = dataclasses.replace(get_task("antmaze-u"), horizon=4)
@@ -15,20 +15,11 @@ MAZE = dataclasses.replace(get_task("antmaze-u"), horizon=4)
 
 def dataset(*rewards, terminal_rows=()):
     """One episode per list of rewards."""
-    lengths = [len(part) for part in rewards]
-    rows = sum(lengths)
-    masks, ends = np.ones(rows), np.zeros(rows, bool)
+    episodes = trajectories(*rewards, terminal=False)
+    masks = np.ones(len(episodes), np.float32)
     masks[list(terminal_rows)] = 0.0
-    ends[np.cumsum(lengths) - 1] = True
-    observations = np.zeros((rows, 1))
-    return OfflineDataset.from_arrays(
-        observations=observations,
-        actions=np.tile([[1.0, 0.5], [-1.0, 0.5]], (rows, 1))[:rows],
-        rewards=np.concatenate(rewards),
-        masks=masks,
-        next_observations=observations,
-        episode_ends=ends,
-    )
+    actions = np.tile(np.float32([[1.0, 0.5], [-1.0, 0.5]]), (len(episodes), 1))[: len(episodes)]
+    return dataclasses.replace(episodes, masks=masks, actions=actions)
 
 
 def test_an_episode_is_whole_at_the_time_limit_or_in_a_terminal_state():
