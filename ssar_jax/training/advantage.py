@@ -14,6 +14,7 @@ from ssar_jax.algorithms.iql_values import ValueLearner, as_algorithm, make_valu
 from ssar_jax.data.normalisation import PreparedData
 from ssar_jax.data.selection import Selection
 from ssar_jax.training import pretraining
+from ssar_jax.training.unfinished import Unfinished
 
 BATCH_SIZE = 256
 _VERSION = 2
@@ -40,14 +41,16 @@ def select_by_advantage(
         ".npy",
         _recipe(data, dataset_hash, expectile, num_updates),
         seeds,
-        train=lambda missing: _train(data, missing, expectile, num_updates),
+        train=lambda missing, unfinished: _train(data, missing, unfinished, expectile, num_updates),
         save=lambda stream, mask: np.save(stream, np.packbits(mask)),
     )
     rows = len(data.transitions.rewards)
     return Selection(np.stack([np.unpackbits(np.load(file), count=rows) for file in files]).astype(np.float32))
 
 
-def _train(data: PreparedData, seeds: list[int], expectile: float, num_updates: int) -> dict[int, np.ndarray]:
+def _train(
+    data: PreparedData, seeds: list[int], unfinished: Unfinished, expectile: float, num_updates: int
+) -> dict[int, np.ndarray]:
     """Trains the value functions and returns the mask [N] of every seed."""
     learner = make_value_learner(expectile=expectile)
     states = pretraining.train(
@@ -56,6 +59,7 @@ def _train(data: PreparedData, seeds: list[int], expectile: float, num_updates: 
         seeds,
         batch_size=BATCH_SIZE,
         num_updates=num_updates,
+        unfinished=unfinished,
         title=f"selecting by advantage: {num_updates:,} updates of IQL's value functions",
         loss="value/loss",
         remedy="look for huge values in the dataset, or choose another --config.selection.rule",

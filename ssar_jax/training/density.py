@@ -16,6 +16,7 @@ from ssar_jax.data.normalisation import PreparedData
 from ssar_jax.networks.vae import VAE
 from ssar_jax.training import pretraining
 from ssar_jax.training.trainer import OfflineTrainer
+from ssar_jax.training.unfinished import Unfinished
 from ssar_jax.types import Params
 
 _VERSION = 2
@@ -56,7 +57,7 @@ def install(
         ".npz",
         pretraining.describe(data, dataset_hash) | numbers | {"version": _VERSION},
         trainer.seeds,
-        train=lambda missing: _train(data, missing, **numbers),
+        train=lambda missing, unfinished: _train(data, missing, unfinished, **numbers),
         save=_save,
     )
     per_seed = [unflatten_dict(open_npz(file), sep="/") for file in files]
@@ -72,6 +73,7 @@ def _save(stream: BinaryIO, params: Params) -> None:
 def _train(
     data: PreparedData,
     seeds: list[int],
+    unfinished: Unfinished,
     *,
     hidden_sizes: tuple[int, ...],
     learning_rate: float,
@@ -86,6 +88,7 @@ def _train(
         seeds,
         batch_size=batch_size,
         num_updates=num_updates,
+        unfinished=unfinished,
         title=f"density model: {num_updates:,} updates of the conditional VAE",
         loss="density/loss",
         remedy="choose a lower --config.density.learning_rate, or look for huge values in the dataset",

@@ -1,4 +1,7 @@
-"""What a run trains first: all seeds in one program with a progress line of its own, cached for each seed."""
+"""What a run trains first: all seeds in one program with a progress line of its own, cached for each seed.
+
+On its way it is kept in the cache too, so that a run that is killed goes on where it was.
+"""
 
 import hashlib
 import json
@@ -18,10 +21,12 @@ from ssar_jax.errors import UserError
 from ssar_jax.training import loop
 from ssar_jax.training.progress import Progress
 from ssar_jax.training.trainer import OfflineTrainer
+from ssar_jax.training.unfinished import Unfinished
 
 _LOG = logging.getLogger(__name__)
 
 _CHUNK = 1_000
+_KEEP_EVERY = 10_000  # updates, a multiple of the chunk
 
 
 def cache_directory() -> Path:
@@ -35,7 +40,7 @@ def cached_files(
     recipe: dict[str, Any],
     seeds: Sequence[int],
     *,
-    train: Callable[[list[int]], dict[int, Any]],
+    train: Callable[[list[int], Unfinished], dict[int, Any]],
     save: Callable[[BinaryIO, Any], None],
 ) -> list[Path]:
     """The cached file of every seed, after training the seeds that have none.
@@ -45,18 +50,21 @@ def cached_files(
         suffix: of their names, with the dot.
         recipe: everything that decides the contents besides the seed; JSON.
         seeds: S seeds.
-        train: seeds to the result of each.
+        train: seeds, and where to keep them on the way, to the result of each.
         save: writes one result.
     """
-    files = {seed: cache_directory() / kind / f"{_key(recipe | {'seed': seed})}{suffix}" for seed in seeds}
+    folder = cache_directory() / kind
+    files = {seed: folder / f"{_key(recipe | {'seed': seed})}{suffix}" for seed in seeds}
     missing = [seed for seed, file in files.items() if not file.exists()]
     if not missing:
         _LOG.info("%s of all seeds: in the cache", kind)
         return list(files.values())
-    require_writable(cache_directory() / kind, "set SSAR_CACHE_DIR to another folder")
+    require_writable(folder, "set SSAR_CACHE_DIR to another folder")
     for group in loop.groups(len(missing), loop.choose_layout(len(missing))):  # each is kept as soon as it is there
-        for seed, result in train(missing[group]).items():
+        unfinished = Unfinished(folder / "unfinished" / f"{_key(recipe | {'seeds': missing[group]})}.npz")
+        for seed, result in train(missing[group], unfinished).items():
             write_atomically(files[seed], lambda stream, result=result: save(stream, result))
+        unfinished.remove()
     return list(files.values())
 
 
@@ -67,6 +75,7 @@ def train(
     *,
     batch_size: int,
     num_updates: int,
+    unfinished: Unfinished,
     title: str,
     loss: str,
     remedy: str,
@@ -79,6 +88,7 @@ def train(
         seeds: S seeds.
         batch_size: B.
         num_updates: number of updates.
+        unfinished: where it is kept on the way, and taken from.
         title: the first line printed.
         loss: the metric to show, `group/name`.
         remedy: the way out where it diverges.
@@ -87,17 +97,21 @@ def train(
         UserError: where it diverges; what it led to is of no use to anybody.
     """
     trainer = OfflineTrainer(algorithm, data, seeds=[_own_seed(seed) for seed in seeds], batch_size=batch_size)
-    progress = Progress(0, num_updates, len(seeds))
-    progress.line(title)
+    unfinished.restore(trainer)
+    progress = Progress(trainer.step, num_updates, len(seeds))
+    progress.line(title + (f", going on at {trainer.step:,}" if trainer.step else ""))
     while trainer.step < num_updates:
         start, updates = time.monotonic(), min(_CHUNK, num_updates - trainer.step)
         metrics = trainer.advance(updates)
         diverged = [seed for seed, value in zip(seeds, metrics[loss], strict=True) if not np.isfinite(value)]
         if diverged:
             progress.close()
+            unfinished.remove()
             raise UserError(f"{title}: {loss} of seeds {diverged} is no number by update {trainer.step:,}; {remedy}")
         progress.score = f", {loss.replace('/', ' ')} {metrics[loss].mean():.4f}"
         progress.show(trainer.step, time.monotonic() - start, updates)
+        if trainer.step % _KEEP_EVERY == 0 and trainer.step < num_updates:
+            unfinished.keep(trainer)
     progress.close()
     return trainer.states()
 

@@ -3,6 +3,8 @@
 import signal
 import time
 
+import pytest
+
 from tests.smoke import small_run
 from tests.smoke.small_run import CHECKPOINTS
 
@@ -67,3 +69,28 @@ def test_an_interrupted_run_exits_as_shells_expect(dataset, tmp_path):
     assert status == 130
     assert "to go on, repeat the command with --resume" in output
     assert "Traceback" not in messages
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_before_its_first_update_goes_on_with_its_density_model(dataset, tmp_path):
+    small = small_run.flags(
+        dataset, "--config.density.hidden_sizes=(8,)", "--config.density.num_updates=60_000",
+        "--config.num_updates=20", "--config.evaluation.interval=10", config="configs/spot.py:hopper-m,preset=short",
+    )  # fmt: skip
+    cache, path = tmp_path / "cache", tmp_path / "run"
+    process = small_run.start(*small, f"--workdir={path}", SSAR_CACHE_DIR=str(cache))
+    try:
+        while not list(cache.rglob("unfinished/[!.]*")):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.002)
+        process.kill()
+    finally:
+        small_run.finish(process)
+    resumed = small_run.start(*small, f"--workdir={path}", "--resume", SSAR_CACHE_DIR=str(cache))
+    status, output, messages = small_run.finish(resumed)
+    assert status == 0, messages
+    assert "density model: 60,000 updates of the conditional VAE, going on at " in output
+    whole = small_run.start(*small, f"--workdir={tmp_path / 'whole'}", SSAR_CACHE_DIR=str(tmp_path / "other"))
+    status, _, messages = small_run.finish(whole)
+    assert status == 0, messages
+    small_run.assert_same_numbers(path, tmp_path / "whole")

@@ -24,7 +24,7 @@ def trained(monkeypatch):
     """Replaces training: the mask of seed s has every (s + 2)-th row. Returns the seeds of every training."""
     trainings = []
 
-    def train(data, seeds, expectile, num_updates):
+    def train(data, seeds, unfinished, expectile, num_updates):
         trainings.append(seeds)
         return {seed: np.arange(len(data.transitions.rewards)) % (seed + 2) == 0 for seed in seeds}
 

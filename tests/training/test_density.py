@@ -34,7 +34,7 @@ def trained(monkeypatch):
     trainings = []
     network = spot.VAE((4,), 2)
 
-    def train(data, seeds, **numbers):
+    def train(data, seeds, unfinished, **numbers):
         trainings.append(seeds)
         columns = data.transitions.observations[:1], data.transitions.actions[:1]
         shapes = jax.eval_shape(lambda key: spot.initial_density(network, key, *columns), jax.random.key(0))
@@ -83,11 +83,11 @@ def test_what_is_trained_is_kept_when_the_rest_is_broken_off(rows, trained, monk
     """One device trains one seed at a time; the second is killed, and the next run trains that alone."""
     train, killed = density._train, []
 
-    def break_off(data, seeds, **numbers):
+    def break_off(data, seeds, unfinished, **numbers):
         if seeds == [1] and not killed:
             killed.append(seeds)
             raise KeyboardInterrupt
-        return train(data, seeds, **numbers)
+        return train(data, seeds, unfinished, **numbers)
 
     monkeypatch.setattr(density, "_train", break_off)
     monkeypatch.setattr(jax, "devices", lambda: jax.local_devices()[:1])

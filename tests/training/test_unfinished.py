@@ -1,0 +1,106 @@
+"""What is trained first goes on where it was broken off, to the same numbers bit for bit."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from ssar_jax.algorithms.spot import density_algorithm
+from ssar_jax.networks.vae import VAE
+from ssar_jax.training import pretraining
+from ssar_jax.training.trainer import OfflineTrainer
+from ssar_jax.training.unfinished import Unfinished
+from tests.data.helpers import user_error
+
+ALGORITHM = density_algorithm(VAE((4,), 2), 1e-3)
+
+
+@pytest.fixture
+def unfinished(tmp_path):
+    return Unfinished(tmp_path / "folder" / "half.npz")
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(pretraining, "_CHUNK", 5)
+    monkeypatch.setattr(pretraining, "_KEEP_EVERY", 10)
+
+
+def train(data, unfinished, seeds=(0, 1)):
+    return pretraining.train(
+        ALGORITHM, data, seeds, batch_size=4, num_updates=30, unfinished=unfinished,
+        title="a model", loss="density/loss", remedy="give up",
+    )  # fmt: skip
+
+
+def break_off(data, unfinished, monkeypatch, at):
+    """Trains until the chunk that would begin at an update."""
+    advance = OfflineTrainer.advance
+
+    def killed(trainer, num_updates):
+        if trainer.step == at:
+            raise KeyboardInterrupt
+        return advance(trainer, num_updates)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OfflineTrainer, "advance", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(data, unfinished)
+
+
+def test_it_goes_on_where_it_was_kept(rows, unfinished, tmp_path, monkeypatch, capsys):
+    whole = train(rows, Unfinished(tmp_path / "other.npz"))
+    break_off(rows, unfinished, monkeypatch, at=25)
+    capsys.readouterr()
+    resumed = train(rows, unfinished)
+    assert capsys.readouterr().out.startswith("a model, going on at 20\n30 of 30 updates, ")
+    jax.tree.map(np.testing.assert_array_equal, resumed, whole)
+
+
+def test_before_it_was_first_kept_it_starts_anew(rows, unfinished, monkeypatch, capsys):
+    break_off(rows, unfinished, monkeypatch, at=5)
+    capsys.readouterr()
+    train(rows, unfinished)
+    assert capsys.readouterr().out.startswith("a model\n")
+
+
+def test_one_that_diverges_is_not_gone_on_with(rows, unfinished, tmp_path, monkeypatch):
+    break_off(rows, unfinished, monkeypatch, at=25)
+    observations = np.full_like(rows.transitions.observations, np.inf)
+    broken = dataclasses.replace(rows, transitions=rows.transitions._replace(observations=observations))
+    with user_error("density/loss of seeds [0, 1] is no number by update 25", "give up"):
+        train(broken, unfinished)
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_a_file_of_another_version_is_one_line(rows, unfinished, tmp_path):
+    file = tmp_path / "folder" / "half.npz"
+    file.parent.mkdir()
+    np.savez(file, step=10)
+    with user_error(str(file), "lacks 'states/", "delete it"):
+        train(rows, unfinished)
+
+
+def test_the_file_goes_when_the_result_is_there(tmp_path, monkeypatch):
+    """One device trains one seed at a time; that of the second stays as long as it is not through."""
+    monkeypatch.setenv("SSAR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(jax, "devices", lambda: jax.local_devices()[:1])
+    broken_off = []
+
+    def fake(seeds, unfinished):
+        unfinished._file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished._file.touch()
+        if seeds == [1] and not broken_off:
+            broken_off.append(unfinished._file)
+            raise KeyboardInterrupt
+        return dict.fromkeys(seeds, np.zeros(1))
+
+    def files():
+        return pretraining.cached_files("kind", ".npy", {"version": 1}, [0, 1], train=fake, save=np.save)
+
+    with pytest.raises(KeyboardInterrupt):
+        files()
+    assert list((tmp_path / "kind" / "unfinished").iterdir()) == broken_off
+    assert [file.parent for file in files()] == [tmp_path / "kind"] * 2
+    assert not list((tmp_path / "kind" / "unfinished").iterdir())
