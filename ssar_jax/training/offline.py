@@ -174,8 +174,7 @@ class _OfflineRun:
 def _announce(config: Any, data: task_data.TaskData) -> None:
     print(data.dataset.describe_line())
     if config.selection.rule != "none":
-        threshold = data.selection.threshold
-        limit = "" if threshold is None else f" (return above {threshold:.1f})"
+        limit = _limit(config.selection, data.selection.threshold)
         print(f"selected {100 * data.selection.fraction:.1f} % of the transitions by {config.selection.rule}{limit}")
     coefficient = config.get("coefficient")
     if coefficient is not None and coefficient.kind == "state_adaptive" and coefficient.n_end > coefficient.n_start:
@@ -186,3 +185,12 @@ def _announce(config: Any, data: task_data.TaskData) -> None:
                 "the threshold schedule never fires: its period is %d updates, the run has %d; set "
                 "--config.coefficient.n_period", period, config.num_updates,
             )  # fmt: skip
+
+
+def _limit(rule: Any, threshold: float | None) -> str:
+    """The return above which trajectories were selected, and why it is not the config's."""
+    if threshold is None:
+        return ""
+    other = rule.rule == "return" and threshold != rule.threshold
+    why = f"; selection.threshold={rule.threshold:g} is for D4RL's file, selection.fraction for other data"
+    return f" (return above {threshold:.1f}{why if other else ''})"

@@ -65,7 +65,7 @@ def load_policies(run: str | Path, *, step: int | None = None, seed: int | None 
     if seed is not None and seed not in seeds:
         raise UserError(f"{folder} did not train seed {seed}: choose one of {', '.join(map(str, seeds))}")
     scaling, action_scaling, action_size = load_preparation(folder / "preparation.npz")
-    algorithm = registry.build(config, action_size)
+    algorithm = _build(folder, config, action_size)
     step, states = _restore(folder, step, abstract_states(algorithm, len(seeds), len(scaling.mean), action_size))
     chosen = slice(None) if seed is None else slice(seeds.index(seed), seeds.index(seed) + 1)
     _warn_of_stopped(folder, step, seeds[chosen])
@@ -132,6 +132,26 @@ def _task(config: Any, observation_size: int, action_size: int) -> Task:
     return get_task(config.task)
 
 
-def _as_namespace(tree: Any) -> Any:
+class _Fields(SimpleNamespace):
     """Nested dictionaries as attributes, as the builders read them."""
-    return SimpleNamespace(**{k: _as_namespace(v) for k, v in tree.items()}) if isinstance(tree, dict) else tree
+
+    def __getattr__(self, name: str) -> Any:
+        raise _MissingFieldError(name)
+
+
+class _MissingFieldError(AttributeError):
+    """A field that a builder reads and the stored config has not."""
+
+
+def _as_namespace(tree: Any) -> Any:
+    return _Fields(**{k: _as_namespace(v) for k, v in tree.items()}) if isinstance(tree, dict) else tree
+
+
+def _build(folder: Path, config: Any, action_size: int) -> Algorithm:
+    try:
+        return registry.build(config, action_size)
+    except _MissingFieldError as field:
+        raise UserError(
+            f"{folder / 'config.json'} lacks the field {field}: take the version of ssar_jax that versions.json "
+            "names, or add the field"
+        ) from field

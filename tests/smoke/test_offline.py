@@ -37,7 +37,9 @@ def test_the_command_tells_what_it_does(finished):
     assert lines[0].split() == ["dataset", "random.npz"]
     card = {line.split()[0] for line in lines[:7]}
     assert card == {"dataset", "source", "transitions", "episodes", "returns", "terminals", "content"}
-    assert any(line.startswith("selected ") and "by return" in line for line in lines)
+    (selected,) = [line for line in lines if line.startswith("selected ")]
+    assert "by return (return above " in selected
+    assert selected.endswith("; selection.threshold=1800 is for D4RL's file, selection.fraction for other data)")
     assert any(line.startswith("update 0: score ") for line in lines)
     assert any(line.startswith(f"2,000 of {NUM_UPDATES:,} updates, ") and "updates/s" in line for line in lines)
     assert lines[-2] == f"results: {finished.path}"
