@@ -133,7 +133,7 @@ def shared_config(choice: Choice) -> Config:
                 "normalize_states": True,  # program and CORL
                 "reward_scale": 1.0,  # reward = reward_scale * raw reward + reward_bias
                 "reward_bias": 0.0,
-                "reward_range_scaling": False,  # whether to scale by 1000 / (best return - worst return)
+                "reward_range_scaling": False,  # whether to scale by horizon / (best return - worst return)
                 "clip_actions": placeholder(float),  # to [-clip_actions, clip_actions]
                 "action_low": placeholder(object),  # task custom: a number, or one for each action
                 "action_high": placeholder(object),

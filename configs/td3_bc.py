@@ -114,6 +114,7 @@ def get_config(arg: str | None = None) -> common.Config:
         common.use_library_preset(config)
         config.online.noise = 0.1  # TD3's exploration
         config.online.policy_freq = 2  # the same update ratio as offline
+        config.coefficient.decay_steps = 400_000  # AntMaze medium and large too
     elif choice.preset == "short":
         common.use_short_preset(config)
     return config.lock()
@@ -146,3 +147,4 @@ def _use_constant_coefficient(config: common.Config, *, layer_norm: bool) -> Non
     config.online.buffer_capacity = 2_500_000  # the largest dataset, 2,000,000 rows, and all online steps
     config.online.policy_freq = config.actor.policy_freq
     config.online.noise = 0.1
+    config.online.warmup_steps = 5_000  # as SSAR, so that the two compare

@@ -57,7 +57,7 @@ def select_by_return(dataset: OfflineDataset, threshold: float, *, max_steps: in
         dataset: The data.
         threshold: A raw return.
         max_steps: Largest length of a trajectory; None is unlimited. (Authors: the task's horizon, which
-            changes nothing on D4RL files, where an episode keeps at most horizon - 1 rows.)
+            changes nothing on D4RL files, where no episode keeps more rows.)
 
     Returns:
         The selection; it is empty when no trajectory is that good.

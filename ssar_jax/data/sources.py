@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ssar_jax.data.actions import ActionScaling
-from ssar_jax.data.d4rl import d4rl_directory, load_d4rl, read_hdf5
-from ssar_jax.data.dataset import OfflineDataset
+from ssar_jax.data.d4rl import d4rl_directory, is_official, load_d4rl, read_hdf5
+from ssar_jax.data.dataset import DataSource, OfflineDataset
 from ssar_jax.data.minari import has_minari, is_minari_id, read_minari
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError
@@ -72,6 +72,8 @@ def load_dataset(
 def read_path(task: Task, path: Path, action_scaling: ActionScaling | None = None) -> OfflineDataset:
     """Read data of the user's own: an .hdf5, .h5 or .npz file, or a Minari dataset by folder or id.
 
+    The task's official file counts as D4RL wherever it lies.
+
     Args:
         task: Tells how to read a file without `timeouts`, and whether terminals end episodes.
         path: File, folder or id.
@@ -84,11 +86,13 @@ def read_path(task: Task, path: Path, action_scaling: ActionScaling | None = Non
         UserError: There is nothing of that kind, or it cannot be read.
     """
     if path.suffix in (".hdf5", ".h5"):
+        official = task.file is not None and is_official(path, task.file)
         return read_hdf5(
             path,
             horizon=task.horizon,
             terminals_end_episodes=task.terminals_end_episodes,
             action_scaling=action_scaling,
+            source=DataSource("d4rl", task.d4rl_name, str(path)) if official else None,
         )
     if path.suffix == ".npz":
         return OfflineDataset.from_npz(path, action_scaling=action_scaling)

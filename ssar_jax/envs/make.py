@@ -95,6 +95,18 @@ def make(environment: str, physics: Physics = "d4rl-v2") -> gymnasium.Env:
     return TerminalAliveBonus(env, recipe.terminal_bonus) if recipe.terminal_bonus else env
 
 
+def time_limit(environment: str, env: gymnasium.Env) -> int | None:
+    """The steps after which an environment that `make` built cuts an episode; None where it names none.
+
+    Args:
+        environment: what it was made of.
+        env: it.
+    """
+    if environment in _ANTS:
+        return _ANTS[environment].horizon
+    return None if env.spec is None else env.spec.max_episode_steps
+
+
 @contextmanager
 def _without_deprecations() -> Iterator[None]:
     """Drops MuJoCo's remark on an attribute in Gymnasium's HalfCheetah model, which nobody here can change."""

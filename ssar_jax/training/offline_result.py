@@ -87,7 +87,10 @@ def _starts() -> list[str]:
 
 
 def with_fresh_optimisers(states: Any) -> Any:
-    """The states with every optimiser as at its start: zero moments and counts in the fields that end in `_opt`."""
+    """The states with every optimiser as at its start: zero moments and counts in the fields that end in `_opt`.
+
+    The coefficient's, `opt_state`, stays as it is: online it is not used.
+    """
     if not (isinstance(states, tuple) and hasattr(states, "_fields")):
         return states
     fields = states._asdict()  # pyright: ignore[reportAttributeAccessIssue]

@@ -22,7 +22,7 @@ from ssar_jax.data.selection import (
 )
 from ssar_jax.data.sources import load_dataset, read_path
 from ssar_jax.data.tasks import CUSTOM, Task, custom_task, get_task
-from ssar_jax.envs.make import AGENTS, make
+from ssar_jax.envs.make import AGENTS, make, time_limit
 from ssar_jax.envs.physics import Physics
 from ssar_jax.errors import UserError
 from ssar_jax.training.advantage import select_by_advantage
@@ -204,9 +204,14 @@ def _inspect(environment: str) -> tuple[dict[str, gymnasium.spaces.Box], int | N
     """The spaces of observations and actions, which must be continuous vectors, and the time limit if there is one."""
     env = make(environment)
     spaces = {"observation": env.observation_space, "action": env.action_space}
-    limit = None if env.spec is None else env.spec.max_episode_steps
+    limit = time_limit(environment, env)
     env.close()
     for kind, space in spaces.items():
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
             raise UserError(f"environment.id={environment} has {kind}s {space}: continuous vectors are needed")
+    if limit is None:
+        _LOG.warning(
+            "environment.id=%s names no time limit: unless it ends its episodes itself an evaluation goes on for ever; "
+            "register it with max_episode_steps", environment,
+        )  # fmt: skip
     return spaces, limit  # pyright: ignore[reportReturnType]

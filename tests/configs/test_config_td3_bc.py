@@ -126,6 +126,7 @@ def test_library_preset_on_antmaze():
         "online.buffer": "all",
         "online.buffer_capacity": 1_500_000,  # 1e6 rows of data and 250,000 online steps fit
         "online.policy_freq": 2,  # the actor moves as often as offline
+        "coefficient.decay_steps": 400_000,  # as on the other tasks
     }
 
 

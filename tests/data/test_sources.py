@@ -69,6 +69,18 @@ def test_a_verified_file_is_taken(cached_task: Task, source: str, caplog: pytest
     assert caplog.records == []
 
 
+def test_an_official_file_is_d4rl_wherever_it_lies(cached_task: Task, tmp_path: Path) -> None:
+    """Another file of the same size is not, and neither is one of another task."""
+    content = (tmp_path / "d4rl" / "toy.hdf5").read_bytes()
+    (tmp_path / "mine.hdf5").write_bytes(content)
+    dataset = load_dataset(cached_task, path=tmp_path / "mine.hdf5", embedded=never)
+    assert dataset.source == DataSource("d4rl", "toy-medium-v2", str(tmp_path / "mine.hdf5"))
+    assert load_dataset(TOY, path=tmp_path / "mine.hdf5", embedded=never).source.kind == "path"
+    assert cached_task.file is not None
+    other = dataclasses.replace(cached_task, file=dataclasses.replace(cached_task.file, sha256="0" * 64))
+    assert load_dataset(other, path=tmp_path / "mine.hdf5", embedded=never).source.kind == "path"
+
+
 @pytest.mark.parametrize("source", ["auto", "d4rl"])
 def test_a_damaged_file_is_never_replaced_silently(cached_task: Task, source: str, tmp_path: Path) -> None:
     path = tmp_path / "d4rl" / "toy.hdf5"

@@ -2,6 +2,7 @@
 
 import logging
 
+import gymnasium
 import h5py
 import numpy as np
 import pytest
@@ -198,17 +199,38 @@ def test_a_registered_environment_has_no_other_physics(tmp_path):
         task_data.load(config)
 
 
-def test_timeouts_are_those_of_the_environment_where_the_file_has_none(tmp_path, caplog):
-    """Pendulum's 200 steps: of 500 rows the two time-outs and the last one are dropped."""
-    columns = small_dataset(3, 1, low=-2.0, high=2.0, rows=500)
+@pytest.mark.parametrize(
+    ("environment", "sizes", "horizon", "rows", "lengths"),
+    [
+        ("Pendulum-v1", (3, 1), 200, 500, [199, 199, 99]),
+        ("antmaze-umaze", (29, 8), 700, 1500, [699, 699, 99]),
+        ("ant-direction", (29, 8), 500, 600, [499, 99]),
+    ],
+)
+def test_timeouts_are_those_of_the_environment_where_the_file_has_none(
+    tmp_path, caplog, environment, sizes, horizon, rows, lengths
+):
+    """Every time-out and the last row are dropped: Pendulum's 500 rows of 200 steps are 199, 199 and 99."""
+    columns = small_dataset(*sizes, low=-1.0, high=1.0, rows=rows)
     with h5py.File(tmp_path / "mine.hdf5", "w") as file:
         for name in ("observations", "actions", "rewards"):
             file[name] = columns[name]
-        file["terminals"] = np.zeros(500, bool)
-    data = task_data.load(custom_config(tmp_path / "mine.hdf5", environment="Pendulum-v1"))
-    assert (len(data.dataset), data.task.horizon) == (497, 200)
-    np.testing.assert_array_equal(data.dataset.episode_lengths(), [199, 199, 99])
-    assert "has no 'timeouts': every episode is taken to end after 200 steps at most" in caplog.text
+        file["terminals"] = np.zeros(rows, bool)
+    data = task_data.load(custom_config(tmp_path / "mine.hdf5", environment=environment))
+    assert data.task.horizon == horizon
+    np.testing.assert_array_equal(data.dataset.episode_lengths(), lengths)
+    assert f"has no 'timeouts': every episode is taken to end after {horizon} steps at most" in caplog.text
+
+
+def test_an_environment_without_a_time_limit_is_named(tmp_path, caplog):
+    """Its evaluation would not end."""
+    gymnasium.register("Endless-v0", "gymnasium.envs.classic_control.pendulum:PendulumEnv")
+    np.savez(tmp_path / "mine.npz", **small_dataset(3, 1, -2.0, 2.0))
+    task_data.load(custom_config(tmp_path / "mine.npz", environment="Pendulum-v1"))
+    assert caplog.text == ""
+    task_data.load(custom_config(tmp_path / "mine.npz", environment="Endless-v0"))
+    del gymnasium.registry["Endless-v0"]
+    assert "environment.id=Endless-v0 names no time limit" in caplog.text
 
 
 @pytest.mark.parametrize(
