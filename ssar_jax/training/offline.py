@@ -191,6 +191,7 @@ def _limit(rule: Any, threshold: float | None) -> str:
     """The return above which trajectories were selected, and why it is not the config's."""
     if threshold is None:
         return ""
-    other = rule.rule == "return" and threshold != rule.threshold
-    why = f"; selection.threshold={rule.threshold:g} is for D4RL's file, selection.fraction for other data"
-    return f" (return above {threshold:.1f}{why if other else ''})"
+    limit = f"return above {threshold:.1f}"
+    if rule.rule == "return" and threshold != rule.threshold:
+        limit += f"; selection.threshold={rule.threshold:g} is for D4RL's file, selection.fraction for other data"
+    return f" ({limit})"
