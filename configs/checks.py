@@ -198,7 +198,8 @@ def _check_balance(config: Config) -> None:
 
 
 def _check_critic(config: Config) -> None:
-    low, high = (config.critic.get(name) for name in ("difference_min", "difference_max"))
+    critic = config.get("critic", {})
+    low, high = (critic.get(name) for name in ("difference_min", "difference_max"))
     if low is not None and high is not None and low >= high:
         raise UserError(f"critic.difference_min={low} must lie below critic.difference_max={high}")
 

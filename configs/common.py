@@ -157,6 +157,8 @@ def shared_config(choice: Choice) -> Config:
                 "steps_between_updates": 1,  # program: the updates due are made after every environment step
                 "reset_optimizer": False,  # program: Adam's moments carry over
                 "noise": 0.0,  # program: nothing is added to the algorithm's own actions
+                "buffer": "all",  # ours: what the buffer holds at the start
+                "buffer_capacity": 2_500_000,  # ours: the largest dataset, 2,000,000 rows, and all online steps
                 "part_k": 50,  # program: trajectories kept by the buffer mode "part"
                 "trust": "stale",  # program: a new transition inherits the flag of the slot it overwrites
             },

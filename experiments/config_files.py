@@ -7,6 +7,8 @@ import re
 import sys
 from pathlib import Path
 
+from ml_collections import ConfigDict
+
 from configs.common import IDENTITY, Config, did_you_mean, fields
 from experiments.overrides import suggest_fields
 from experiments.values import restore_value
@@ -68,7 +70,10 @@ def _call_get_config(path: Path, argument: str | None) -> Config:
         raise UserError(f"{path} has a syntax error in line {error.lineno}: {error.msg}") from error
     if not hasattr(module, "get_config"):
         raise UserError(f"{path} is no config file: it has no function get_config(arg)")
-    return module.get_config(argument)
+    config = module.get_config(argument)
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"{path}: get_config must return a config such as common.shared_config makes, not {config!r}")
+    return config
 
 
 def _restore_config(path: Path) -> Config:
@@ -82,7 +87,7 @@ def _restore_config(path: Path) -> Config:
     algorithm, files = saved["algorithm"], config_files()
     if algorithm not in files:
         hint = did_you_mean(algorithm, files)
-        raise UserError(f"{path}: algorithm {algorithm!r} is unknown{hint or '; known: ' + ', '.join(files)}")
+        raise UserError(f"{path} is rebuilt from {_FOLDER}/{algorithm}.py, which there is not{hint}")
     try:
         config = _call_get_config(
             files[algorithm], f"{saved['task']},variant={saved['variant']},preset={saved['preset']}"

@@ -21,7 +21,6 @@ from typing import Any
 from absl import flags
 
 from experiments import command, devices, films
-from experiments.config_files import load_config
 from ssar_jax.data.files import require_writable, write_atomically
 from ssar_jax.errors import UserError
 
@@ -41,11 +40,12 @@ def main(arguments: list[str]) -> None:
     if film:
         _require_films()
     from ssar_jax.training.rescoring import rescore
+    from ssar_jax.training.run_folder import read_json
 
     physics: Any = _PHYSICS.value  # one of the names that the flag lets pass
     if not (run / "config.json").exists():
         raise UserError(f"{run} is no run: it holds no config.json")
-    devices.one_per_seed(load_config(str(run / "config.json")).num_seeds)
+    devices.one_per_seed(read_json(run / "config.json")["num_seeds"])
     require_writable(run / "evaluations", "copy the run to where you may write")
     content, filmed = rescore(
         run, step=_STEP.value, seed=_SEED.value, physics=physics, episodes=_EPISODES.value, film=film

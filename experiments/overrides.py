@@ -64,12 +64,16 @@ def apply_overrides(config: Config, overrides: Iterable[tuple[str, str | None]])
 
 
 def suggest_fields(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """Returns the end of a message about an unknown field: the nearest ones, or else all at the top."""
-    known = list(known)
+    """Returns the end of a message about an unknown field: the nearest ones, all of its group, or all at the top."""
+    known, group = list(known), name.rpartition(".")[0]
     near = nearest_fields(name, known)
+    inside = [full for full in known if group and full.rpartition(".")[0] == group]
+    of_group = f"; {group} has {', '.join(full.rpartition('.')[2] for full in inside)}" if inside else ""
+    if near and {*near} & {*inside}:
+        of_group = ""
     if near:
-        return f"; did you mean {', '.join(prefix + full for full in near)}?"
-    return f"; the fields are {', '.join(sorted({full.partition('.')[0] for full in known} - {*IDENTITY}))}"
+        return f"{of_group}; did you mean {', '.join(prefix + full for full in near)}?"
+    return of_group or f"; the fields are {', '.join(sorted({full.partition('.')[0] for full in known} - {*IDENTITY}))}"
 
 
 def nearest_fields(name: str, known: Iterable[str]) -> list[str]:

@@ -16,6 +16,19 @@ _BUILDERS: dict[str, Callable[[Any, int], Algorithm]] = {
 }
 
 
+def require(algorithm: str) -> None:
+    """Requires an algorithm to be here.
+
+    Raises:
+        UserError: it is not.
+    """
+    if algorithm not in _BUILDERS:
+        raise UserError(
+            f"algorithm {algorithm!r} is unknown: choose one of {', '.join(_BUILDERS)}; one of your own is a line in "
+            "ssar_jax/algorithms/registry.py"
+        )
+
+
 def build(config: Any, action_size: int) -> Algorithm:
     """Builds the algorithm that a config describes.
 
@@ -26,6 +39,5 @@ def build(config: Any, action_size: int) -> Algorithm:
     Raises:
         UserError: for an unknown algorithm.
     """
-    if config.algorithm not in _BUILDERS:
-        raise UserError(f"algorithm {config.algorithm!r} is unknown: choose one of {', '.join(_BUILDERS)}")
+    require(config.algorithm)
     return _BUILDERS[config.algorithm](config, action_size)

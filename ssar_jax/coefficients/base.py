@@ -16,7 +16,7 @@ class Coefficient(NamedTuple):
     """A coefficient as pure functions, hyperparameters closed over.
 
     Attributes:
-        init: (key, observations [B, O]) -> state.
+        init: (key, observations [B, O]) -> state; the array serves for its shape alone.
         apply: (state, observations [B, O]) -> beta [B].
         update: (state, observations [B, O], slack_fn, trusted [B], step) -> (state, metrics), one training step.
         mask_regulariser: whether the regulariser acts on trusted rows alone.

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ssar_jax.data.actions import ActionScaling
 from ssar_jax.errors import UserError
 
 # Rounding may carry a tanh-squashed action this far outside [-1, 1]; such actions are clipped, larger ones
@@ -95,9 +96,25 @@ def clip_overshoot(actions: np.ndarray, where: str) -> np.ndarray:
         row, column = np.argwhere(outside)[0]
         raise UserError(
             f"{where}: actions holds {actions[row, column]:g} in row {row}, column {column}, not in [-1, 1]; "
-            "scale data of your own by dataset.action_low and dataset.action_high"
+            "data of your own are scaled as task custom, by its environment or dataset.action_low and action_high"
         )
     return np.clip(actions, -1.0, 1.0)
+
+
+def require_bounds(actions: np.ndarray, scaling: ActionScaling, where: str) -> None:
+    """Require actions [N, A] to lie within the bounds that are mapped to [-1, 1], but for rounding.
+
+    Raises:
+        UserError: One lies outside.
+    """
+    outside = np.abs(scaling.to_unit(actions)) > 1.0 + ACTION_OVERSHOOT
+    if outside.any():
+        row, column = np.argwhere(outside)[0]
+        low, high = (np.broadcast_to(bound, actions.shape[1:])[column] for bound in (scaling.low, scaling.high))
+        raise UserError(
+            f"{where}: actions holds {actions[row, column]:g} in row {row}, column {column}, outside the bounds "
+            f"[{low:g}, {high:g}]; they come from the environment, or dataset.action_low and action_high"
+        )
 
 
 def _require_finite(array: np.ndarray, key: str, where: str) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,8 @@ from ssar_jax.data.files import open_npz, write_atomically
 from ssar_jax.data.segments import Segments, find_segments
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 SourceKind = Literal["d4rl", "minari", "embedded", "path", "arrays"]
 
@@ -133,10 +136,13 @@ class OfflineDataset:
             "masks": checks.numbers(masks, "masks", where, ndim=1),
             "next_observations": checks.numbers(next_observations, "next_observations", where, ndim=2),
         }
+        if len(columns["masks"]) and np.mean(columns["masks"]) < 0.1:
+            _LOG.warning("%s: nearly every transition is terminal; masks are 1 - terminated: are they inverted?", where)
         if action_scaling is not None:
             size, bounds = columns["actions"].shape[1], action_scaling.low.size
             if bounds not in (1, size):
                 raise UserError(f"{where}: actions has {size} columns, but there are action bounds for {bounds}")
+            checks.require_bounds(columns["actions"], action_scaling, where)
             columns["actions"] = action_scaling.to_unit(columns["actions"])
         if episode_ends is not None:
             return cls(**columns, episode_ends=np.asarray(episode_ends), source=source)

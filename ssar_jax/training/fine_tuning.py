@@ -10,6 +10,7 @@ from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.normalisation import PreparedData, prepare
+from ssar_jax.errors import UserError
 from ssar_jax.training import buffers, replay
 from ssar_jax.training.fine_tuner import FineTuner, Protocol
 
@@ -55,8 +56,10 @@ def fine_tune(
         The fine-tuner after its last step, with `states`, `policies` and `policy(seed)`.
 
     Raises:
-        UserError: where the offline rows do not fit into the buffers.
+        UserError: where the offline rows do not fit into the buffers, or the environment's actions need a scaling.
     """
+    if action_scaling is None:
+        _require_unit_actions(make_env)
     data = prepare(dataset) if data is None else data
     trusted = np.ones(len(dataset), np.float32) if trusted is None else trusted
     rows = buffers.kept_rows(buffer, dataset, part_k)
@@ -70,3 +73,14 @@ def fine_tune(
     tuner.advance(num_steps)
     tuner.close()
     return tuner
+
+
+def _require_unit_actions(make_env: Callable[[], gymnasium.Env]) -> None:
+    env = make_env()
+    space = env.action_space
+    env.close()
+    if isinstance(space, gymnasium.spaces.Box) and not (np.all(space.low == -1.0) and np.all(space.high == 1.0)):
+        raise UserError(
+            f"the environment's actions lie between {space.low} and {space.high}, the algorithm's in [-1, 1]: "
+            "give action_scaling=ActionScaling.from_bounds(low, high)"
+        )

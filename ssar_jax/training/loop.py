@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ssar_jax.algorithms.base import Algorithm, Phase
-from ssar_jax.types import Array, Batch, Key, Metrics
+from ssar_jax.types import Array, Average, Batch, Key, Metrics
 
 SEEDS = PartitionSpec("seeds")
 REPLICATED = PartitionSpec()
@@ -218,9 +218,17 @@ def _train_seed(
         return state, jax.tree.map(jnp.add, carry[1], metrics)
 
     shapes = jax.eval_shape(one_update, state, start)[1]
+    _require_averages(shapes)
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     state, sums = jax.lax.fori_loop(start, stop, accumulate, (state, zeros))
     return state, {name: average.total / average.weight for name, average in sums.items()}
+
+
+def _require_averages(metrics: Any) -> None:
+    """Says of an algorithm of one's own what JAX would say in riddles."""
+    for name, metric in metrics.items():
+        if not isinstance(metric, Average) or metric.total.shape or metric.weight.shape:
+            raise TypeError(f"the metric {name!r} must be an Average of scalars, as ops.trees.averages makes them")
 
 
 def sample(data: TrainingData, key: Key, batch_size: int) -> Batch:

@@ -53,6 +53,7 @@ def run(
         UserError: for everything that the user can mend, before anything is compiled or overwritten.
     """
     require_dashboards(dashboards)
+    registry.require(config.algorithm)
     with ExitStack() as stack:
         folder = stack.enter_context(closing(RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite)))
         if resume and folder.file("summary.json").exists():

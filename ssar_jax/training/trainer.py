@@ -27,6 +27,7 @@ class OfflineTrainer:
         seeds: S distinct seeds.
         trusted: the selected rows, [N] for all seeds or [S, N]; None trusts all.
         batch_size: B.
+        action_scaling: maps actions from [-1, 1] to the environment's range, for `policy`; None leaves them.
         layout: where the seeds live; None chooses by backend.
 
     Attributes:
@@ -45,6 +46,7 @@ class OfflineTrainer:
         seeds: Sequence[int] = (0,),
         trusted: np.ndarray | None = None,
         batch_size: int = 256,
+        action_scaling: ActionScaling | None = None,
         layout: loop.Layout | None = None,
     ) -> None:
         if not seeds or len(set(seeds)) != len(seeds):
@@ -59,7 +61,7 @@ class OfflineTrainer:
         self.step = 0
         self.seeds = tuple(seeds)
         self._algorithm = algorithm
-        self._scaling = data.observation_scaling
+        self._scaling, self._action_scaling = data.observation_scaling, action_scaling
         self._layout = layout or loop.choose_layout(len(seeds))
         sizes = transitions.observations.shape[1], transitions.actions.shape[1]
         self._states = loop.initial_states(algorithm, seeds, self._layout, *sizes)
@@ -104,7 +106,7 @@ class OfflineTrainer:
             raise UserError(f"seed {seed} was not trained: choose one of {list(self.seeds)}")
         index = self.seeds.index(seed)
         params = jax.tree.map(lambda leaf: leaf[index], self.policies())
-        return make_policy(self._algorithm, params, self._scaling)
+        return make_policy(self._algorithm, params, self._scaling, self._action_scaling)
 
     def diagnose(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """What the algorithm has to say about dataset rows, each [S, len(rows)]."""

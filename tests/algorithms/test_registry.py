@@ -37,7 +37,9 @@ def test_the_library_preset_is_what_python_gives():
 def test_unknown_names_are_told_in_one_line():
     config = td3_bc_config.get_config("hopper-m").copy_and_resolve_references()
     config.algorithm = "td3"
-    with pytest.raises(UserError, match="algorithm 'td3' is unknown: choose one of td3_bc"):
+    with pytest.raises(
+        UserError, match=r"algorithm 'td3' is unknown: choose one of td3_bc.*; one of your own is a line"
+    ):
         registry.build(config, action_size=3)
     config.coefficient.kind = "learned"
     with pytest.raises(UserError, match="'learned' is unknown: choose constant or state_adaptive"):

@@ -116,6 +116,9 @@ def test_an_algorithm_without_a_coefficient_is_checked_too():
     del config["coefficient"]
     del config.online["buffer"]
     check_config(config.lock())
+    for group in ("critic", "actor"):
+        del config.unlock()[group]
+    check_config(config.lock())
 
 
 def test_configs_do_not_import_jax():

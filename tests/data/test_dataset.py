@@ -102,6 +102,16 @@ def test_action_scaling_there_and_back() -> None:
     np.testing.assert_array_equal(scaling.from_unit(unit), actions)
     dataset = OfflineDataset.from_arrays(**three_rows(actions=actions), action_scaling=scaling)
     np.testing.assert_array_equal(dataset.actions, unit)
+    actions[1, 1] = 12.0
+    with user_error("actions holds 12 in row 1, column 1, outside the bounds [0, 10]"):
+        OfflineDataset.from_arrays(**three_rows(actions=actions), action_scaling=scaling)
+
+
+def test_masks_that_look_inverted_are_asked_about(caplog: pytest.LogCaptureFixture) -> None:
+    OfflineDataset.from_arrays(**three_rows(masks=np.array([0.0, 0.0, 1.0])))
+    assert caplog.text == ""
+    OfflineDataset.from_arrays(**three_rows(masks=np.zeros(3)))
+    assert "nearly every transition is terminal; masks are 1 - terminated: are they inverted?" in caplog.text
 
 
 @pytest.mark.parametrize(

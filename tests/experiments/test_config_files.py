@@ -49,6 +49,12 @@ def test_what_cannot_be_loaded(source, message):
     assert str(caught.value).startswith(message)
 
 
+def test_a_config_file_must_return_a_config(tmp_path):
+    (tmp_path / "mine.py").write_text("def get_config(arg):\n    pass\n")
+    with pytest.raises(UserError, match=r"mine.py: get_config must return a config .*, not None"):
+        load_config(f"{tmp_path / 'mine.py'}:hopper-m")
+
+
 def test_a_syntax_error_is_told_with_its_line(tmp_path):
     (tmp_path / "broken.py").write_text("def get_config(arg):\n    return (\n")
     with pytest.raises(UserError, match=r"broken\.py has a syntax error in line 2"):
@@ -91,8 +97,8 @@ def saved(tmp_path):
         (lambda tree: tree.update(num_updates="many"), "num_updates='many' is not an integer"),
         (lambda tree: tree.update(seed=None), "seed=None is not an integer"),
         (lambda tree: tree.update(actor=3), "unknown field actor"),
-        (lambda tree: tree.update(algorithm="td3bc"), r"'td3bc' is unknown; did you mean td3_bc\?"),
-        (lambda tree: tree.update(algorithm="../setup"), r"algorithm '\.\./setup' is unknown"),
+        (lambda tree: tree.update(algorithm="td3bc"), r"configs/td3bc.py, which there is not; did you mean td3_bc\?"),
+        (lambda tree: tree.update(algorithm="../setup"), r"is rebuilt from configs/\.\./setup.py, which there is not"),
         (lambda tree: tree.update(task="hoper-m"), "config.json: .*'hoper-m'.*hopper-m"),
         (lambda tree: tree.update(preset="fast"), "config.json: unknown preset 'fast'"),
         (

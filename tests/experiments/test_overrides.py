@@ -76,6 +76,13 @@ def test_overrides_set_fields_in_their_types_and_the_last_one_counts():
             "--config.coefficient.learning_rate, --config.critic.learning_rate?",
         ),
         ("actor.lr", "3", "unknown field --config.actor.lr; did you mean --config.actor.learning_rate?"),
+        (
+            "evaluation.every",
+            "3",
+            "unknown field --config.evaluation.every; evaluation has episodes, interval; "
+            "did you mean --config.checkpoint.every?",
+        ),
+        ("selection.zzz", "3", "unknown field --config.selection.zzz; selection has expectile, fraction, "),
         ("num_update", "3", "unknown field --config.num_update; did you mean --config.num_updates"),
         ("zzz", "3", "unknown field --config.zzz; the fields are actor, batch_size, "),
         ("", "3", "unknown field --config.; the fields are actor, "),

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from ssar_jax.training import loop
+from ssar_jax.training.fine_tuning import fine_tune
 from tests.data.helpers import user_error
 from tests.training import small_sa
+from tests.training.scripted_env import Scripted
 from tests.training.small_tuner import fine_tuner, make_dataset, make_diary
 
 
@@ -156,6 +158,11 @@ def test_finished_episodes_are_reported(dataset):
 def test_more_steps_than_the_buffers_were_made_for_are_refused(dataset):
     with user_error("31 environment steps do not fit into num_steps=30"):
         fine_tuner(dataset).advance(31)
+
+
+def test_an_environment_with_other_bounds_needs_a_scaling(dataset):
+    with user_error("the environment's actions lie between [-2.] and [2.]", "give action_scaling="):
+        fine_tune(make_diary(4), None, make_env=lambda: Scripted(-2.0, 2.0), dataset=dataset)
 
 
 def test_a_buffer_too_small_for_the_data_is_refused(dataset):

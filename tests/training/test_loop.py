@@ -1,11 +1,13 @@
 """The compiled loop: its random numbers, its metrics, its compilations and its memory."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ssar_jax.training import loop
 from ssar_jax.training.trainer import OfflineTrainer
+from ssar_jax.types import Average
 from tests.training import recorder as recorder_module
 
 
@@ -87,6 +89,18 @@ def test_metrics_are_means_over_the_chunk(recorder, rows):
     metrics = trainer.advance(1)  # update 11 is no delayed one
     np.testing.assert_array_equal(metrics["every/step"], [11.0, 11.0])
     np.testing.assert_array_equal(metrics["delayed/step"], [np.nan, np.nan])
+
+
+@pytest.mark.parametrize("metric", [jnp.float32(1.0), Average(jnp.ones(4), jnp.ones(4))])
+def test_a_metric_that_is_no_average_is_named(recorder, rows, metric):
+    """A scalar as it is, and one value for each row of the minibatch."""
+
+    def update(state, batch, draws, **context):
+        return state, {"actor/loss": metric}
+
+    trainer = OfflineTrainer(recorder._replace(update=update), rows, batch_size=4)
+    with pytest.raises(TypeError, match="the metric 'actor/loss' must be an Average of scalars"):
+        trainer.advance(1)
 
 
 @pytest.mark.parametrize("vmapped", [False, True])

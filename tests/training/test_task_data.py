@@ -173,7 +173,7 @@ def test_private_data_without_bounds_are_taken_as_they_are(tmp_path):
         ({"environment": "NoSuch-v0"}, "environment 'NoSuch-v0' cannot be made"),
         ({"action_low": -1.0}, "dataset.action_low and dataset.action_high go together"),
         ({"action_low": (0.0, 0.0), "action_high": 1.0}, "there are action bounds for 2"),
-        ({"action_low": 5.0, "action_high": 6.0}, "not in [-1, 1]; scale data of your own by"),
+        ({"action_low": 5.0, "action_high": 6.0}, "outside the bounds [5, 6]; they come from the environment"),
     ],
 )
 def test_private_data_that_do_not_fit(tmp_path, changes, message):

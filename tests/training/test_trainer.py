@@ -109,6 +109,10 @@ def test_the_trainers_policy_scales_observations_as_the_data_were(recorder):
     # Mean 2, standard deviation 2 + 1e-3: observation 3 becomes 1 / 2.001.
     weight = trainer.policies()[0]
     np.testing.assert_allclose(trainer.policy(0)(np.array([3.0, 0.0])), [np.tanh(weight / 2.001), 0.0], rtol=1e-5)
+    # The same weight, with actions in [0, 10].
+    trainer = trainer_of(recorder, prepare(dataset), action_scaling=ActionScaling.from_bounds(0.0, 10.0))
+    expected = [5.0 + 5.0 * np.tanh(weight / 2.001), 5.0]
+    np.testing.assert_allclose(trainer.policy(0)(np.array([3.0, 0.0])), expected, rtol=1e-5)
 
 
 def test_a_selection_per_seed_must_have_all_seeds(recorder, rows):
