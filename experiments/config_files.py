@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -42,6 +43,19 @@ def load_config(source: str) -> Config:
     if argument is not None:
         raise UserError(f"{name} holds a whole config and takes nothing after a colon, got {argument!r}")
     return _restore_config(path)
+
+
+def preset_config(saved: dict[str, Any]) -> Config:
+    """Builds the config of a saved one's algorithm, task, variant and preset, without what else it holds.
+
+    Raises:
+        UserError: where there is none.
+    """
+    algorithm, files = saved["algorithm"], config_files()
+    if algorithm not in files:
+        hint = did_you_mean(algorithm, files)
+        raise UserError(f"the config is made by {_FOLDER}/{algorithm}.py, which there is not{hint}")
+    return _call_get_config(files[algorithm], f"{saved['task']},variant={saved['variant']},preset={saved['preset']}")
 
 
 def config_files() -> dict[str, Path]:
@@ -84,14 +98,8 @@ def _restore_config(path: Path) -> Config:
         raise UserError(f"{path} is no readable JSON file: {error}") from error
     if not isinstance(saved, dict) or not all(isinstance(saved.get(name), str) for name in IDENTITY):
         raise UserError(f"{path} is no saved config: it must name {', '.join(IDENTITY)}")
-    algorithm, files = saved["algorithm"], config_files()
-    if algorithm not in files:
-        hint = did_you_mean(algorithm, files)
-        raise UserError(f"{path} is rebuilt from {_FOLDER}/{algorithm}.py, which there is not{hint}")
     try:
-        config = _call_get_config(
-            files[algorithm], f"{saved['task']},variant={saved['variant']},preset={saved['preset']}"
-        )
+        config = preset_config(saved)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 

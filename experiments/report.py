@@ -6,13 +6,16 @@ writes the page, and into its folder `tables.md`, `tables.csv` and `figures/`. O
 out is named. Embedded data are not D4RL: their numbers stand in tables of their own.
 """
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from experiments import command
+from experiments.config_files import preset_config
 from experiments.maze_views import maze_view
 from ssar_jax.data.files import require_writable, write_atomically
 from ssar_jax.data.tasks import TASKS
@@ -20,7 +23,7 @@ from ssar_jax.errors import UserError
 from ssar_jax.reporting import document, page, report, tables
 from ssar_jax.reporting.dataset_pictures import MazeView
 from ssar_jax.reporting.groups import Group, group_runs
-from ssar_jax.reporting.runs import read_runs
+from ssar_jax.reporting.runs import Run, read_runs
 
 _OUT = flags.DEFINE_string("out", "report/report.html", "The page; tables and figures go into its folder.")
 
@@ -34,7 +37,7 @@ def main(roots: list[str]) -> None:
         raise UserError("no folder of runs: write python -m experiments.report runs/")
     require_writable(out.parent, "choose another --out")
     runs, skipped = read_runs(*map(Path, roots))
-    groups, repeated = group_runs(runs)
+    groups, repeated = group_runs(runs, _preset)
     left_out = [*skipped, *repeated]
     for each in left_out:
         print(f"left out {each.path}: {each.reason}", file=sys.stderr)
@@ -46,6 +49,14 @@ def main(roots: list[str]) -> None:
     _write(out.parent / "tables.csv", tables.write_csv(groups))
     _write(out, page.write_page("Results", sections))
     print(f"wrote {out}, and beside it tables.md, tables.csv and figures/")
+
+
+def _preset(run: Run) -> dict[str, Any] | None:
+    """The config of a run's task, variant and preset as JSON would hold it; None where none is shipped or fits."""
+    try:
+        return json.loads(json.dumps(preset_config(run.config).to_dict()))
+    except UserError:
+        return None
 
 
 def _mazes(groups: Iterable[Group]) -> dict[str, MazeView]:

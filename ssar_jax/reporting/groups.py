@@ -2,8 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ssar_jax.nested import flatten
@@ -28,12 +28,14 @@ class Group:
         runs: in the order of their folders.
         note: the settings that tell this group from others of the same key; empty where there is no other.
         tag: the note where it is short, and else a number that stands for it in all groups of the algorithm.
+        departures: the settings that are not those of the preset; empty where all are.
     """
 
     key: Key
     runs: tuple[Run, ...]
     note: str
     tag: str
+    departures: str
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -54,11 +56,17 @@ class Group:
         return merge([run.metric(name) for run in self.runs])
 
 
-def group_runs(runs: Iterable[Run]) -> tuple[list[Group], list[Skipped]]:
+def group_runs(
+    runs: Iterable[Run], preset_of: Callable[[Run], dict[str, Any] | None] = lambda run: None
+) -> tuple[list[Group], list[Skipped]]:
     """Puts runs together that differ in their seeds alone.
 
     Runs of one key may still differ, in a field set on the command line or in their data. They are never mixed: each
     kind is a group of its own, told apart by its note.
+
+    Args:
+        runs: finished ones.
+        preset_of: the config that a run would have had without a field set on the command line; None where unknown.
 
     Returns:
         The groups, sorted by key, and the runs left out because their seeds are counted already.
@@ -81,7 +89,10 @@ def group_runs(runs: Iterable[Run]) -> tuple[list[Group], list[Skipped]]:
     for key, _, note in found:
         if len(note) > _SHORT:
             notes[key[:3]].setdefault(note, f"#{len(notes[key[:3]]) + 1}")
-    return [Group(key, alike, note, notes[key[:3]].get(note, note)) for key, alike, note in found], skipped
+    return [
+        Group(key, alike, note, notes[key[:3]].get(note, note), _departures(alike[0], preset_of(alike[0])))
+        for key, alike, note in found
+    ], skipped
 
 
 def offline_phase(online: Group, groups: Sequence[Group]) -> Group | None:
@@ -106,6 +117,15 @@ def _inherited(group: Group) -> dict[str, Any]:
     """What an online phase takes over from the offline one, its number of updates included."""
     free = tuple(f"{name}." for name in FREE_ONLINE)
     return {name: value for name, value in _setup(group.runs[0]).items() if not f"{name}.".startswith(free)}
+
+
+def _departures(run: Run, preset: dict[str, Any] | None) -> str:
+    """The fields in which a run's setup is not what its preset makes it; a field that came later is none."""
+    if preset is None:
+        return ""
+    summary = run.summary | {"num_updates": preset["num_updates"], "online_updates": 0}
+    published, setup = _setup(replace(run, config=preset, summary=summary)), _setup(run)
+    return ", ".join(f"{name}={setup[name]}" for name in sorted(setup) if setup[name] != published.get(name))
 
 
 def _note(setup: dict[str, Any], setups: list[dict[str, Any]]) -> str:

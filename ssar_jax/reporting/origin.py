@@ -17,6 +17,7 @@ def details(group: Group, title: str) -> Details:
     first = group.runs[0]
     summary = first.summary
     facts = [("set apart by", group.note)] if group.note else []
+    facts += [("not as the preset", group.departures)] if group.departures else []
     facts += [
         ("seeds", ", ".join(map(str, group.seeds))),
         ("commit", ", ".join(group.commits)),

@@ -1,5 +1,6 @@
 """The sections of a report on runs, in the order in which they are read."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import get_args
 
@@ -47,6 +48,7 @@ def beside_the_paper(blocks: Sequence[Block]) -> list[Section]:
             "up all tasks of a domain, each over its own seeds, with 95 % bootstrap intervals. The paper's numbers are "
             "those of its v2 datasets.",
             slip_sentence(phase),
+            *_departures(mine),
         ]
         sections.append(Section(heading, sentences, tables))
     return sections
@@ -73,8 +75,23 @@ def last_and_best(blocks: Sequence[Block]) -> Section:
         if group.tag != group.note
     ]
     return Section(
-        "Last and best scores", [sentence, *numbered], [results_table(block.groups, block.title) for block in blocks]
+        "Last and best scores",
+        [sentence, *numbered, *_departures(blocks)],
+        [results_table(block.groups, block.title) for block in blocks],
     )
+
+
+def _departures(blocks: Sequence[Block]) -> list[str]:
+    """What was not run as its preset has it, a sentence for every set of changes."""
+    changed: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for block in blocks:
+        for group in block.groups:
+            if group.departures:
+                changed[group.key.preset, group.departures].append(f"{label(group)} on {group.key.task}")
+    return [
+        f"Not as preset {preset} has it, {fields}: {', '.join(dict.fromkeys(found))}."
+        for (preset, fields), found in changed.items()
+    ]
 
 
 def over_tasks_and_seeds(blocks: Sequence[Block]) -> Section:

@@ -43,6 +43,7 @@ class Row(NamedTuple):
         commit: of the source; where the runs differ, all of them.
         command: repeats the first run.
         note: settings that tell this row from others like it.
+        departures: settings that are not those of the preset.
     """
 
     task: str
@@ -62,6 +63,7 @@ class Row(NamedTuple):
     commit: str
     command: str
     note: str
+    departures: str
 
 
 def row_of(group: Group) -> Row:
@@ -88,6 +90,7 @@ def row_of(group: Group) -> Row:
         ", ".join(group.commits),
         group.runs[0].command,
         group.note,
+        group.departures,
     )
 
 

@@ -57,6 +57,24 @@ def test_runs_of_one_key_with_other_settings_or_data_are_not_mixed(tmp_path):
     assert skipped == []
 
 
+def test_what_is_not_as_the_preset_has_it_is_named(tmp_path):
+    """The updates that were made count and not those asked for; a field of the run's alone counts too."""
+    run = runs.read_runs(write_run(tmp_path / "a", config={"critic": {"tau": 0.01, "mine": True}}))[0][0]
+    preset = run.config | {"num_updates": 20_000, "critic": {"tau": 0.005, "later": 1}}
+    preset |= {"seed": 9, "online": {"part_k": 9}}
+    ((group,), _), ((unknown,), _) = groups.group_runs([run], lambda run: preset), groups.group_runs([run])
+    assert group.departures == "critic.mine=True, critic.tau=0.01"
+    assert (unknown.departures, group.note) == ("", "")
+    preset["num_updates"] += 1
+    ((group,), _) = groups.group_runs([run], lambda run: preset)
+    assert group.departures == "critic.mine=True, critic.tau=0.01, offline_updates=20000"
+    summary = {"phase": "online", "num_updates": 25_000, "online_updates": 5_000}
+    online = runs.read_runs(write_run(tmp_path / "b", phase="online", summary=summary))[0][0]
+    preset = online.config | {"num_updates": 20_000, "online": {"part_k": 9}}
+    ((group,), _) = groups.group_runs([online], lambda run: preset)
+    assert group.departures == "online.part_k=50"
+
+
 def test_online_runs_differ_by_their_online_settings(tmp_path):
     for name, part_k in (("a", 50), ("b", 1)):
         path = write_run(tmp_path / name, config={"online": {"part_k": part_k}}, summary={"phase": "online"})

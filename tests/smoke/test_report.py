@@ -1,5 +1,6 @@
 """The report of a folder of runs as a command."""
 
+import re
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ def report(*arguments):
 
 
 def test_a_page_with_tables_and_figures(tmp_path):
-    write_run(tmp_path / "runs" / "a")
+    write_run(tmp_path / "runs" / "a", config={"batch_size": 7})
     maze = {"task": "antmaze-u"}
     add_adaptation(write_run(tmp_path / "runs" / "maze", config=maze | ADAPTIVE, summary=maze))
     (tmp_path / "runs" / "b").mkdir()
@@ -30,6 +31,7 @@ def test_a_page_with_tables_and_figures(tmp_path):
     assert page.count("<figure>") == len(figures) == 4  # curves, a profile of either domain, what SSAR did
     assert "hopper-m" in (tmp_path / "out" / "tables.md").read_text()
     assert page.count("x, m") == 2  # both maps of the maze
+    assert re.search(r"Not as preset short has it, batch_size=7.*: TD3\+BC\(SA\) on hopper-m\.", page)
 
 
 @pytest.mark.parametrize(("arguments", "out"), [((), "a.html"), (("/nowhere",), "a.html"), (("/nowhere",), "a-folder")])
