@@ -145,6 +145,7 @@ SMALL = (
 )
 
 
+@pytest.mark.slow  # three runs
 def test_a_whole_run_is_resumed_with_its_density_models(tmp_path, monkeypatch):
     """The second run breaks off at its end and goes on from update 20, the cache being gone: as if it had not."""
     config = small_run.make_config(small_run.write_dataset(tmp_path / "random.npz"), *SMALL, config=CONFIG)
