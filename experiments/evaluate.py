@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
     physics: Any = _PHYSICS.value  # one of the names that the flag lets pass
     if not (run / "config.json").exists():
         raise UserError(f"{run} is no run: it holds no config.json")
-    devices.one_per_seed(read_json(run / "config.json")["num_seeds"])
+    devices.one_per_seed(read_json(run / "config.json").get("num_seeds", 1))  # `rescore` names what is missing
     require_writable(run / "evaluations", "copy the run to where you may write")
     content, filmed = rescore(
         run, step=_STEP.value, seed=_SEED.value, physics=physics, episodes=_EPISODES.value, film=film

@@ -68,9 +68,9 @@ def suggest_fields(name: str, known: Iterable[str], prefix: str = "") -> str:
     known, group = list(known), name.rpartition(".")[0]
     near = nearest_fields(name, known)
     inside = [full for full in known if group and full.rpartition(".")[0] == group]
-    of_group = f"; {group} has {', '.join(full.rpartition('.')[2] for full in inside)}" if inside else ""
-    if near and {*near} & {*inside}:
-        of_group = ""
+    of_group = ""
+    if inside and not {*near} & {*inside}:
+        of_group = f"; {group} has {', '.join(full.rpartition('.')[2] for full in inside)}"
     if near:
         return f"{of_group}; did you mean {', '.join(prefix + full for full in near)}?"
     return of_group or f"; the fields are {', '.join(sorted({full.partition('.')[0] for full in known} - {*IDENTITY}))}"

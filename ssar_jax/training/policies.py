@@ -57,15 +57,26 @@ def load_policies(run: str | Path, *, step: int | None = None, seed: int | None 
         seed: the seed wanted; None takes all of the run.
 
     Raises:
-        UserError: where the folder is no run, has no such checkpoint, or did not train the seed.
+        UserError: where the folder is no run, has no such checkpoint, did not train the seed, or its config lacks
+            a field.
     """
     folder = Path(run)
+    try:
+        return _load(folder, step, seed)
+    except _MissingFieldError as field:
+        raise UserError(
+            f"{folder / 'config.json'} lacks the field {field}: take the version of ssar_jax that versions.json "
+            "names, or add the field"
+        ) from field
+
+
+def _load(folder: Path, step: int | None, seed: int | None) -> StoredPolicies:
     config = _as_namespace(read_json(folder / "config.json"))
     seeds = range(config.seed, config.seed + config.num_seeds)
     if seed is not None and seed not in seeds:
         raise UserError(f"{folder} did not train seed {seed}: choose one of {', '.join(map(str, seeds))}")
     scaling, action_scaling, action_size = load_preparation(folder / "preparation.npz")
-    algorithm = _build(folder, config, action_size)
+    algorithm = registry.build(config, action_size)
     step, states = _restore(folder, step, abstract_states(algorithm, len(seeds), len(scaling.mean), action_size))
     chosen = slice(None) if seed is None else slice(seeds.index(seed), seeds.index(seed) + 1)
     _warn_of_stopped(folder, step, seeds[chosen])
@@ -140,18 +151,8 @@ class _Fields(SimpleNamespace):
 
 
 class _MissingFieldError(AttributeError):
-    """A field that a builder reads and the stored config has not."""
+    """A field that is read and that the stored config has not."""
 
 
 def _as_namespace(tree: Any) -> Any:
     return _Fields(**{k: _as_namespace(v) for k, v in tree.items()}) if isinstance(tree, dict) else tree
-
-
-def _build(folder: Path, config: Any, action_size: int) -> Algorithm:
-    try:
-        return registry.build(config, action_size)
-    except _MissingFieldError as field:
-        raise UserError(
-            f"{folder / 'config.json'} lacks the field {field}: take the version of ssar_jax that versions.json "
-            "names, or add the field"
-        ) from field

@@ -83,9 +83,11 @@ def test_what_was_not_stored_is_one_line(run, tmp_path):
         load_policies(tmp_path)
     config = json.loads((run / "config.json").read_text())
     del config["critic"]["hidden_sizes"]
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    with user_error(f"{tmp_path / 'config.json'} lacks the field hidden_sizes", "versions.json"):
-        load_policies(tmp_path)
+    for field in ("hidden_sizes", "num_seeds"):
+        config.pop(field, None)
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        with user_error(f"{tmp_path / 'config.json'} lacks the field {field}", "versions.json"):
+            load_policies(tmp_path)
 
 
 @pytest.mark.parametrize(
