@@ -53,7 +53,7 @@ def preset_config(saved: dict[str, Any]) -> Config:
     """
     algorithm, files = saved["algorithm"], config_files()
     if algorithm not in files:
-        hint = did_you_mean(algorithm, files)
+        hint = did_you_mean(algorithm, files) or "; a file of your own is named itself, --config=<file>.py:<task>"
         raise UserError(f"the config is made by {_FOLDER}/{algorithm}.py, which there is not{hint}")
     return _call_get_config(files[algorithm], f"{saved['task']},variant={saved['variant']},preset={saved['preset']}")
 

@@ -98,7 +98,7 @@ def saved(tmp_path):
         (lambda tree: tree.update(seed=None), "seed=None is not an integer"),
         (lambda tree: tree.update(actor=3), "unknown field actor"),
         (lambda tree: tree.update(algorithm="td3bc"), r"configs/td3bc.py, which there is not; did you mean td3_bc\?"),
-        (lambda tree: tree.update(algorithm="../setup"), r"is made by configs/\.\./setup.py, which there is not"),
+        (lambda tree: tree.update(algorithm="../setup"), r"setup.py, which there is not; a file of your own is"),
         (lambda tree: tree.update(task="hoper-m"), "config.json: .*'hoper-m'.*hopper-m"),
         (lambda tree: tree.update(preset="fast"), "config.json: unknown preset 'fast'"),
         (
