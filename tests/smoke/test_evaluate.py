@@ -82,9 +82,8 @@ def test_what_was_not_stored_is_one_line(run, tmp_path):
     with user_error(f"{tmp_path} has no checkpoint yet"):
         load_policies(tmp_path)
     config = json.loads((run / "config.json").read_text())
-    del config["critic"]["hidden_sizes"]
-    for field in ("hidden_sizes", "num_seeds"):
-        config.pop(field, None)
+    for group, field in ((config["critic"], "hidden_sizes"), (config, "num_seeds")):
+        del group[field]
         (tmp_path / "config.json").write_text(json.dumps(config))
         with user_error(f"{tmp_path / 'config.json'} lacks the field {field}", "versions.json"):
             load_policies(tmp_path)
