@@ -118,16 +118,21 @@ def find_segments(
     Returns:
         The segments.
     """
-    num_rows = masks.size
     closed = masks == 0
     jumps = observations[1:] - next_observations[:-1]
     closed[:-1] |= np.einsum("no,no->n", jumps, jumps) > tolerance**2
+    return cut(closed, max_steps=max_steps, tail=tail)
+
+
+def cut(closed: np.ndarray, *, max_steps: int | None = None, tail: Tail = "keep") -> Segments:
+    """Cut after every row with `closed` [N] true and after `max_steps` rows; arguments as of `find_segments`."""
+    num_rows = closed.size
     ends = Segments.from_ends(closed)
     if max_steps is not None:
         # Count from the start of each run: the counter restarts at every cut, so a multiple of max_steps is a
         # cut.
         position = np.arange(num_rows) - np.repeat(ends.starts, ends.lengths)
-        closed |= position % max_steps == max_steps - 1
+        closed = closed | (position % max_steps == max_steps - 1)
         ends = Segments.from_ends(closed)
     if tail == "drop" or (tail == "drop_open" and not closed[-1]):
         return Segments(ends.stops[:-1], num_rows)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssar_jax.data.dataset import OfflineDataset
-from ssar_jax.data.segments import Segments, Tail, find_segments
+from ssar_jax.data.segments import Segments, Tail, cut, find_segments
 from ssar_jax.errors import UserError
 
 
@@ -32,9 +32,25 @@ class Selection:
 
 
 def segments(
-    dataset: OfflineDataset, *, tolerance: float = 1e-6, max_steps: int | None = None, tail: Tail = "keep"
+    dataset: OfflineDataset, *, tolerance: float | None = None, max_steps: int | None = None, tail: Tail = "keep"
 ) -> Segments:
-    """Cut the transitions into the trajectories that selection works on; see `find_segments`."""
+    """Cut the transitions into the trajectories that selection works on.
+
+    They end where the recorded episodes end and at every terminal, which D4RL's AntMaze goes on after.
+
+    Args:
+        dataset: The data.
+        tolerance: Largest jump within a trajectory: with it the ends of the episodes are guessed from jumps of
+            the observations, not taken as recorded. (Authors: 1e-6, or 1e-4 in `keep_best`. On D4RL files 1e-6
+            finds the recorded ends.)
+        max_steps: Largest length of a trajectory; None is unlimited.
+        tail: What becomes of the trajectory that holds the last row, see `find_segments`.
+
+    Returns:
+        The trajectories.
+    """
+    if tolerance is None:
+        return cut(dataset.episode_ends | (dataset.masks == 0.0), max_steps=max_steps, tail=tail)
     return find_segments(
         dataset.observations,
         dataset.next_observations,
@@ -127,13 +143,15 @@ def select_successful(
     return Selection(trajectories.spread(reached.astype(np.float32)))
 
 
-def keep_best(dataset: OfflineDataset, k: int, *, tolerance: float = 1e-6, keep_open_tail: bool = True) -> np.ndarray:
+def keep_best(
+    dataset: OfflineDataset, k: int, *, tolerance: float | None = None, keep_open_tail: bool = True
+) -> np.ndarray:
     """Return the rows of the k best trajectories by raw return, best first.
 
     Args:
         dataset: The data.
         k: Number of trajectories; all of them if there are fewer.
-        tolerance: Largest jump within a trajectory. (Authors: 1e-4.)
+        tolerance: As in `segments`. (Authors: 1e-4.)
         keep_open_tail: Whether the trajectory that holds the last row counts. (Authors: False. Their scan
             stops one row early and never completes it, even if it ends with a terminal.)
 

@@ -21,6 +21,7 @@ from ssar_jax.data import (
     get_task,
     load_d4rl,
     read_hdf5,
+    segments,
     verify_file,
 )
 from ssar_jax.data import d4rl as d4rl_module
@@ -45,7 +46,14 @@ def assert_is_the_view_of_ten_rows(dataset: OfflineDataset) -> None:
     np.testing.assert_array_equal(dataset.masks, [1, 1, 0, 1, 1, 1, 1, 1])
     np.testing.assert_array_equal(np.flatnonzero(dataset.episode_ends), [2, 5, 7])
     np.testing.assert_array_equal(dataset.episode_returns(), [6.0, 15.0, 17.0])
+    assert_jumps_tell_the_trajectories(dataset, [3, 6, 8])
     assert all(array.dtype == np.float32 for array in (dataset.observations, dataset.rewards, dataset.masks))
+
+
+def assert_jumps_tell_the_trajectories(dataset: OfflineDataset, stops: list[int]) -> None:
+    """The recorded ends cut a file as the authors' tolerance of 1e-6 does."""
+    np.testing.assert_array_equal(segments(dataset).stops, stops)
+    np.testing.assert_array_equal(segments(dataset, tolerance=1e-6).stops, stops)
 
 
 def test_q_learning_view_by_hand(tmp_path: Path) -> None:
@@ -94,6 +102,7 @@ def test_antmaze_terminals_come_in_clusters_and_end_no_episode(tmp_path: Path) -
     np.testing.assert_array_equal(dataset.masks, [1, 1, 0, 0, 0, 1, 1, 1])
     np.testing.assert_array_equal(np.flatnonzero(dataset.episode_ends), [5, 7])
     np.testing.assert_array_equal(dataset.episode_returns(), [3.0, 0.0])
+    assert_jumps_tell_the_trajectories(dataset, [3, 4, 5, 6, 8])
 
 
 @settings(max_examples=60, deadline=None)

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssar_jax.data import keep_best, select_all, select_by_return, select_successful, select_top_fraction
+from ssar_jax.data import (
+    OfflineDataset,
+    keep_best,
+    segments,
+    select_all,
+    select_by_return,
+    select_successful,
+    select_top_fraction,
+)
 from tests.data.helpers import trajectories, user_error
 
 
@@ -17,6 +25,38 @@ def test_returns_strictly_above_the_threshold() -> None:
     assert selection.trusted.dtype == np.float32
     assert selection.fraction == pytest.approx(5 / 6)
     assert selection.threshold == 2.0
+
+
+def test_recorded_ends_decide_and_not_the_jumps_between_rows() -> None:
+    """Episodes of three rows: one after the other without a jump, and with a jump after every row."""
+    rows = np.arange(6.0)[:, None]
+    for next_observations in (rows + 1.0, rows + 1.5):
+        dataset = OfflineDataset.from_arrays(
+            observations=rows,
+            actions=np.zeros((6, 1)),
+            rewards=[1.0, 1.0, 1.0, 0.0, 0.0, 2.0],  # the best row is not of the best episode
+            masks=np.ones(6),
+            next_observations=next_observations,
+            episode_ends=[0, 0, 1, 0, 0, 1],
+        )
+        np.testing.assert_array_equal(select_top_fraction(dataset, 0.5).trusted, [1, 1, 1, 0, 0, 0])
+        np.testing.assert_array_equal(select_successful(dataset).trusted, np.ones(6))
+        np.testing.assert_array_equal(keep_best(dataset, 1), [0, 1, 2])
+
+
+def test_a_trajectory_ends_at_every_terminal() -> None:
+    """Within an episode too, for D4RL's AntMaze goes on after them; in its files the jumps say the same."""
+    dataset = OfflineDataset.from_arrays(
+        observations=np.arange(4.0)[:, None],
+        actions=np.zeros((4, 1)),
+        rewards=[0.0, 1.0, 0.0, 0.0],
+        masks=[1, 0, 1, 1],
+        next_observations=np.arange(4.0)[:, None] + 1.0,
+        episode_ends=[0, 0, 0, 1],
+    )
+    np.testing.assert_array_equal(segments(dataset).stops, [2, 4])
+    np.testing.assert_array_equal(segments(dataset, tolerance=1e-6).stops, [2, 4])
+    np.testing.assert_array_equal(select_successful(dataset).trusted, [1, 1, 0, 0])
 
 
 def test_infinite_thresholds_select_everything_and_nothing() -> None:
