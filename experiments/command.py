@@ -15,7 +15,7 @@ from configs.checks import check_config
 from configs.common import Config, did_you_mean, fields
 from experiments.config_files import load_config
 from experiments.overrides import apply_overrides, split_overrides
-from ssar_jax.errors import UserError
+from ssar_jax.errors import Interrupted, UserError
 
 _USER_ERROR = 2
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -33,7 +33,8 @@ def run(main: Callable[[Any], int | None], *, needs_config: bool = False) -> Non
     """Reads the command line, calls `main` and ends the process.
 
     It exits with what `main` returns (None is 0), with 2 after a `UserError`, whose message is printed as one
-    line, and with 130 after Ctrl-C. Any other exception is a bug and keeps its traceback.
+    line, with the status of an `Interrupted`, and with 130 after any other Ctrl-C. Any other exception is a bug and
+    keeps its traceback.
 
     Args:
         main: takes the checked config, or without one the arguments that are no flags.
@@ -67,6 +68,9 @@ def _errors_in_one_line() -> Iterator[None]:
     except UserError as error:
         print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
         sys.exit(_USER_ERROR)
+    except Interrupted as interrupted:
+        print(interrupted, file=sys.stderr)
+        sys.exit(interrupted.exit_status)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(_INTERRUPTED)

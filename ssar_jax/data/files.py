@@ -3,7 +3,8 @@
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,6 +46,15 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: not a readable .npz file, truncated or damaged ({one_line(error)})") from error
 
 
+@contextmanager
+def way_out(remedy: str) -> Iterator[None]:
+    """Append to an error what to do about it, which only the caller knows."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{error}; {remedy}") from error
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file under a temporary name beside `path`, then rename it: no reader ever sees half of it.
 
@@ -73,12 +83,12 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def require_writable(folder: Path, way_out: str) -> None:
+def require_writable(folder: Path, remedy: str) -> None:
     """Require that a folder can be made and written to: now, not when there are hours of work to lose.
 
     Args:
         folder: What will be written to; it is not made yet.
-        way_out: What to do otherwise.
+        remedy: What to do otherwise.
 
     Raises:
         UserError: It cannot.
@@ -89,7 +99,7 @@ def require_writable(folder: Path, way_out: str) -> None:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise UserError(f"cannot write to {folder}: {one_line(error)}; {way_out}") from error
+        raise UserError(f"cannot write to {folder}: {one_line(error)}; {remedy}") from error
 
 
 def one_line(error: BaseException) -> str:

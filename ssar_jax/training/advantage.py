@@ -4,6 +4,7 @@ Every seed trains its own. The masks are cached under a key of everything that w
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,9 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssar_jax.algorithms.iql_values import ValueLearner, as_algorithm, make_value_learner
+from ssar_jax.data.files import one_line
 from ssar_jax.data.normalisation import PreparedData
 from ssar_jax.data.selection import Selection
+from ssar_jax.errors import UserError
 from ssar_jax.training import pretraining
+from ssar_jax.training.interruption import Interruption
 from ssar_jax.training.unfinished import Unfinished
 
 BATCH_SIZE = 256
@@ -35,21 +39,38 @@ def select_by_advantage(
 
     Returns:
         A selection with `trusted` [S, N].
+
+    Raises:
+        Interrupted: where a signal asked to stop; what is trained so far is kept.
+        UserError: where the value functions diverge, or the cache is damaged or cannot be written to.
     """
     files = pretraining.cached_files(
         "advantage",
         ".npy",
         _recipe(data, dataset_hash, expectile, num_updates),
         seeds,
-        train=lambda missing, unfinished: _train(data, missing, unfinished, expectile, num_updates),
+        train=lambda *group: _train(data, *group, expectile=expectile, num_updates=num_updates),
         save=lambda stream, mask: np.save(stream, np.packbits(mask)),
     )
     rows = len(data.transitions.rewards)
-    return Selection(np.stack([np.unpackbits(np.load(file), count=rows) for file in files]).astype(np.float32))
+    return Selection(np.stack([_read(file, rows) for file in files]).astype(np.float32))
+
+
+def _read(file: Path, rows: int) -> np.ndarray:
+    try:
+        return np.unpackbits(np.load(file), count=rows)
+    except (OSError, EOFError, ValueError) as error:
+        raise UserError(f"{file}: truncated or damaged ({one_line(error)}); delete it, it is trained again") from error
 
 
 def _train(
-    data: PreparedData, seeds: list[int], unfinished: Unfinished, expectile: float, num_updates: int
+    data: PreparedData,
+    seeds: list[int],
+    unfinished: Unfinished,
+    interruption: Interruption,
+    *,
+    expectile: float,
+    num_updates: int,
 ) -> dict[int, np.ndarray]:
     """Trains the value functions and returns the mask [N] of every seed."""
     learner = make_value_learner(expectile=expectile)
@@ -60,6 +81,7 @@ def _train(
         batch_size=BATCH_SIZE,
         num_updates=num_updates,
         unfinished=unfinished,
+        interruption=interruption,
         title=f"selecting by advantage: {num_updates:,} updates of IQL's value functions",
         loss="value/loss",
         remedy="look for huge values in the dataset, or choose another --config.selection.rule",

@@ -1,4 +1,4 @@
-"""SPOT's density model: trains the conditional VAE of every seed and puts it into the states of a run.
+"""SPOT's density model: trains the conditional VAE of every seed, which the states of a run then take.
 
 Every seed trains its own. The parameters are cached under a key of everything that went in.
 """
@@ -11,10 +11,11 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from ssar_jax.algorithms.spot import density_algorithm
-from ssar_jax.data.files import open_npz
+from ssar_jax.data.files import open_npz, way_out
 from ssar_jax.data.normalisation import PreparedData
 from ssar_jax.networks.vae import VAE
 from ssar_jax.training import pretraining
+from ssar_jax.training.interruption import Interruption
 from ssar_jax.training.trainer import OfflineTrainer
 from ssar_jax.training.unfinished import Unfinished
 from ssar_jax.types import Params
@@ -22,29 +23,33 @@ from ssar_jax.types import Params
 _VERSION = 2
 
 
-def install(
-    trainer: OfflineTrainer,
+def load_or_train(
     data: PreparedData,
     dataset_hash: str,
     *,
+    seeds: Sequence[int],
     hidden_sizes: Sequence[int] = (750, 750),
     learning_rate: float = 1e-3,
     batch_size: int = 256,
     num_updates: int = 100_000,
-) -> None:
-    """Gives the states of a trainer of SPOT their density models, trained on its data or taken from the cache.
+) -> Params:
+    """The density models of all seeds, trained on a dataset or taken from the cache.
 
     Args:
-        trainer: of SPOT.
-        data: the dataset that the trainer was given.
+        data: the dataset as SPOT will see it.
         dataset_hash: hash of the raw dataset.
+        seeds: S seeds.
         hidden_sizes: widths of the hidden layers, those of the algorithm.
         learning_rate: Adam's rate.
         batch_size: B of the density model.
         num_updates: updates of the density model.
 
+    Returns:
+        Their parameters, leaves [S, ...].
+
     Raises:
-        UserError: where the density model diverges.
+        Interrupted: where a signal asked to stop; what is trained so far is kept.
+        UserError: where a density model diverges, or the cache is damaged or cannot be written to.
     """
     numbers = {
         "hidden_sizes": tuple(hidden_sizes),
@@ -56,13 +61,18 @@ def install(
         "density",
         ".npz",
         pretraining.describe(data, dataset_hash) | numbers | {"version": _VERSION},
-        trainer.seeds,
-        train=lambda missing, unfinished: _train(data, missing, unfinished, **numbers),
+        seeds,
+        train=lambda *group: _train(data, *group, **numbers),
         save=_save,
     )
-    per_seed = [unflatten_dict(open_npz(file), sep="/") for file in files]
-    params = jax.tree.map(lambda *leaves: np.stack(leaves), *per_seed)
-    trainer.load(trainer.states()._replace(density=params), trainer.step)
+    with way_out("delete it, it is trained again"):
+        per_seed = [unflatten_dict(open_npz(file), sep="/") for file in files]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *per_seed)
+
+
+def install(trainer: OfflineTrainer, models: Params) -> None:
+    """Puts the density models of all seeds, leaves [S, ...], into the states of a trainer of SPOT."""
+    trainer.load(trainer.states()._replace(density=models), trainer.step)
 
 
 def _save(stream: BinaryIO, params: Params) -> None:
@@ -74,6 +84,7 @@ def _train(
     data: PreparedData,
     seeds: list[int],
     unfinished: Unfinished,
+    interruption: Interruption,
     *,
     hidden_sizes: tuple[int, ...],
     learning_rate: float,
@@ -89,6 +100,7 @@ def _train(
         batch_size=batch_size,
         num_updates=num_updates,
         unfinished=unfinished,
+        interruption=interruption,
         title=f"density model: {num_updates:,} updates of the conditional VAE",
         loss="density/loss",
         remedy="choose a lower --config.density.learning_rate, or look for huge values in the dataset",

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM as a question that a training loop asks between chunks."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,8 +24,15 @@ class Interruption:
 
 @contextmanager
 def watch_signals() -> Iterator[Interruption]:
-    """Catches the first SIGINT or SIGTERM; the second acts as it would have without us."""
+    """Catches the first SIGINT or SIGTERM; the second acts as it would have without us.
+
+    An exception out of a signal handler in the midst of a compilation ends the process with a segmentation fault, so
+    whatever compiles does so in here. Only the main thread hears signals; elsewhere there is never one.
+    """
     interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def restore() -> None:

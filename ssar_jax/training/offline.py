@@ -20,6 +20,7 @@ from ssar_jax.training.run_folder import RunFolder
 from ssar_jax.training.schedule import stops
 from ssar_jax.training.scoring import Scorer
 from ssar_jax.training.trainer import OfflineTrainer
+from ssar_jax.types import Params
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ def run(
         Exit status: 0, 1 where every seed diverged, or 128 + the signal that ended the run early.
 
     Raises:
+        Interrupted: where a signal ended what is trained before the run; it is kept.
         UserError: for everything that the user can mend, before anything is compiled or overwritten.
     """
     require_dashboards(dashboards)
@@ -64,21 +66,41 @@ def run(
             require(data)
         if folder.file("data.json").exists():
             folder.require_same("data.json", data.describe(), "the dataset")
-        folder.start()
         print(data.dataset.card(), flush=True)
         _announce(config, data)
+        models = _density_models(config, data, folder, resume=resume)  # what fails until here replaces no run
+        interruption = stack.enter_context(watch_signals())
+        folder.start()
         folder.write_json("data.json", data.describe())
         data.save_preparation(folder.file("preparation.npz"))
-        offline_run = _OfflineRun(config, data, folder, dashboards)  # a density model takes long: a signal ends it
+        offline_run = _OfflineRun(config, data, folder, dashboards, models)
         stack.callback(offline_run.close)
-        interruption = stack.enter_context(watch_signals())
         return offline_run.train(interruption)
+
+
+def _density_models(config: Any, data: task_data.TaskData, folder: RunFolder, *, resume: bool) -> Params | None:
+    """SPOT's density models; None for other algorithms, and for a run whose checkpoint has them."""
+    if "density" not in config:
+        return None
+    if resume:
+        with closing(Checkpoints(folder.file("checkpoints"), config.checkpoint.keep)) as checkpoints:
+            if checkpoints.latest_step is not None:
+                return None
+    seeds = range(config.seed, config.seed + config.num_seeds)
+    return density.load_or_train(data.prepared, data.dataset.content_hash, seeds=seeds, **config.density)
 
 
 class _OfflineRun:
     """One run from its latest checkpoint to its summary."""
 
-    def __init__(self, config: Any, data: task_data.TaskData, folder: RunFolder, dashboards: Sequence[str]) -> None:
+    def __init__(
+        self,
+        config: Any,
+        data: task_data.TaskData,
+        folder: RunFolder,
+        dashboards: Sequence[str],
+        density_models: Params | None,
+    ) -> None:
         self._config, self._data, self._folder = config, data, folder
         algorithm = registry.build(config, data.dataset.action_size)
         seeds = range(config.seed, config.seed + config.num_seeds)
@@ -90,23 +112,22 @@ class _OfflineRun:
             folder.file("diagnostics"), data.prepared, trusted, maze=data.task.agent == "antmaze"
         )
         self._checkpoints = Checkpoints(folder.file("checkpoints"), config.checkpoint.keep)
-        restored = self._restore()
+        restored = self._restore(density_models)
         self._guard = DivergenceGuard(
             folder, seeds, self._trainer.states(), None if restored < 0 else restored, unit="update"
         )
         self._log = RunLog(folder.path, seeds, keep=restored, dashboards=dashboards)
         self._scorer = Scorer(config, data, algorithm, seeds, self._log)
 
-    def _restore(self) -> int:
+    def _restore(self, density_models: Params | None) -> int:
         """Goes back to the latest checkpoint and returns its update, or -1 where there is none.
 
         A run that broke off before its first checkpoint starts anew, its evaluation at update 0 included.
         """
         step = self._checkpoints.latest_step
         if step is None:
-            if "density" in self._config:
-                prepared, dataset = self._data.prepared, self._data.dataset
-                density.install(self._trainer, prepared, dataset.content_hash, **self._config.density)
+            if density_models is not None:
+                density.install(self._trainer, density_models)
             return -1
         self._trainer.load(self._checkpoints.restore(step, self._trainer.states()), step)
         _LOG.info("resuming at update %d", step)
@@ -120,6 +141,8 @@ class _OfflineRun:
         if first == 0:
             self._evaluate(progress)
             self._diagnostics.write(trainer)
+        if interruption.signal_number is not None and first < total:  # it came before the first update
+            return _stop(first, progress, interruption)
         training_seconds, wall_start = 0.0, time.monotonic()
         for stop in stops(first, total, LOG_INTERVAL, config.evaluation.interval, config.checkpoint.every):
             start, updates = time.monotonic(), stop - trainer.step
@@ -142,9 +165,7 @@ class _OfflineRun:
                 self._checkpoints.save(stop, states)
                 guard.saved(stop, states)
             if stopped:
-                progress.close()
-                print(f"stopped at update {stop:,}; to go on, repeat the command with --resume")
-                return interruption.exit_status
+                return _stop(stop, progress, interruption)
         progress.close()
         self._summarise((total - first) / training_seconds if training_seconds else None, time.monotonic() - wall_start)
         return 0
@@ -170,6 +191,12 @@ class _OfflineRun:
         self._log.close()
         self._scorer.close()
         self._checkpoints.close()
+
+
+def _stop(step: int, progress: Progress, interruption: Interruption) -> int:
+    progress.close()
+    print(f"stopped at update {step:,}; to go on, repeat the command with --resume")
+    return interruption.exit_status
 
 
 def _announce(config: Any, data: task_data.TaskData) -> None:

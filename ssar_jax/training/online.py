@@ -56,6 +56,7 @@ def run(
         Exit status: 0, 1 where every seed diverged, or 128 + the signal that ended the run early.
 
     Raises:
+        Interrupted: where a signal ended what is trained before the run; it is kept.
         UserError: for everything that the user can mend, before anything is compiled or overwritten.
     """
     require_dashboards(dashboards)
@@ -162,6 +163,8 @@ class _OnlineRun:
             # The policy is that of the offline run's end: the two rows bracket the switch.
             for phase in ("offline", "online"):
                 self._scorer(phase, 0, tuner.policies(), progress, stopped=guard.stopped)
+        if interruption.signal_number is not None and first < total:  # it came before the first step
+            return _stop(first, progress, interruption)
         seconds_in_steps, wall_start = 0.0, time.monotonic()
         for stop in stops(first, total, LOG_INTERVAL, config.evaluation.interval, config.checkpoint.every):
             start, steps = time.monotonic(), stop - tuner.steps
@@ -184,9 +187,7 @@ class _OnlineRun:
                 self._checkpoints.save(stop, states, memory=memory, host=envs)
                 guard.saved(stop, states)
             if stopped:
-                progress.close()
-                print(f"stopped at environment step {stop:,}; to go on, repeat the command with --resume")
-                return interruption.exit_status
+                return _stop(stop, progress, interruption)
         progress.close()
         self._summarise((total - first) / seconds_in_steps if first < total else None, time.monotonic() - wall_start)
         return 0
@@ -223,6 +224,12 @@ class _OnlineRun:
         self._scorer.close()
         self._tuner.close()
         self._checkpoints.close()
+
+
+def _stop(step: int, progress: Progress, interruption: Interruption) -> int:
+    progress.close()
+    print(f"stopped at environment step {step:,}; to go on, repeat the command with --resume")
+    return interruption.exit_status
 
 
 def protocol_from_config(config: Any) -> Protocol:

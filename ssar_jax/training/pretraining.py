@@ -17,8 +17,9 @@ import numpy as np
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.files import require_writable, write_atomically
 from ssar_jax.data.normalisation import PreparedData
-from ssar_jax.errors import UserError
+from ssar_jax.errors import Interrupted, UserError
 from ssar_jax.training import loop
+from ssar_jax.training.interruption import Interruption, watch_signals
 from ssar_jax.training.progress import Progress
 from ssar_jax.training.trainer import OfflineTrainer
 from ssar_jax.training.unfinished import Unfinished
@@ -40,7 +41,7 @@ def cached_files(
     recipe: dict[str, Any],
     seeds: Sequence[int],
     *,
-    train: Callable[[list[int], Unfinished], dict[int, Any]],
+    train: Callable[[list[int], Unfinished, Interruption], dict[int, Any]],
     save: Callable[[BinaryIO, Any], None],
 ) -> list[Path]:
     """The cached file of every seed, after training the seeds that have none.
@@ -50,8 +51,12 @@ def cached_files(
         suffix: of their names, with the dot.
         recipe: everything that decides the contents besides the seed; JSON.
         seeds: S seeds.
-        train: seeds, and where to keep them on the way, to the result of each.
+        train: seeds, where to keep them on the way, and whether to stop, to the result of each.
         save: writes one result.
+
+    Raises:
+        Interrupted: where a signal asked to stop; what is trained so far is kept.
+        UserError: where the cache cannot be written to.
     """
     folder = cache_directory() / kind
     files = {seed: folder / f"{_key(recipe | {'seed': seed})}{suffix}" for seed in seeds}
@@ -60,11 +65,13 @@ def cached_files(
         _LOG.info("%s of all seeds: in the cache", kind)
         return list(files.values())
     require_writable(folder, "set SSAR_CACHE_DIR to another folder")
-    for group in loop.groups(len(missing), loop.choose_layout(len(missing))):  # each is kept as soon as it is there
-        unfinished = Unfinished(folder / "unfinished" / f"{_key(recipe | {'seeds': missing[group]})}.npz")
-        for seed, result in train(missing[group], unfinished).items():
-            write_atomically(files[seed], lambda stream, result=result: save(stream, result))
-        unfinished.remove()
+    with watch_signals() as interruption:
+        for group in loop.groups(len(missing), loop.choose_layout(len(missing))):  # each is kept as soon as it is there
+            unfinished = Unfinished(folder / "unfinished" / f"{_key(recipe | {'seeds': missing[group]})}.npz")
+            for seed, result in train(missing[group], unfinished, interruption).items():
+                write_atomically(files[seed], lambda stream, result=result: save(stream, result))
+            unfinished.remove()
+            _stop_if_asked(interruption, f"{kind} of seeds {missing[group]} is in the cache")
     return list(files.values())
 
 
@@ -76,6 +83,7 @@ def train(
     batch_size: int,
     num_updates: int,
     unfinished: Unfinished,
+    interruption: Interruption,
     title: str,
     loss: str,
     remedy: str,
@@ -89,18 +97,25 @@ def train(
         batch_size: B.
         num_updates: number of updates.
         unfinished: where it is kept on the way, and taken from.
+        interruption: whether to stop, asked between chunks.
         title: the first line printed.
         loss: the metric to show, `group/name`.
         remedy: the way out where it diverges.
 
     Raises:
+        Interrupted: where a signal asked to stop; it is kept.
         UserError: where it diverges; what it led to is of no use to anybody.
     """
     trainer = OfflineTrainer(algorithm, data, seeds=[_own_seed(seed) for seed in seeds], batch_size=batch_size)
     unfinished.restore(trainer)
     progress = Progress(trainer.step, num_updates, len(seeds))
-    progress.line(title + (f", going on at {trainer.step:,}" if trainer.step else ""))
+    whose = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {list(seeds)}"
+    progress.line(f"{title}, {whose}" + (f", going on at {trainer.step:,}" if trainer.step else ""))
     while trainer.step < num_updates:
+        if interruption.signal_number is not None:
+            progress.close()
+            unfinished.keep(trainer)
+            _stop_if_asked(interruption, f"stopped at update {trainer.step:,} of {num_updates:,}, which is kept")
         start, updates = time.monotonic(), min(_CHUNK, num_updates - trainer.step)
         metrics = trainer.advance(updates)
         diverged = [seed for seed, value in zip(seeds, metrics[loss], strict=True) if not np.isfinite(value)]
@@ -114,6 +129,11 @@ def train(
             unfinished.keep(trainer)
     progress.close()
     return trainer.states()
+
+
+def _stop_if_asked(interruption: Interruption, kept: str) -> None:
+    if interruption.signal_number is not None:
+        raise Interrupted(f"{kept}; to go on, repeat the command", interruption.exit_status)
 
 
 def describe(data: PreparedData, dataset_hash: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from ssar_jax.data.files import open_npz, write_atomically
+from ssar_jax.data.files import open_npz, way_out, write_atomically
 from ssar_jax.errors import UserError
 from ssar_jax.training.trainer import OfflineTrainer
 
@@ -36,7 +36,8 @@ class Unfinished:
         """
         if not self._file.exists():
             return
-        arrays, like = open_npz(self._file), trainer.states()
+        with way_out("delete it, it is trained again"):
+            arrays, like = open_npz(self._file), trainer.states()
         try:
             states = jax.tree_util.tree_map_with_path(lambda path, _: arrays[_name(path)], like)
             trainer.load(states, int(arrays["step"]))

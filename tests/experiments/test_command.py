@@ -18,7 +18,7 @@ WITH_CONFIG = '''
 import json, sys
 from absl import flags
 from experiments import command
-from ssar_jax.errors import UserError
+from ssar_jax.errors import Interrupted, UserError
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where the run goes.")
 
@@ -30,6 +30,8 @@ def main(config):
         raise KeyError("bug")
     if _WORKDIR.value == "interrupt":
         raise KeyboardInterrupt
+    if _WORKDIR.value == "kept":
+        raise Interrupted("stopped at update 5; repeat the command", 143)
     print(json.dumps({**config.to_dict(), "workdir": _WORKDIR.value}))
     return 143 if _WORKDIR.value == "terminated" else None
 
@@ -156,6 +158,11 @@ def test_other_statuses(start, workdir, status):
     result = start(HOPPER, f"--workdir={workdir}")
     assert result.returncode == status
     assert "Traceback" not in result.stderr
+
+
+def test_work_that_is_kept_says_how_to_go_on(start):
+    result = start(HOPPER, "--workdir=kept")
+    assert (result.returncode, result.stderr) == (143, "stopped at update 5; repeat the command\n")
 
 
 def test_help_is_no_failure_and_shows_the_flags(start):

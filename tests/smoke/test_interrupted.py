@@ -1,5 +1,6 @@
 """Runs that are killed, stopped and resumed end with the numbers of one that was not, bit for bit."""
 
+import re
 import signal
 import time
 
@@ -71,12 +72,33 @@ def test_an_interrupted_run_exits_as_shells_expect(dataset, tmp_path):
     assert "Traceback" not in messages
 
 
+DENSITY = (
+    *("--config.density.hidden_sizes=(8,)", "--config.density.num_updates=60_000"),
+    *("--config.num_updates=20", "--config.evaluation.interval=10"),
+)
+SPOT = "configs/spot.py:hopper-m,preset=short"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_density_model_compiles(dataset, tmp_path, number):
+    """It compiles once its title is there. Its chunk is finished and kept; the run has not begun: no --resume."""
+    command = small_run.flags(dataset, *DENSITY, f"--workdir={tmp_path / 'run'}", config=SPOT)
+    process = small_run.start(*command, SSAR_CACHE_DIR=str(tmp_path / "cache"))
+    assert any(line.startswith("density model:") for line in process.stdout)
+    process.send_signal(number)
+    status, _, messages = small_run.finish(process)
+    assert status == 128 + number
+    assert re.search(
+        r"^stopped at update [\d,]+ of 60,000, which is kept; to go on, repeat the command$", messages, re.M
+    )
+    assert not (tmp_path / "run" / "config.json").exists()
+    assert list((tmp_path / "cache").rglob("unfinished/*.npz"))
+
+
 @pytest.mark.slow
 def test_a_run_that_is_killed_before_its_first_update_goes_on_with_its_density_model(dataset, tmp_path):
-    small = small_run.flags(
-        dataset, "--config.density.hidden_sizes=(8,)", "--config.density.num_updates=60_000",
-        "--config.num_updates=20", "--config.evaluation.interval=10", config="configs/spot.py:hopper-m,preset=short",
-    )  # fmt: skip
+    small = small_run.flags(dataset, *DENSITY, config=SPOT)
     cache, path = tmp_path / "cache", tmp_path / "run"
     process = small_run.start(*small, f"--workdir={path}", SSAR_CACHE_DIR=str(cache))
     try:
@@ -86,10 +108,10 @@ def test_a_run_that_is_killed_before_its_first_update_goes_on_with_its_density_m
         process.kill()
     finally:
         small_run.finish(process)
-    resumed = small_run.start(*small, f"--workdir={path}", "--resume", SSAR_CACHE_DIR=str(cache))
-    status, output, messages = small_run.finish(resumed)
+    again = small_run.start(*small, f"--workdir={path}", SSAR_CACHE_DIR=str(cache))  # the run had not begun
+    status, output, messages = small_run.finish(again)
     assert status == 0, messages
-    assert "density model: 60,000 updates of the conditional VAE, going on at " in output
+    assert "density model: 60,000 updates of the conditional VAE, seed 0, going on at " in output
     whole = small_run.start(*small, f"--workdir={tmp_path / 'whole'}", SSAR_CACHE_DIR=str(tmp_path / "other"))
     status, _, messages = small_run.finish(whole)
     assert status == 0, messages

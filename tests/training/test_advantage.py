@@ -9,6 +9,7 @@ from ssar_jax.data import ObservationScaling, RewardMap
 from ssar_jax.training import advantage, pretraining
 from ssar_jax.training.advantage import select_by_advantage
 from ssar_jax.training.trainer import OfflineTrainer
+from tests.data.helpers import user_error
 
 RULE = {"expectile": 0.7, "num_updates": 2}
 
@@ -24,7 +25,7 @@ def trained(monkeypatch):
     """Replaces training: the mask of seed s has every (s + 2)-th row. Returns the seeds of every training."""
     trainings = []
 
-    def train(data, seeds, unfinished, expectile, num_updates):
+    def train(data, seeds, unfinished, interruption, expectile, num_updates):
         trainings.append(seeds)
         return {seed: np.arange(len(data.transitions.rewards)) % (seed + 2) == 0 for seed in seeds}
 
@@ -65,6 +66,15 @@ def test_all_that_decides_a_mask_is_in_its_key(rows, trained):
     select(dataclasses.replace(rows, reward_map=RewardMap(1.0, -1.0)))
     select(dataclasses.replace(rows, transitions=rows.transitions._replace(actions=0.5 * rows.transitions.actions)))
     assert len(trained) == 8
+
+
+def test_a_damaged_mask_is_one_line(rows, trained, cache):
+    select_by_advantage(rows, "hash", seeds=(0,), **RULE)
+    (file,) = (cache / "advantage").iterdir()
+    for content in (b"", b"half of a file", file.read_bytes()[:-1]):
+        file.write_bytes(content)
+        with user_error(str(file), "truncated or damaged", "delete it, it is trained again"):
+            select_by_advantage(rows, "hash", seeds=(0,), **RULE)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """SPOT's density models: one for every seed, trained once, cached under all that decides them, kept by the run."""
 
 import dataclasses
+from contextlib import closing
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ from ssar_jax.coefficients import constant
 from ssar_jax.data import ObservationScaling, RewardMap
 from ssar_jax.training import density, offline
 from ssar_jax.training.policies import load_policy
+from ssar_jax.training.run_folder import RunFolder
 from ssar_jax.training.trainer import OfflineTrainer
 from tests.data.helpers import user_error
 from tests.smoke import small_run
@@ -34,7 +36,7 @@ def trained(monkeypatch):
     trainings = []
     network = spot.VAE((4,), 2)
 
-    def train(data, seeds, unfinished, **numbers):
+    def train(data, seeds, unfinished, interruption, **numbers):
         trainings.append(seeds)
         columns = data.transitions.observations[:1], data.transitions.actions[:1]
         shapes = jax.eval_shape(lambda key: spot.initial_density(network, key, *columns), jax.random.key(0))
@@ -44,15 +46,13 @@ def trained(monkeypatch):
     return trainings
 
 
-def install(rows, *seeds, dataset_hash="hash", **changes):
-    """The density models of a trainer of these seeds."""
-    trainer = OfflineTrainer(ALGORITHM, rows, seeds=seeds, batch_size=4)
-    density.install(trainer, rows, dataset_hash, **(NUMBERS | changes))
-    return trainer.states().density
+def load(rows, *seeds, dataset_hash="hash", **changes):
+    """The density models of these seeds."""
+    return density.load_or_train(rows, dataset_hash, seeds=seeds, **(NUMBERS | changes))
 
 
 def test_every_seed_gets_its_own(rows, trained):
-    for leaf in jax.tree.leaves(install(rows, 3, 1)):
+    for leaf in jax.tree.leaves(load(rows, 3, 1)):
         np.testing.assert_array_equal(leaf[0], np.full(leaf.shape[1:], 3.0))
         np.testing.assert_array_equal(leaf[1], np.full(leaf.shape[1:], 1.0))
 
@@ -60,8 +60,10 @@ def test_every_seed_gets_its_own(rows, trained):
 def test_nothing_else_in_the_states_changes(rows, trained):
     trainer = OfflineTrainer(ALGORITHM, rows, seeds=(0, 1), batch_size=4)
     before = trainer.states()
-    density.install(trainer, rows, "hash", **NUMBERS)
+    models = load(rows, 0, 1)
+    density.install(trainer, models)
     after = trainer.states()
+    jax.tree.map(np.testing.assert_array_equal, after.density, models)
     jax.tree.map(np.testing.assert_array_equal, after.skeleton, before.skeleton)
     assert jax.tree.structure(after) == jax.tree.structure(before)
     assert trainer.step == 0
@@ -73,9 +75,9 @@ def test_without_a_density_model_the_metrics_show_it(rows):
 
 
 def test_only_seeds_that_are_not_in_the_cache_are_trained(rows, trained):
-    install(rows, 0, 1)
-    install(rows, 0, 1)
-    install(rows, 0, 1, 2)
+    load(rows, 0, 1)
+    load(rows, 0, 1)
+    load(rows, 0, 1, 2)
     assert [seed for seeds in trained for seed in seeds] == [0, 1, 2]
 
 
@@ -83,17 +85,17 @@ def test_what_is_trained_is_kept_when_the_rest_is_broken_off(rows, trained, monk
     """One device trains one seed at a time; the second is killed, and the next run trains that alone."""
     train, killed = density._train, []
 
-    def break_off(data, seeds, unfinished, **numbers):
+    def break_off(data, seeds, *others, **numbers):
         if seeds == [1] and not killed:
             killed.append(seeds)
             raise KeyboardInterrupt
-        return train(data, seeds, unfinished, **numbers)
+        return train(data, seeds, *others, **numbers)
 
     monkeypatch.setattr(density, "_train", break_off)
     monkeypatch.setattr(jax, "devices", lambda: jax.local_devices()[:1])
     with pytest.raises(KeyboardInterrupt):
-        install(rows, 0, 1)
-    install(rows, 0, 1)
+        load(rows, 0, 1)
+    load(rows, 0, 1)
     assert trained == [[0], [1]]
 
 
@@ -101,39 +103,41 @@ def test_a_model_that_diverges_is_one_line_and_not_kept(rows, cache):
     observations = np.full_like(rows.transitions.observations, np.inf)
     broken = dataclasses.replace(rows, transitions=rows.transitions._replace(observations=observations))
     with user_error("density/loss of seeds [3] is no number by update 2", "--config.density.learning_rate"):
-        install(broken, 3)
+        load(broken, 3)
     assert not list(cache.rglob("*.npz"))
 
 
 def test_all_that_decides_a_model_is_in_its_key(rows, trained):
     """Another dataset, scaling of observations, clip of actions, or number of its own; rewards have no part in it."""
-    install(rows, 0)
-    install(dataclasses.replace(rows, reward_map=RewardMap(2.0, -1.0)), 0)
+    load(rows, 0)
+    load(dataclasses.replace(rows, reward_map=RewardMap(2.0, -1.0)), 0)
     assert len(trained) == 1
-    install(rows, 0, dataset_hash="other")
-    install(dataclasses.replace(rows, observation_scaling=ObservationScaling(np.ones(3), np.ones(3))), 0)
-    install(dataclasses.replace(rows, transitions=rows.transitions._replace(actions=0.5 * rows.transitions.actions)), 0)
-    install(rows, 0, num_updates=3)
-    install(rows, 0, batch_size=5)
-    install(rows, 0, learning_rate=0.1)
+    load(rows, 0, dataset_hash="other")
+    load(dataclasses.replace(rows, observation_scaling=ObservationScaling(np.ones(3), np.ones(3))), 0)
+    load(dataclasses.replace(rows, transitions=rows.transitions._replace(actions=0.5 * rows.transitions.actions)), 0)
+    load(rows, 0, num_updates=3)
+    load(rows, 0, batch_size=5)
+    load(rows, 0, learning_rate=0.1)
     assert len(trained) == 7
 
 
 def test_a_damaged_file_is_one_line(rows, trained, cache):
-    install(rows, 0)
+    load(rows, 0)
     (file,) = (cache / "density").iterdir()
     file.write_bytes(b"half of a file")
-    with user_error(str(file), "not a readable .npz file"):
-        install(rows, 0)
+    with user_error(str(file), "not a readable .npz file", "delete it, it is trained again"):
+        load(rows, 0)
 
 
 @pytest.mark.slow  # bit for bit, so compiled as users' programs are
 def test_a_seeds_model_does_not_depend_on_the_seeds_beside_it(rows, monkeypatch, tmp_path, capsys):
     """The real training; the second cache is another one, so that nothing is read from it."""
-    together = install(rows, 0, 1, num_updates=20)
-    assert "density model: 20 updates of the conditional VAE\n20 of 20 updates, " in capsys.readouterr().out
+    together = load(rows, 0, 1, num_updates=20)
+    output = capsys.readouterr().out
+    assert output.startswith("density model: 20 updates of the conditional VAE, seed")
+    assert "\n20 of 20 updates, " in output
     monkeypatch.setenv("SSAR_CACHE_DIR", str(tmp_path / "other"))
-    alone = install(rows, 1, num_updates=20)
+    alone = load(rows, 1, num_updates=20)
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b[1]), alone, together)
     assert not np.array_equal(together["decoder"]["layer0"]["kernel"][0], alone["decoder"]["layer0"]["kernel"][0])
 
@@ -143,6 +147,20 @@ SMALL = (
     *("--config.density.hidden_sizes=(8,)", "--config.density.num_updates=10", "--config.num_seeds=2"),
     *("--config.num_updates=40", "--config.evaluation.interval=20", "--config.checkpoint.every=20"),
 )
+
+
+def test_what_fails_before_the_run_replaces_none(tmp_path, monkeypatch):
+    """The cache cannot be written to, so the finished run stays that --overwrite would have replaced."""
+    config = small_run.make_config(small_run.write_dataset(tmp_path / "random.npz"), *SMALL, config=CONFIG)
+    path = tmp_path / "finished"
+    with closing(RunFolder(path, config.to_dict(), resume=False, overwrite=False)) as folder:
+        folder.start()
+        folder.write_json("summary.json", {})
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SSAR_CACHE_DIR", str(tmp_path / "file"))
+    with user_error("cannot write to", "set SSAR_CACHE_DIR to another folder"):
+        offline.run(config, path, overwrite=True)
+    assert (path / "summary.json").exists()
 
 
 @pytest.mark.slow  # three runs
@@ -165,7 +183,7 @@ def test_a_whole_run_is_resumed_with_its_density_models(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             offline.run(config, broken)
     with monkeypatch.context() as patch:
-        patch.setattr(density, "install", None)
+        patch.setattr(density, "load_or_train", None)
         assert offline.run(config, broken, resume=True) == 0
     small_run.assert_same_numbers(whole, broken)
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 
 import pytest
 
@@ -42,6 +43,22 @@ def test_a_signal_of_the_other_kind_goes_through_too(heard):
         os.kill(os.getpid(), signal.SIGINT)
     assert heard == [signal.SIGINT]
     assert interruption.exit_status == 143
+
+
+def test_another_thread_hears_nothing(heard):
+    """Python lets the main thread alone handle signals."""
+
+    def watch():
+        with watch_signals() as interruption:
+            os.kill(os.getpid(), signal.SIGINT)
+            statuses.append(interruption.exit_status)
+
+    statuses = []
+    thread = threading.Thread(target=watch)
+    thread.start()
+    thread.join()
+    assert statuses == [0]
+    assert heard == [signal.SIGINT]
 
 
 def test_afterwards_signals_are_the_process_own_again(heard):

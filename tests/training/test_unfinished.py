@@ -1,14 +1,18 @@
 """What is trained first goes on where it was broken off, to the same numbers bit for bit."""
 
 import dataclasses
+import os
+import signal
 
 import jax
 import numpy as np
 import pytest
 
 from ssar_jax.algorithms.spot import density_algorithm
+from ssar_jax.errors import Interrupted
 from ssar_jax.networks.vae import VAE
 from ssar_jax.training import pretraining
+from ssar_jax.training.interruption import Interruption
 from ssar_jax.training.trainer import OfflineTrainer
 from ssar_jax.training.unfinished import Unfinished
 from tests.data.helpers import user_error
@@ -27,9 +31,10 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(pretraining, "_KEEP_EVERY", 10)
 
 
-def train(data, unfinished, seeds=(0, 1)):
+def train(data, unfinished, seeds=(0, 1), interruption=None):
     return pretraining.train(
         ALGORITHM, data, seeds, batch_size=4, num_updates=30, unfinished=unfinished,
+        interruption=interruption or Interruption(),
         title="a model", loss="density/loss", remedy="give up",
     )  # fmt: skip
 
@@ -54,13 +59,13 @@ def test_it_goes_on_where_it_was_kept(rows, unfinished, tmp_path, monkeypatch, c
     break_off(rows, unfinished, monkeypatch, at=25)
     capsys.readouterr()
     resumed = train(rows, unfinished)
-    assert capsys.readouterr().out.startswith("a model, going on at 20\n30 of 30 updates, ")
+    assert capsys.readouterr().out.startswith("a model, seeds [0, 1], going on at 20\n30 of 30 updates, ")
     jax.tree.map(np.testing.assert_array_equal, resumed, whole)
 
 
 def test_before_it_was_first_kept_there_is_nothing_to_go_on_with(rows, unfinished, monkeypatch, capsys, tmp_path):
     break_off(rows, unfinished, monkeypatch, at=5)
-    assert capsys.readouterr().out == "a model\n"
+    assert capsys.readouterr().out == "a model, seeds [0, 1]\n"
     assert not list(tmp_path.rglob("*.npz"))
 
 
@@ -71,6 +76,47 @@ def test_one_that_diverges_is_not_gone_on_with(rows, unfinished, tmp_path, monke
     with user_error("density/loss of seeds [0, 1] is no number by update 25", "give up"):
         train(broken, unfinished)
     assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_a_signal_keeps_it_and_says_how_to_go_on(rows, unfinished, tmp_path, monkeypatch):
+    """It comes within a chunk, which is finished; the exit status is that of the signal."""
+    whole = train(rows, Unfinished(tmp_path / "other.npz"))
+    interruption, advance = Interruption(), OfflineTrainer.advance
+
+    def signalled(trainer, num_updates):
+        interruption.signal_number = signal.SIGTERM
+        return advance(trainer, num_updates)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OfflineTrainer, "advance", signalled)
+        with pytest.raises(Interrupted, match=r"stopped at update 5 of 30.* repeat the command") as stopped:
+            train(rows, unfinished, interruption=interruption)
+    assert stopped.value.exit_status == 143
+    jax.tree.map(np.testing.assert_array_equal, train(rows, unfinished), whole)
+
+
+def test_a_signal_in_the_last_chunk_is_not_lost(tmp_path, monkeypatch):
+    """The result is there, and what would come next does not begin."""
+    monkeypatch.setenv("SSAR_CACHE_DIR", str(tmp_path))
+
+    def signalled(seeds, unfinished, interruption):
+        os.kill(os.getpid(), signal.SIGINT)
+        return dict.fromkeys(seeds, np.zeros(1))
+
+    with pytest.raises(Interrupted, match=r"kind of seeds \[0\] is in the cache.* repeat the command") as stopped:
+        pretraining.cached_files("kind", ".npy", {}, [0], train=signalled, save=np.save)
+    assert stopped.value.exit_status == 130
+    (file,) = pretraining.cached_files("kind", ".npy", {}, [0], train=None, save=np.save)
+    assert file.exists()
+
+
+def test_a_damaged_file_is_one_line(rows, unfinished, tmp_path):
+    file = tmp_path / "folder" / "half.npz"
+    file.parent.mkdir()
+    for content in (b"", b"half of a file"):
+        file.write_bytes(content)
+        with user_error(str(file), "delete it, it is trained again"):
+            train(rows, unfinished)
 
 
 def test_a_file_of_another_version_is_one_line(rows, unfinished, tmp_path):
@@ -87,7 +133,7 @@ def test_the_file_goes_when_the_result_is_there(tmp_path, monkeypatch):
     monkeypatch.setattr(jax, "devices", lambda: jax.local_devices()[:1])
     broken_off = []
 
-    def fake(seeds, unfinished):
+    def fake(seeds, unfinished, interruption):
         unfinished._file.parent.mkdir(parents=True, exist_ok=True)
         unfinished._file.touch()
         if seeds == [1] and not broken_off:
