@@ -1,5 +1,6 @@
 """The folder of one run: the user's interface to what was trained."""
 
+import contextlib
 import fcntl
 import importlib.metadata
 import json
@@ -39,7 +40,7 @@ def default_folder(root: Path, config: Any, phase: str) -> Path:
 
 
 class RunFolder:
-    """Opens a run's folder; no other process can until it is closed. Nothing is written before `start`.
+    """Opens a run's folder; no other process can until it is closed. Nothing stays in it that `start` did not begin.
 
     Args:
         path: the folder.
@@ -58,7 +59,7 @@ class RunFolder:
     def __init__(self, path: Path, config: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
         self.path = path
         self._config, self._resume = config, resume
-        self._lock = _lock(path)
+        self._lock, self._made = _lock(path)
         try:
             self._check(overwrite=overwrite)
         except BaseException:
@@ -66,7 +67,11 @@ class RunFolder:
             raise
 
     def close(self) -> None:
-        """Lets other processes write here."""
+        """Lets other processes write here; what was made for a run that never began goes."""
+        for path in self._made:
+            with contextlib.suppress(OSError):  # somebody else put something into the folder
+                path.rmdir() if path.is_dir() else path.unlink()
+        self._made = []
         self._lock.close()
 
     def _check(self, *, overwrite: bool) -> None:
@@ -91,6 +96,7 @@ class RunFolder:
 
     def start(self) -> None:
         """Begins to write: unless it resumes, what another run left is removed only now."""
+        self._made = []
         if self._resume:
             self._note_versions()
             return
@@ -201,15 +207,21 @@ def _commit() -> str | None:
     return result.stdout.strip() or None
 
 
-def _lock(path: Path) -> Any:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = (path / ".lock").open("w")
-    except OSError as error:
-        raise UserError(f"cannot write to {path}: {error.strerror}; choose another --workdir") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise UserError(f"{IN_USE} {path}: wait for it, or choose another --workdir") from error
-    return lock
+def _lock(path: Path) -> tuple[Any, list[Path]]:
+    """The locked file of a folder, and what had to be made for it, innermost first."""
+    file = path / ".lock"
+    while True:
+        made = [each for each in (file, path, *path.parents) if not each.exists()]
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = file.open("w")
+        except OSError as error:
+            raise UserError(f"cannot write to {path}: {error.strerror}; choose another --workdir") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise UserError(f"{IN_USE} {path}: wait for it, or choose another --workdir") from error
+        if file.exists() and os.path.samestat(os.fstat(lock.fileno()), file.stat()):
+            return lock, made
+        lock.close()  # another process has removed it since

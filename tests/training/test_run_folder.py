@@ -77,7 +77,25 @@ def test_a_finished_run_is_refused_unless_replaced(path):
 def test_there_must_be_a_run_to_resume(path):
     with user_error(f"--resume: no run lies in {path}", "leave the flag out"):
         start(path, resume=True)
-    assert not (path / "config.json").exists()
+    assert not path.exists()
+
+
+def test_a_folder_made_for_a_run_that_never_began_goes(path):
+    """Its parents too; what was there, or came meanwhile, stays."""
+    deep = path / "algorithm" / "task"
+    RunFolder(deep, CONFIG, resume=False, overwrite=False).close()
+    assert not path.parent.exists()
+    path.mkdir(parents=True)
+    RunFolder(deep, CONFIG, resume=False, overwrite=False).close()
+    assert not list(path.iterdir())
+    folder = RunFolder(deep, CONFIG, resume=False, overwrite=False)
+    (path / "algorithm" / "sweep.log").write_text("mine")
+    folder.close()
+    assert [file.name for file in path.rglob("*")] == ["algorithm", "sweep.log"]
+    start(deep).close()
+    RunFolder(deep, CONFIG, resume=True, overwrite=False).close()
+    assert (deep / "config.json").exists()
+    assert (deep / ".lock").exists()
 
 
 def test_overwriting_removes_what_the_run_wrote_and_nothing_else(path):
