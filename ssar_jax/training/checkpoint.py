@@ -1,7 +1,10 @@
 """Checkpoints: everything a killed run needs to go on, written whole or not at all."""
 
 import base64
+import contextlib
+import logging
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,9 @@ class Checkpoints:
             states: a tree of arrays.
             memory: another tree of arrays.
             host: anything that can be pickled.
+
+        Raises:
+            UserError: where the folder cannot be written to, such as on a full disk.
         """
         if step in self._manager.all_steps():
             return
@@ -63,7 +69,17 @@ class Checkpoints:
             items["memory"] = ocp.args.StandardSave(memory)
         if host is not None:
             items["host"] = ocp.args.JsonSave({"pickle": base64.b64encode(pickle.dumps(host)).decode()})
-        self._manager.save(step, args=ocp.args.Composite(**items))
+        try:
+            with _orbax_keeps_quiet():
+                self._manager.save(step, args=ocp.args.Composite(**items))
+        except (OSError, ValueError) as error:
+            reason = one_line(error).rpartition(": ")[2]
+            if not isinstance(error, OSError) and "os_error_code" not in reason:
+                raise
+            raise UserError(
+                f"cannot write checkpoint {step} to {self._manager.directory} ({reason}): make room there, then go on "
+                "from the checkpoint before by --resume"
+            ) from error
 
     def restore(self, step: int, like: Any) -> Any:
         """Reads the states of a checkpoint.
@@ -122,6 +138,21 @@ class Checkpoints:
     def close(self) -> None:
         """Waits for what is being written."""
         self._manager.close()
+
+
+@contextlib.contextmanager
+def _orbax_keeps_quiet() -> Iterator[None]:
+    """Its threads print the traceback of an error that it raises as well, which says everything."""
+    logger = logging.getLogger("absl")
+    logger.addFilter(_is_no_thread)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_no_thread)
+
+
+def _is_no_thread(record: logging.LogRecord) -> bool:
+    return "_SignalingThread" not in record.getMessage()
 
 
 def _abstract(leaf: Any) -> Any:

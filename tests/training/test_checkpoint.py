@@ -1,5 +1,7 @@
 """Checkpoints: bit for bit, whole or not at all, and refused where they do not fit."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -59,6 +61,45 @@ def test_states_come_back_bit_for_bit(checkpoints, folder):
     assert other.latest_step == 7
     assert_same_bytes(other.restore(7, zeros), state)
     other.close()
+
+
+FULL = """
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from ssar_jax.errors import UserError
+from ssar_jax.training.checkpoint import Checkpoints
+
+state, folder = {"values": np.random.default_rng(0).normal(size=100_000)}, Path(sys.argv[1])
+first = Checkpoints(folder, keep=2)
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))  # bytes of a file
+try:
+    first.save(10, state)
+except UserError as error:
+    print(error)
+first.close()
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+second = Checkpoints(folder, keep=2)
+print(second.latest_step)
+second.save(10, state)
+print(np.array_equal(second.restore(10, state)["values"], state["values"]))
+"""
+
+
+def test_one_that_cannot_be_written_is_one_line_and_none_is_there(folder):
+    """A process that may write small files alone, as on a full disk; later it may, and goes on."""
+    command = [sys.executable, "-c", FULL, str(folder)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    message, latest, same = result.stdout.splitlines()
+    assert message.startswith(f"cannot write checkpoint 10 to {folder} (File too large ")
+    assert message.endswith("--resume")
+    assert (latest, same) == ("None", "True")
+    assert "Traceback" not in result.stderr
 
 
 def test_states_of_shapes_alone_are_enough_to_restore(checkpoints):
