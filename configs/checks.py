@@ -66,7 +66,7 @@ _RANGES: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
         ),
     ),
 }
-_MAX_SEED = 2**31
+_INT32 = 2**31
 
 
 def check_config(config: Config) -> None:
@@ -110,6 +110,8 @@ def _check_field(name: str, field: Field) -> None:
     fits, _ = _RANGES[description]
     if not (fits(value) and math.isfinite(value)):
         raise UserError(f"{name}={value!r} must be {'finite' if math.isinf(value) else description}")
+    if field.kind is int and name != "seed" and value >= _INT32:
+        raise UserError(f"{name}={value!r} must be below {_INT32:,}, for counters have 32 bits")
 
 
 def _are_sizes(value: Any) -> bool:
@@ -118,8 +120,8 @@ def _are_sizes(value: Any) -> bool:
 
 def _check_seeds(config: Config) -> None:
     last = config.seed + config.num_seeds - 1
-    if last >= _MAX_SEED:
-        raise UserError(f"seed={config.seed} with num_seeds={config.num_seeds} ends at {last}, above {_MAX_SEED - 1}")
+    if last >= _INT32:
+        raise UserError(f"seed={config.seed} with num_seeds={config.num_seeds} ends at {last}, above {_INT32 - 1}")
 
 
 def _check_data(config: Config) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from absl import flags
 
 from experiments import children, command, flops, measurements
+from experiments.integers import define_integer
 from ssar_jax.errors import UserError
 
 _PHASE = flags.DEFINE_enum("phase", "offline", ["offline", "online", "evaluation"], "What to measure.")
@@ -24,13 +25,11 @@ flags.register_validator(
     lambda numbers: len(numbers) > 0 and all(number.isdecimal() and int(number) > 0 for number in numbers),
     "must be positive integers with commas between them, such as 1,2,4",
 )
-_UPDATES = flags.DEFINE_integer(
-    "updates", 500, "Updates, or environment steps, per measurement, each seed.", lower_bound=1
-)
-_REPEATS = flags.DEFINE_integer(
+_UPDATES = define_integer("updates", 500, "Updates, or environment steps, per measurement, each seed.", lower_bound=1)
+_REPEATS = define_integer(
     "repeats", 3, "Measurements; the best counts, for other work only slows a machine.", lower_bound=1
 )
-_ROWS = flags.DEFINE_integer("rows", 1_000_000, "Rows of the random dataset.", lower_bound=1)
+_ROWS = define_integer("rows", 1_000_000, "Rows of the random dataset.", lower_bound=1)
 _CHILD = flags.DEFINE_bool("child", False, "Measure --config.num_seeds seeds in this process, print JSON.")
 
 # The columns of the printed tables: heading, name in the row, format.

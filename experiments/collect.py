@@ -27,21 +27,22 @@ import numpy as np
 from absl import flags
 
 from experiments import command
+from experiments.integers import define_integer
 from ssar_jax.data.files import require_writable, write_atomically
 from ssar_jax.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the training run.")
-_MAX_STEPS = flags.DEFINE_integer("max_steps", 1_000_000, "Environment steps of training at most.")
-_WIDTH = flags.DEFINE_integer("width", 128, "Width of the two hidden layers.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Minibatch size.")
+_SEED = define_integer("seed", 0, "Seed of the training run.")
+_MAX_STEPS = define_integer("max_steps", 1_000_000, "Environment steps of training at most.")
+_WIDTH = define_integer("width", 128, "Width of the two hidden layers.")
+_BATCH_SIZE = define_integer("batch_size", 128, "Minibatch size.")
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 3e-4, "Adam's rate.")
 _DIRECTORY = flags.DEFINE_string("directory", "behaviour", "Where the policies are written.")
 _TASKS = flags.DEFINE_list("tasks", [], "Tasks whose datasets to generate; all is every one.")
 _TABLE = flags.DEFINE_string("table", None, "Markdown file for the table of the datasets' statistics.")
 _PICTURES = flags.DEFINE_string("pictures", "pictures", "Folder of the pictures.")
-_NUM_STEPS = flags.DEFINE_integer("num_steps", None, "Transitions of a dataset; by default D4RL's size.", lower_bound=1)
+_NUM_STEPS = define_integer("num_steps", None, "Transitions of a dataset; by default D4RL's size.", lower_bound=1)
 
 _TRAJECTORIES = 60
 """Trajectories in a picture of a maze."""

@@ -21,12 +21,13 @@ from typing import Any
 from absl import flags
 
 from experiments import command, devices, films
+from experiments.integers import define_integer
 from ssar_jax.data.files import require_writable, write_atomically
 from ssar_jax.errors import UserError
 
-_EPISODES = flags.DEFINE_integer("episodes", None, "Episodes of each seed; by default as in the run.", lower_bound=1)
-_STEP = flags.DEFINE_integer("step", None, "Which checkpoint; by default the last.")
-_SEED = flags.DEFINE_integer("seed", None, "Which seed; by default all of the run.")
+_EPISODES = define_integer("episodes", None, "Episodes of each seed; by default as in the run.", lower_bound=1)
+_STEP = define_integer("step", None, "Which checkpoint; by default the last.")
+_SEED = define_integer("seed", None, "Which seed; by default all of the run.")
 _PHYSICS = flags.DEFINE_enum("physics", None, ["d4rl-v2", "gymnasium"], "By default the run's own.")
 _VIDEO = flags.DEFINE_string("video", None, "A .mp4 or .gif file to film an episode to.")
 _STRIP = flags.DEFINE_string("strip", None, "A .png file for a row of pictures of an episode.")

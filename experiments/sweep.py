@@ -19,6 +19,7 @@ from absl import flags
 
 from configs.common import PRESETS
 from experiments import command, cores
+from experiments.integers import define_integer
 from experiments.overrides import split_overrides
 from experiments.sweep_plan import PlannedRun, Settings, make_plan
 from ssar_jax.data.files import require_writable
@@ -28,9 +29,9 @@ _SYSTEMS = flags.DEFINE_list("systems", [], "Systems, such as td3_bc,td3_bc:base
 _TASKS = flags.DEFINE_list("tasks", [], "Tasks, such as hopper-m,antmaze-u.")
 _PRESET = flags.DEFINE_enum("preset", PRESETS[0], PRESETS, "Preset of all configs.")
 _PHASE = flags.DEFINE_enum("phase", "offline", ["offline", "online"], "online: both phases, one after the other.")
-_SEED = flags.DEFINE_integer("seed", 0, "The first seed.")
-_NUM_SEEDS = flags.DEFINE_integer("num_seeds", 1, "Seeds of every run.")
-_JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time; the cores are divided among them.")
+_SEED = define_integer("seed", 0, "The first seed.")
+_NUM_SEEDS = define_integer("num_seeds", 1, "Seeds of every run.")
+_JOBS = define_integer("jobs", 1, "Runs at a time; the cores are divided among them.")
 _RUNS = flags.DEFINE_string("runs", "runs", "Folder of all run folders.")
 _LOG = flags.DEFINE_list("log", [], "Dashboards of all runs: tensorboard, wandb or both.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Show the plan and stop.")

@@ -53,6 +53,8 @@ def with_fields(task: str, changes: dict) -> Config:
         ({"dataset.action_low": -1.0}, r"dataset\.action_low=-1\.0 belongs to task custom"),
         ({"online.warmup_steps": 250_000}, r"warmup_steps=250000 must be below online\.num_steps=250000"),
         ({"online.buffer": "half", "batch_size": 255}, r"batch_size=255 must be even for .*'half'"),
+        ({"num_updates": 2**31}, "num_updates=2147483648 must be below 2,147,483,648, for counters have 32 bits"),
+        ({"batch_size": 10**12}, "batch_size=1000000000000 must be below 2,147,483,648"),
         ({"seed": 2**31 - 1, "num_seeds": 2}, "seed=2147483647 with num_seeds=2 ends at 2147483648"),
     ],
 )
