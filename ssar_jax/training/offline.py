@@ -171,8 +171,8 @@ class _OfflineRun:
         return 0
 
     def _evaluate(self, progress: Progress) -> None:
-        trainer = self._trainer
-        self._scorer("offline", trainer.step, trainer.policies(), progress, stopped=self._guard.stopped)
+        step, policies = self._trainer.step, self._trainer.policies()
+        self._scorer("offline", step, policies, progress, place=f"update {step:,}", stopped=self._guard.stopped)
 
     def _summarise(self, updates_per_second: float | None, wall_seconds: float) -> None:
         seeds = self._trainer.seeds

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ssar_jax.algorithms import registry
+from ssar_jax.algorithms.base import Phase
 from ssar_jax.coefficients.annealing import anneal
 from ssar_jax.data.tasks import CUSTOM
 from ssar_jax.envs.make import make
@@ -161,8 +162,9 @@ class _OnlineRun:
         progress = Progress(first, total, config.num_seeds, unit="steps")
         if first == 0:
             # The policy is that of the offline run's end: the two rows bracket the switch.
-            for phase in ("offline", "online"):
-                self._scorer(phase, 0, tuner.policies(), progress, stopped=guard.stopped)
+            places: dict[Phase, str] = {"offline": "end of the offline phase", "online": "environment step 0"}
+            for phase, place in places.items():
+                self._scorer(phase, 0, tuner.policies(), progress, place=place, stopped=guard.stopped)
         if interruption.signal_number is not None and first < total:  # it came before the first step
             return _stop(first, progress, interruption)
         seconds_in_steps, wall_start = 0.0, time.monotonic()
@@ -178,7 +180,8 @@ class _OnlineRun:
                 progress.close()
                 return 1
             if stop % config.evaluation.interval == 0 or stop == total:
-                self._scorer("online", stop, tuner.policies(), progress, stopped=guard.stopped)
+                place = f"environment step {stop:,}"
+                self._scorer("online", stop, tuner.policies(), progress, place=place, stopped=guard.stopped)
             progress.show(stop, seconds, steps)
             stopped = interruption.signal_number is not None and stop < total
             if stop % config.checkpoint.every == 0 or stop == total or stopped:

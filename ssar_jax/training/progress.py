@@ -22,7 +22,7 @@ class Progress:
         self._unit = unit
         self._total, self._num_seeds = total, num_seeds
         self._last_time, self._last_step = time.monotonic(), start
-        self._rate: float | None = None
+        self._seconds_per_step: float | None = None
         self._terminal = sys.stdout.isatty()
         self.score = ""
 
@@ -34,17 +34,18 @@ class Progress:
             training_seconds: time the chunk took.
             updates: steps in the chunk.
         """
-        rate = updates / training_seconds
-        self._rate = rate if self._rate is None else 0.8 * self._rate + 0.2 * rate
+        # The mean of times, not of rates: the steps of a warm-up take next to none, and would promise an early end.
+        seconds = training_seconds / updates
+        last = self._seconds_per_step
+        self._seconds_per_step = seconds if last is None else 0.8 * last + 0.2 * seconds
         now = time.monotonic()
         if not self._terminal and now - self._last_time < _SECONDS_BETWEEN_LINES and step < self._total:
             return
         self._last_time = now
         seeds = f" x {self._num_seeds} seeds" if self._num_seeds > 1 else ""
-        left = _duration((self._total - step) / self._rate)
-        text = (
-            f"{step:,} of {self._total:,} {self._unit}, {self._rate:.0f} {self._unit}/s{seeds}, {left} left{self.score}"
-        )
+        rate = f"{1.0 / self._seconds_per_step:.0f} {self._unit}/s{seeds}"
+        left = _duration((self._total - step) * self._seconds_per_step)
+        text = f"{step:,} of {self._total:,} {self._unit}, {rate}, {left} left{self.score}"
         print(f"\r\033[K{text}" if self._terminal else text, end="" if self._terminal else "\n", flush=True)
 
     def line(self, text: str) -> None:

@@ -40,7 +40,7 @@ class Scorer:
             )
 
     def __call__(
-        self, phase: Phase, step: int, policies: Any, progress: Progress, *, stopped: Container[int] = ()
+        self, phase: Phase, step: int, policies: Any, progress: Progress, *, place: str, stopped: Container[int] = ()
     ) -> None:
         """Evaluates.
 
@@ -49,6 +49,7 @@ class Scorer:
             step: updates so far offline, environment steps so far online.
             policies: leaves [S, ...].
             progress: where the score is shown.
+            place: what it is the score of, in words.
             stopped: seeds that are left out.
         """
         if self._evaluator is None:
@@ -60,8 +61,7 @@ class Scorer:
         if self._task.reference_min is not None:
             text = f"score {_text(scores)}, return {returns.mean():.1f}"
         progress.score = f", {text}"
-        place = "update" if phase == "offline" else "environment step"
-        progress.line(f"{place} {step:,}: {text}")
+        progress.line(f"{place}: {text}")
 
     def close(self) -> None:
         """Closes the environments."""

@@ -86,6 +86,7 @@ def test_the_command_tells_what_it_does(tuned):
     path, output, messages = tuned
     assert "replay buffers (part): 400 offline transitions, " in output
     assert "environment step 400: score " in output
+    assert "\nend of the offline phase: score " in output
     assert f"results: {path}" in output
     assert "final normalised score " in output
     assert messages == ""
