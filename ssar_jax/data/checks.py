@@ -51,8 +51,9 @@ def as_float32(array: np.ndarray, key: str, where: str) -> np.ndarray:
         return array
     with np.errstate(over="ignore"):
         copy = np.array(array, dtype=np.float32, order="C")
-    if not np.can_cast(array.dtype, np.float32):
-        _require_finite(copy, key, where)
+    if not np.can_cast(array.dtype, np.float32) and not np.isfinite(copy).all():
+        index = tuple(np.argwhere(~np.isfinite(copy))[0])
+        raise UserError(f"{where}: {key} holds {array[index]} in row {index[0]}, which is too large for float32")
     return copy
 
 
@@ -81,6 +82,19 @@ def require_flags(array: np.ndarray, key: str, where: str) -> np.ndarray:
         row = int(np.flatnonzero(flags != array)[0])
         raise UserError(f"{where}: {key} holds {array[row]} in row {row}; only 0 and 1 are allowed")
     return flags
+
+
+def require_complement(masks: np.ndarray, expected: np.ndarray, where: str) -> None:
+    """Require that masks [N] are 1 - terminals, where a file has both.
+
+    Raises:
+        UserError: They differ.
+    """
+    if masks.size != expected.size:
+        raise UserError(f"{where}: masks has {masks.size} values, but terminals has {expected.size}")
+    differ = np.flatnonzero(masks.ravel() != expected)
+    if differ.size:
+        raise UserError(f"{where}: masks is not 1 - terminals in row {differ[0]}; leave one of them out")
 
 
 def clip_overshoot(actions: np.ndarray, where: str) -> np.ndarray:

@@ -173,9 +173,10 @@ class OfflineDataset:
         """
         source = source or DataSource("path", Path(path).name, str(path))
         arrays = open_npz(Path(path))
-        if "masks" not in arrays and "terminals" in arrays:
+        if "terminals" in arrays:
             terminals = checks.numbers(arrays["terminals"], "terminals", str(path), ndim=1)
-            arrays["masks"] = ~checks.require_flags(terminals, "terminals", str(path))
+            masks = ~checks.require_flags(terminals, "terminals", str(path))
+            checks.require_complement(arrays.setdefault("masks", masks), masks, str(path))
         needed = ("observations", "actions", "rewards", "masks", "next_observations")
         for key in needed:
             if key not in arrays:

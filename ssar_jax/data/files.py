@@ -43,6 +43,10 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         if isinstance(error, UserError):
             raise
+        if "Object arrays" in str(error):
+            raise UserError(f"{path}: holds Python objects; save arrays of numbers") from error
+        if "allow_pickle" in str(error):  # what numpy takes anything for that it does not know
+            raise UserError(f"{path}: not a .npz file") from error
         raise UserError(f"{path}: not a readable .npz file, truncated or damaged ({one_line(error)})") from error
 
 

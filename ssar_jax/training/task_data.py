@@ -184,6 +184,11 @@ def _load_custom(config: Any) -> tuple[Task, OfflineDataset, ActionScaling | Non
     spaces, limit = ({}, None) if environment is None else _inspect(environment)
     if spaces and bounds == (None, None):
         bounds = spaces["action"].low, spaces["action"].high
+        if not spaces["action"].is_bounded():
+            raise UserError(
+                f"environment.id={environment} has unbounded actions, {spaces['action']}: say by dataset.action_low "
+                "and dataset.action_high which range to map to [-1, 1]"
+            )
     if (bounds[0] is None) != (bounds[1] is None):
         raise UserError("dataset.action_low and dataset.action_high go together: give both or neither")
     scaling = None if bounds[0] is None else ActionScaling.from_bounds(*bounds)

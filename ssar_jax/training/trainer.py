@@ -125,11 +125,14 @@ def make_policy(
     scaling: ObservationScaling,
     action_scaling: ActionScaling | None = None,
 ) -> Policy:
-    """Wraps policy parameters as a function from raw observations to actions."""
+    """Wraps policy parameters as a function from raw observations to actions; it refuses those of another size."""
     act = jax.jit(lambda observations: algorithm.act(params, observations, None))
 
     def policy(observations: np.ndarray) -> np.ndarray:
-        actions = np.asarray(act(np.asarray(scaling(np.asarray(observations)), np.float32)))
+        observations = np.asarray(observations)
+        if observations.shape[-1:] != scaling.mean.shape:
+            raise UserError(f"the policy takes observations [..., {scaling.mean.size}], not {observations.shape}")
+        actions = np.asarray(act(np.asarray(scaling(observations), np.float32)))
         return actions if action_scaling is None else action_scaling.from_unit(actions)
 
     return policy

@@ -63,7 +63,10 @@ def test_given_episode_ends_are_kept_and_the_last_row_always_ends_one() -> None:
     [
         ({"actions": [[0.0], [np.nan], [0.0]]}, ("actions holds nan in row 1",)),
         ({"rewards": [0.0, 0.0, np.inf]}, ("rewards holds inf in row 2",)),
-        ({"observations": [[0.0, 0.0], [0.0, 1e39], [0.0, 0.0]]}, ("observations holds inf in row 1",)),
+        (
+            {"observations": [[0.0, 0.0], [0.0, 1e39], [0.0, 0.0]]},
+            ("observations holds 1e+39 in row 1, which is too large for float32",),
+        ),
         (
             {"actions": [[0.0], [0.0], [-1.5]]},
             ("actions holds -1.5 in row 2, column 0", "dataset.action_low"),
@@ -165,6 +168,11 @@ def test_npz_may_hold_terminals(tmp_path: Path) -> None:
     del columns["masks"]
     np.savez(tmp_path / "data.npz", terminals=[False, False, True], **columns)
     np.testing.assert_array_equal(OfflineDataset.from_npz(tmp_path / "data.npz").masks, [1.0, 1.0, 0.0])
+    np.savez(tmp_path / "data.npz", terminals=[0, 0, 1], masks=[1, 1, 0], **columns)
+    np.testing.assert_array_equal(OfflineDataset.from_npz(tmp_path / "data.npz").masks, [1.0, 1.0, 0.0])
+    np.savez(tmp_path / "data.npz", terminals=[0, 0, 1], masks=[1, 1, 1], **columns)
+    with user_error("masks is not 1 - terminals in row 2", "leave one of them out"):
+        OfflineDataset.from_npz(tmp_path / "data.npz")
 
 
 def test_npz_errors(tmp_path: Path) -> None:
@@ -177,7 +185,10 @@ def test_npz_errors(tmp_path: Path) -> None:
     with user_error("the file is empty"):
         OfflineDataset.from_npz(path)
     path.write_bytes(b"no zip at all")
-    with user_error("not a readable .npz file"):
+    with user_error("not a .npz file"):
+        OfflineDataset.from_npz(path)
+    np.savez(path, **three_rows(rewards=np.array([1.0, None, "a"], object)))
+    with user_error("holds Python objects; save arrays of numbers"):
         OfflineDataset.from_npz(path)
     np.savez(path, **three_rows())
     whole = path.read_bytes()

@@ -125,7 +125,7 @@ def test_a_damaged_file_is_one_line(rows, trained, cache):
     load(rows, 0)
     (file,) = (cache / "density").iterdir()
     file.write_bytes(b"half of a file")
-    with user_error(str(file), "not a readable .npz file", "delete it, it is trained again"):
+    with user_error(str(file), "not a .npz file", "delete it, it is trained again"):
         load(rows, 0)
 
 

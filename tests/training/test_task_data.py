@@ -6,6 +6,7 @@ import gymnasium
 import h5py
 import numpy as np
 import pytest
+from gymnasium.envs.classic_control.pendulum import PendulumEnv
 
 from configs import td3_bc
 from ssar_jax.data import DataSource, OfflineDataset, get_task, prepare, read_minari, write_minari
@@ -231,6 +232,23 @@ def test_an_environment_without_a_time_limit_is_named(tmp_path, caplog):
     task_data.load(custom_config(tmp_path / "mine.npz", environment="Endless-v0"))
     del gymnasium.registry["Endless-v0"]
     assert "environment.id=Endless-v0 names no time limit" in caplog.text
+
+
+def test_an_environment_without_action_bounds_needs_those_of_the_user(tmp_path):
+    gymnasium.register("Unbounded-v0", make_unbounded, max_episode_steps=5)
+    np.savez(tmp_path / "mine.npz", **small_dataset(3, 1, -2.0, 2.0))
+    with user_error("environment.id=Unbounded-v0 has unbounded actions, Box(-inf, inf", "dataset.action_low"):
+        task_data.load(custom_config(tmp_path / "mine.npz", environment="Unbounded-v0"))
+    bounds = {"action_low": -2.0, "action_high": 2.0}
+    data = task_data.load(custom_config(tmp_path / "mine.npz", environment="Unbounded-v0", **bounds))
+    del gymnasium.registry["Unbounded-v0"]
+    np.testing.assert_array_equal(data.action_scaling.high, [2.0])
+
+
+def make_unbounded(**options):
+    env = PendulumEnv(**options)
+    env.action_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,))
+    return env
 
 
 @pytest.mark.parametrize(

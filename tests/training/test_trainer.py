@@ -85,6 +85,9 @@ def test_policies_are_those_of_each_seed(recorder, rows):
         np.testing.assert_allclose(policy(observations), expected, rtol=1e-5)
         np.testing.assert_allclose(policy(observations[0]), expected[0], rtol=1e-5)
         np.testing.assert_allclose(policy(observations[None]), expected[None], rtol=1e-5)
+    size = observations.shape[-1]
+    with user_error(f"the policy takes observations [..., {size}], not (2, {size + 1})"):
+        policy(np.zeros((2, size + 1)))
     with user_error("seed 6 was not trained: choose one of [4, 5]"):
         trainer.policy(6)
 
