@@ -50,7 +50,9 @@ _STYLE = {
 }
 _PANEL = (3.2, 2.4)  # inches
 _SINGLE = (3.7, 2.8)  # of a figure of one panel, which a phone shows whole
-_LEGEND_ENTRY = 1.4  # inches
+_LEGEND_ENTRY = 1.4  # inches at least
+_LEGEND_LINE, _LETTER = 0.5, 0.08  # inches: the line and the gaps of an entry, a letter of its name
+_LEGEND_ROWS, _LEGEND_ROW = 2, 0.21  # rows that a figure has room for, inches of another
 _COLUMNS = 3
 _DPI = 160  # of the PNG, and of the maps within an SVG
 _RESAMPLES = 2_000  # for every evaluation of a curve; the ends of a band need no more
@@ -130,15 +132,16 @@ def mark(ax: Any, x: float, label: str) -> None:
 
 
 def add_legend(figure: Any, styles: Mapping[str, Mapping[str, Any]]) -> None:
-    """Adds one legend for all panels below them."""
+    """Adds one legend for all panels below them; the figure grows with it, so that the panels keep their size."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], label=name, **line) for name, line in styles.items()]
-    figure.legend(
-        handles=handles,
-        loc="outside lower left",
-        ncols=max(1, min(len(handles), int(figure.get_figwidth() / _LEGEND_ENTRY))),
-    )
+    width, height = figure.get_size_inches()
+    entry = max(_LEGEND_ENTRY, _LEGEND_LINE + _LETTER * max(map(len, styles)))
+    columns = max(1, min(len(handles), int(width / entry)))
+    further_rows = max(0, -(-len(handles) // columns) - _LEGEND_ROWS)
+    figure.set_size_inches(max(width, entry), height + further_rows * _LEGEND_ROW)
+    figure.legend(handles=handles, loc="outside lower left", ncols=columns)
 
 
 def thousands(value: float, _position: int) -> str:

@@ -119,6 +119,22 @@ def test_a_system_has_one_colour_in_figures_beside_each_other(tmp_path):
     assert "CQL" not in texts(svg)
 
 
+@pytest.mark.usefixtures("needs_matplotlib")
+@pytest.mark.parametrize("number", [2, 30])
+def test_a_figure_grows_with_its_legend(tmp_path, number):
+    """All names are within it, and the panel keeps its size."""
+    names = [f"TD3+BC(SA), coefficient.n_period={i}0000, coefficient.delta=0.2" for i in range(number)]
+    with canvas.figure_files(tmp_path / "a", 1) as (figure, (panel,)):
+        canvas.add_legend(figure, canvas.line_styles(names))
+        figure.draw_without_rendering()
+        (legend,) = figure.legends
+        box = legend.get_window_extent()
+        assert min(box.x0, box.y0) >= 0.0
+        assert box.x1 <= figure.bbox.width
+        assert box.y1 <= panel.get_window_extent().y0
+        assert panel.get_window_extent().height / figure.dpi > 1.8  # inches
+
+
 def test_lines_differ_in_colour_and_then_in_dashes():
     styles = canvas.line_styles([*"abcdefg", "a"])
     assert list(styles) == [*"abcdefg"]
