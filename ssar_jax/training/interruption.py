@@ -21,6 +21,11 @@ class Interruption:
         """128 + the signal's number, as shells report it; 0 without a signal."""
         return 128 + self.signal_number if self.signal_number else 0
 
+    def announce(self, place: str) -> int:
+        """Says where a run stopped and how it goes on; returns the exit status."""
+        print(f"stopped at {place}; to go on, repeat the command with --resume")
+        return self.exit_status
+
 
 @contextmanager
 def watch_signals() -> Iterator[Interruption]:

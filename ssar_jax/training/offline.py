@@ -142,7 +142,8 @@ class _OfflineRun:
             self._evaluate(progress)
             self._diagnostics.write(trainer)
         if interruption.signal_number is not None and first < total:  # it came before the first update
-            return _stop(first, progress, interruption)
+            progress.close()
+            return interruption.announce(f"update {first:,}")
         training_seconds, wall_start = 0.0, time.monotonic()
         for stop in stops(first, total, LOG_INTERVAL, config.evaluation.interval, config.checkpoint.every):
             start, updates = time.monotonic(), stop - trainer.step
@@ -165,7 +166,8 @@ class _OfflineRun:
                 self._checkpoints.save(stop, states)
                 guard.saved(stop, states)
             if stopped:
-                return _stop(stop, progress, interruption)
+                progress.close()
+                return interruption.announce(f"update {stop:,}")
         progress.close()
         self._summarise((total - first) / training_seconds if training_seconds else None, time.monotonic() - wall_start)
         return 0
@@ -191,12 +193,6 @@ class _OfflineRun:
         self._log.close()
         self._scorer.close()
         self._checkpoints.close()
-
-
-def _stop(step: int, progress: Progress, interruption: Interruption) -> int:
-    progress.close()
-    print(f"stopped at update {step:,}; to go on, repeat the command with --resume")
-    return interruption.exit_status
 
 
 def _announce(config: Any, data: task_data.TaskData) -> None:

@@ -166,7 +166,8 @@ class _OnlineRun:
             for phase, place in places.items():
                 self._scorer(phase, 0, tuner.policies(), progress, place=place, stopped=guard.stopped)
         if interruption.signal_number is not None and first < total:  # it came before the first step
-            return _stop(first, progress, interruption)
+            progress.close()
+            return interruption.announce(f"environment step {first:,}")
         seconds_in_steps, wall_start = 0.0, time.monotonic()
         for stop in stops(first, total, LOG_INTERVAL, config.evaluation.interval, config.checkpoint.every):
             start, steps = time.monotonic(), stop - tuner.steps
@@ -190,7 +191,8 @@ class _OnlineRun:
                 self._checkpoints.save(stop, states, memory=memory, host=envs)
                 guard.saved(stop, states)
             if stopped:
-                return _stop(stop, progress, interruption)
+                progress.close()
+                return interruption.announce(f"environment step {stop:,}")
         progress.close()
         self._summarise((total - first) / seconds_in_steps if first < total else None, time.monotonic() - wall_start)
         return 0
@@ -227,12 +229,6 @@ class _OnlineRun:
         self._scorer.close()
         self._tuner.close()
         self._checkpoints.close()
-
-
-def _stop(step: int, progress: Progress, interruption: Interruption) -> int:
-    progress.close()
-    print(f"stopped at environment step {step:,}; to go on, repeat the command with --resume")
-    return interruption.exit_status
 
 
 def protocol_from_config(config: Any) -> Protocol:
