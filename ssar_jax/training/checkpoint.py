@@ -142,7 +142,7 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def _orbax_keeps_quiet() -> Iterator[None]:
-    """Its threads print the traceback of an error that it raises as well, which says everything."""
+    """Its threads log the traceback of an error that it raises as well, which says everything."""
     logger = logging.getLogger("absl")
     logger.addFilter(_is_no_thread)
     try:
