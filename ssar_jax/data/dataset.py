@@ -176,7 +176,9 @@ class OfflineDataset:
         if "terminals" in arrays:
             terminals = checks.numbers(arrays["terminals"], "terminals", str(path), ndim=1)
             masks = ~checks.require_flags(terminals, "terminals", str(path))
-            checks.require_complement(arrays.setdefault("masks", masks), masks, str(path))
+            if "masks" in arrays:
+                checks.require_complement(arrays["masks"], masks, str(path))
+            arrays["masks"] = masks
         needed = ("observations", "actions", "rewards", "masks", "next_observations")
         for key in needed:
             if key not in arrays:

@@ -137,7 +137,7 @@ class _OfflineRun:
         """Trains to the end or to an interruption; returns the exit status."""
         config, trainer, guard = self._config, self._trainer, self._guard
         total, first = config.num_updates, trainer.step
-        progress = Progress(first, total, config.num_seeds)
+        progress = Progress(total, config.num_seeds)
         if first == 0:
             self._evaluate(progress)
             self._diagnostics.write(trainer)

@@ -159,7 +159,7 @@ class _OnlineRun:
         """Fine-tunes to the end or to an interruption; returns the exit status."""
         config, tuner, guard = self._config, self._tuner, self._guard
         total, first = config.online.num_steps, tuner.steps
-        progress = Progress(first, total, config.num_seeds, unit="steps")
+        progress = Progress(total, config.num_seeds, unit="steps")
         if first == 0:
             # The policy is that of the offline run's end: the two rows bracket the switch.
             places: dict[Phase, str] = {"offline": "end of the offline phase", "online": "environment step 0"}

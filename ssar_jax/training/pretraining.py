@@ -108,7 +108,7 @@ def train(
     """
     trainer = OfflineTrainer(algorithm, data, seeds=[_own_seed(seed) for seed in seeds], batch_size=batch_size)
     unfinished.restore(trainer)
-    progress = Progress(trainer.step, num_updates, len(seeds))
+    progress = Progress(num_updates, len(seeds))
     whose = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {list(seeds)}"
     progress.line(f"{title}, {whose}" + (f", going on at {trainer.step:,}" if trainer.step else ""))
     while trainer.step < num_updates:

@@ -12,16 +12,15 @@ class Progress:
     On a terminal one line is overwritten; elsewhere lines follow each other, at most one in ten seconds.
 
     Args:
-        start: steps done before.
         total: steps at the end.
         num_seeds: S.
         unit: what is counted.
     """
 
-    def __init__(self, start: int, total: int, num_seeds: int, unit: str = "updates") -> None:
+    def __init__(self, total: int, num_seeds: int, unit: str = "updates") -> None:
         self._unit = unit
         self._total, self._num_seeds = total, num_seeds
-        self._last_time, self._last_step = time.monotonic(), start
+        self._last_time = time.monotonic()
         self._seconds_per_step: float | None = None
         self._terminal = sys.stdout.isatty()
         self.score = ""

@@ -15,7 +15,7 @@ def clock(monkeypatch):
 
 
 def test_without_a_terminal_lines_come_every_ten_seconds(clock, capsys):
-    shown = Progress(0, 4000, 1)
+    shown = Progress(4000, 1)
     shown.score = ", score 12.3"
     shown.show(1000, 4.0, 1000)
     assert capsys.readouterr().out == ""  # no ten seconds since the start
@@ -33,7 +33,7 @@ def test_without_a_terminal_lines_come_every_ten_seconds(clock, capsys):
 
 def test_rates_are_smoothed_and_long_times_have_hours(clock, capsys):
     """0.8 * 10 ms + 0.2 * 5 ms are 9 ms, 111 updates/s; 1,000,000 - 200 of them are 8998.2 s, that is 2:29:58."""
-    shown = Progress(0, 1_000_000, 5)
+    shown = Progress(1_000_000, 5)
     shown.show(100, 1.0, 100)
     clock.append(200.0)
     shown.show(200, 0.5, 100)
@@ -42,7 +42,7 @@ def test_rates_are_smoothed_and_long_times_have_hours(clock, capsys):
 
 def test_a_terminal_shows_one_line_again_and_again(clock, capsys, monkeypatch):
     monkeypatch.setattr(progress.sys.stdout, "isatty", lambda: True, raising=False)
-    shown = Progress(0, 20, 1)
+    shown = Progress(20, 1)
     shown.show(10, 1.0, 10)
     shown.line("update 10: score 1.0")
     shown.show(20, 1.0, 10)
