@@ -21,7 +21,13 @@ setup(
     packages=find_packages(include=["ssar_jax", "ssar_jax.*"]),
     package_data={
         "ssar_jax": [
-            *("py.typed", "behaviour/*.npz", "behaviour/README.md", "reporting/page/*.css", "reporting/page/*.js")
+            *(
+                "py.typed",
+                "behaviour/trained/*.npz",
+                "behaviour/trained/README.md",
+                "reporting/page/html/*.css",
+                "reporting/page/html/*.js",
+            )
         ]
     },
     install_requires=[

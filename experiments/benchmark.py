@@ -14,8 +14,9 @@ from typing import Any
 
 from absl import flags
 
-from experiments import children, command, flops, measurements
-from experiments.integers import define_integer
+from experiments.benchmarking import flops, measurements
+from experiments.cli import children, command
+from experiments.cli.integers import define_integer
 from ssar_jax.errors import UserError
 
 _PHASE = flags.DEFINE_enum("phase", "offline", ["offline", "online", "evaluation"], "What to measure.")

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import command
-from experiments.integers import define_integer
+from experiments.cli import command
+from experiments.cli.integers import define_integer
 from ssar_jax.data.files import require_writable, write_atomically
 from ssar_jax.errors import UserError
 
@@ -53,7 +53,7 @@ def train(agent: str, tier: str) -> None:
     from ssar_jax.algorithms import sac
     from ssar_jax.behaviour import policies, tiers
     from ssar_jax.envs.make import make
-    from ssar_jax.training import behaviour
+    from ssar_jax.training import train_behaviour
 
     wanted = tiers.TIERS.get((agent, tier))
     if wanted is None:
@@ -64,7 +64,7 @@ def train(agent: str, tier: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     passed: list[tiers.Mark] = []
 
-    def is_good(progress: behaviour.Progress) -> bool:
+    def is_good(progress: train_behaviour.Progress) -> bool:
         if progress.mean_return < wanted.least_return:
             return False
         mark = tiers.examine(agent, progress.policy, np.random.default_rng((_SEED.value, progress.steps)))
@@ -73,7 +73,7 @@ def train(agent: str, tier: str) -> None:
             passed.append(mark)
         return bool(passed)
 
-    def report(progress: behaviour.Progress) -> None:
+    def report(progress: train_behaviour.Progress) -> None:
         _LOG.info("%s %s: %d steps, return %.1f", agent, tier, progress.steps, progress.mean_return)
 
     make_env = partial(make, wanted.environment)
@@ -81,7 +81,7 @@ def train(agent: str, tier: str) -> None:
     action_size = env.action_space.shape[0]  # pyright: ignore[reportOptionalSubscript]
     env.close()
     widths = (_WIDTH.value, _WIDTH.value)
-    history = behaviour.train(
+    history = train_behaviour.train(
         sac.make(action_size, hidden_sizes=widths, learning_rate=_LEARNING_RATE.value),
         make_env,
         seed=_SEED.value,
@@ -152,7 +152,7 @@ def show(name: str) -> None:
     """Draws a task's embedded dataset: returns, actions, and for AntMaze trajectories over the maze."""
     from ssar_jax.behaviour.generate import load_or_generate
     from ssar_jax.data.tasks import get_task
-    from ssar_jax.reporting.dataset_pictures import draw_dataset
+    from ssar_jax.reporting.figures.datasets import draw_dataset
 
     task = get_task(name)
     require_writable(Path(_PICTURES.value), "choose another --pictures")
@@ -167,7 +167,7 @@ def show(name: str) -> None:
 
 def _maze_view(task: Any, dataset: Any) -> Any:
     """Trajectories at even distances in the dataset, in their maze."""
-    from experiments.maze_views import maze_view
+    from experiments.cli.maze_views import maze_view
 
     bounds = list(zip(dataset.episodes.starts, dataset.episodes.stops, strict=True))
     chosen = np.linspace(0, len(bounds) - 1, min(_TRAJECTORIES, len(bounds))).round().astype(int)
@@ -187,7 +187,7 @@ def _sizes() -> list[tuple[Any, int]]:
 
 
 def _num_steps(task: Any) -> int:
-    from ssar_jax.data.embedded import default_num_steps
+    from ssar_jax.data.sources.embedded import default_num_steps
 
     return default_num_steps(task) if _NUM_STEPS.value is None else _NUM_STEPS.value
 

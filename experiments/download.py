@@ -1,7 +1,8 @@
 """Download official D4RL files: `python -m experiments.download hopper-m walker2d-m`, or `all`."""
 
-from experiments import command
-from ssar_jax.data import TASKS, download, get_task
+from experiments.cli import command
+from ssar_jax.data.sources.download import download
+from ssar_jax.data.tasks import TASKS, get_task
 from ssar_jax.errors import UserError
 
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from absl import flags
 
-from experiments import command, devices, films
-from experiments.integers import define_integer
+from experiments.cli import command, devices, films
+from experiments.cli.integers import define_integer
 from ssar_jax.data.files import require_writable, write_atomically
 from ssar_jax.errors import UserError
 
@@ -40,8 +40,8 @@ def main(arguments: list[str]) -> None:
     run, film = Path(arguments[0]), _VIDEO.value is not None or _STRIP.value is not None
     if film:
         _require_films()
-    from ssar_jax.training.rescoring import rescore
-    from ssar_jax.training.run_folder import read_json
+    from ssar_jax.run_format import read_json
+    from ssar_jax.runs.evaluate import rescore
 
     physics: Any = _PHYSICS.value  # one of the names that the flag lets pass
     if not (run / "config.json").exists():

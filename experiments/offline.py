@@ -7,7 +7,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments import command, devices, run_flags
+from experiments.cli import command, devices, run_flags
 
 flags.adopt_module_key_flags(run_flags)
 
@@ -15,7 +15,7 @@ flags.adopt_module_key_flags(run_flags)
 def main(config: Any) -> int:
     """Runs the offline phase of a config."""
     devices.one_per_seed(config.num_seeds)
-    from ssar_jax.training import offline
+    from ssar_jax.runs import offline
 
     return offline.run(config, run_flags.folder(config, "offline"), **run_flags.options())
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from absl import flags
 
-from experiments import command, devices, run_flags
+from experiments.cli import command, devices, run_flags
 from ssar_jax.errors import UserError
+from ssar_jax.run_format import default_folder
 
 flags.adopt_module_key_flags(run_flags)
 _OFFLINE_RUN = flags.DEFINE_string(
@@ -25,14 +26,14 @@ _OFFLINE_RUN = flags.DEFINE_string(
 def main(config: Any) -> int:
     """Runs the online phase of a config, after the offline one where that is missing."""
     devices.one_per_seed(config.num_seeds)
-    from ssar_jax.training import offline, online, run_folder
+    from ssar_jax.runs import offline, online
 
     path = run_flags.folder(config, "online")
     if _OFFLINE_RUN.value is not None:
         return online.run(config, path, Path(_OFFLINE_RUN.value), **run_flags.options())
     options = run_flags.options(begun=_begun(path))
     online.require_startable(config, path, resume=options["resume"], overwrite=options["overwrite"])
-    default = run_folder.default_folder(Path("runs"), config, "offline")
+    default = default_folder(Path("runs"), config, "offline")
     offline_path = path / "offline" if run_flags.has_workdir() else default
     if not (offline_path / "summary.json").exists():
         offline_options = run_flags.options(begun=_begun(offline_path))

@@ -14,16 +14,16 @@ from typing import Any
 
 from absl import flags
 
-from experiments import command
-from experiments.config_files import preset_config
-from experiments.maze_views import maze_view
+from experiments.cli import command
+from experiments.cli.config_files import preset_config
+from experiments.cli.maze_views import maze_view
 from ssar_jax.data.files import require_writable, write_atomically
 from ssar_jax.data.tasks import TASKS
 from ssar_jax.errors import UserError
-from ssar_jax.reporting import document, page, report, tables
-from ssar_jax.reporting.dataset_pictures import MazeView
-from ssar_jax.reporting.groups import Group, group_runs
-from ssar_jax.reporting.runs import Run, read_runs
+from ssar_jax.reporting.figures.datasets import MazeView
+from ssar_jax.reporting.page import document, html, report, tables
+from ssar_jax.reporting.read.groups import Group, group_runs
+from ssar_jax.reporting.read.runs import Run, read_runs
 
 _OUT = flags.DEFINE_string("out", "report/report.html", "The page; tables and figures go into its folder.")
 
@@ -47,7 +47,7 @@ def main(roots: list[str]) -> None:
     texts = [document.markdown(section) for section in sections if section.tables]
     _write(out.parent / "tables.md", "\n".join(texts))
     _write(out.parent / "tables.csv", tables.write_csv(groups))
-    _write(out, page.write_page("Results", sections))
+    _write(out, html.write_page("Results", sections))
     print(f"wrote {out}, and beside it tables.md, tables.csv and figures/")
 
 

@@ -18,10 +18,11 @@ from pathlib import Path
 from absl import flags
 
 from configs.common import PRESETS
-from experiments import command, cores
-from experiments.integers import define_integer
-from experiments.overrides import split_overrides
-from experiments.sweep_plan import PlannedRun, Settings, make_plan
+from experiments.cli import command
+from experiments.cli.integers import define_integer
+from experiments.cli.overrides import split_overrides
+from experiments.sweeping import cores
+from experiments.sweeping.plan import PlannedRun, Settings, make_plan
 from ssar_jax.data.files import require_writable
 from ssar_jax.errors import UserError
 
@@ -46,11 +47,11 @@ def main(overrides: Sequence[tuple[str, str | None]], arguments: list[str]) -> i
     require_writable(root, "choose another --runs")
     settings = Settings(_PRESET.value, _PHASE.value, _SEED.value, _NUM_SEEDS.value, overrides, root, _LOG.value)
     runs = make_plan(_SYSTEMS.value, _TASKS.value, settings)
-    from experiments.estimates import Estimator
-    from experiments.pool import Pool
-    from experiments.sweep_tables import outcome_text, plan_text
-    from ssar_jax.reporting.run_log import require_dashboards
-    from ssar_jax.training.interruption import watch_signals
+    from experiments.sweeping.estimates import Estimator
+    from experiments.sweeping.pool import Pool
+    from experiments.sweeping.tables import outcome_text, plan_text
+    from ssar_jax.logs.run_log import require_dashboards
+    from ssar_jax.runs.interruption import watch_signals
 
     require_dashboards(_LOG.value)
     _leave_accelerators_alone()

@@ -11,8 +11,11 @@ ROOT = Path(__file__).parents[1]
 
 # What each part of the library may import from the library besides itself. `errors`, `types`,
 # `episodes` and `nested` are single files at the bottom.
-ERRORS, TYPES, EPISODES, NESTED = "errors", "types", "episodes", "nested"
+ERRORS, TYPES, EPISODES, NESTED, RUN_FORMAT = "errors", "types", "episodes", "nested", "run_format"
 MATHEMATICS = {ERRORS, TYPES}
+TRAINING = {
+    *MATHEMATICS, EPISODES, "ops", "networks", "coefficients", "algorithms", "data", "envs", "behaviour",
+}  # fmt: skip
 MAY_IMPORT = {
     ERRORS: set(),
     TYPES: set(),
@@ -25,11 +28,11 @@ MAY_IMPORT = {
     "data": {ERRORS, TYPES, EPISODES},
     "envs": {ERRORS, EPISODES},
     "behaviour": {ERRORS, EPISODES, "data", "envs"},
-    "reporting": {ERRORS, NESTED},
-    "training": {
-        *MATHEMATICS, EPISODES, NESTED, "ops", "networks", "coefficients", "algorithms",
-        "data", "envs", "behaviour", "reporting",
-    },
+    RUN_FORMAT: {ERRORS, NESTED},
+    "logs": {ERRORS, RUN_FORMAT},
+    "reporting": {ERRORS, NESTED, RUN_FORMAT},
+    "training": TRAINING,
+    "runs": TRAINING | {"training", "logs", RUN_FORMAT, NESTED},
 }  # fmt: skip
 
 # Other people's packages, where the part is restricted.
@@ -43,10 +46,12 @@ MAY_USE = {
     "networks": MATHEMATICS_PACKAGES,
     "coefficients": MATHEMATICS_PACKAGES,
     "algorithms": MATHEMATICS_PACKAGES,
+    RUN_FORMAT: set(),
+    "logs": {"numpy"},
     "reporting": {"numpy"},
 }
 # The optional extras, imported inside the function that needs them.
-LAZY = {"reporting": {"matplotlib", "tensorboardX", "wandb"}}
+LAZY = {"logs": {"tensorboardX", "wandb"}, "reporting": {"matplotlib"}}
 
 SOURCES = sorted((ROOT / "ssar_jax").rglob("*.py"))
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}
@@ -124,7 +129,7 @@ def test_configs_are_data(path):
 
 
 def test_commands_are_parsed_without_jax():
-    for name, _ in imports_of(ROOT / "experiments" / "command.py"):
+    for name, _ in imports_of(ROOT / "experiments" / "cli" / "command.py"):
         assert name.split(".")[0] not in JAX, name
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ssar_jax.networks import initialisers
+from ssar_jax.networks import initializers
 from ssar_jax.networks.critics import Critic, CriticEnsemble, make_ensemble
 
 
@@ -94,8 +94,8 @@ def hyperparameters_from_config(config: Any) -> Hyperparameters:
 def make_critics(hp: Hyperparameters, stacked: bool | None = None) -> CriticEnsemble:
     """The ensemble of critics; their depths may differ."""
     options = {
-        "kernel_init": initialisers.orthogonal(math.sqrt(2.0)),
+        "kernel_init": initializers.orthogonal(math.sqrt(2.0)),
         "bias_init": jax.nn.initializers.zeros,
-        "output_kernel_init": initialisers.orthogonal(hp.critic_output_gain),
+        "output_kernel_init": initializers.orthogonal(hp.critic_output_gain),
     }
     return make_ensemble([Critic(sizes, hp.critic_layer_norm, options) for sizes in hp.critic_hidden_sizes], stacked)

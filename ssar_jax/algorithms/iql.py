@@ -23,7 +23,7 @@ from ssar_jax.coefficients import build as build_coefficient
 from ssar_jax.coefficients import constant
 from ssar_jax.coefficients.base import Coefficient
 from ssar_jax.coefficients.trust_region import deterministic_slack
-from ssar_jax.networks import initialisers
+from ssar_jax.networks import initializers
 from ssar_jax.networks.actors import DeterministicActor, GaussianActor
 from ssar_jax.ops.distributions import gaussian_log_prob
 from ssar_jax.ops.trees import averages, gradient_step
@@ -126,7 +126,7 @@ def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED, coeffic
     options: dict[str, Any] = {}
     if official:
         options = {
-            "kernel_init": initialisers.orthogonal(math.sqrt(2.0)),
+            "kernel_init": initializers.orthogonal(math.sqrt(2.0)),
             "bias_init": jax.nn.initializers.zeros,
         }
     learner = make_value_learner(

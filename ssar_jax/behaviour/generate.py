@@ -18,9 +18,9 @@ import numpy as np
 from ssar_jax.behaviour.recipes import Segment, recipe_hash, segments
 from ssar_jax.behaviour.stages import stage_of
 from ssar_jax.data.dataset import OfflineDataset
-from ssar_jax.data.embedded import embedded_description, embedded_id
-from ssar_jax.data.minari import has_minari, read_minari, read_minari_metadata
-from ssar_jax.data.minari_writing import delete_minari, write_minari
+from ssar_jax.data.sources.embedded import embedded_description, embedded_id
+from ssar_jax.data.sources.minari import has_minari, read_minari, read_minari_metadata
+from ssar_jax.data.sources.minari_writing import delete_minari, write_minari
 from ssar_jax.data.tasks import Task
 from ssar_jax.envs.rollout import Episode, collect
 from ssar_jax.errors import UserError

@@ -68,7 +68,7 @@ def load(name: str) -> list[GaussianPolicy]:
     Raises:
         UserError: where no such file ships.
     """
-    folder = resources.files("ssar_jax.behaviour")
+    folder = resources.files("ssar_jax.behaviour") / "trained"
     file = folder / f"{name}.npz"
     if not file.is_file():
         known = sorted(entry.name[:-4] for entry in folder.iterdir() if entry.name.endswith(".npz"))

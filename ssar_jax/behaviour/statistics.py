@@ -12,7 +12,7 @@ _PAGE = """\
 # The embedded suite
 
 What `python -m experiments.collect embedded --tasks={tasks}{size}` generates, in D4RL v2's physics. The policies
-are described in [behaviour/](../ssar_jax/behaviour/README.md), which of them play a set stands in
+are described in [behaviour/](../ssar_jax/behaviour/trained/README.md), which of them play a set stands in
 `ssar_jax/behaviour/recipes.py`. This page is written by the same command with `--table=docs/embedded_suite.md`.
 
 {table}

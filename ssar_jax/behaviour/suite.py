@@ -8,8 +8,8 @@ import numpy as np
 
 from ssar_jax.behaviour import generate, recipes
 from ssar_jax.behaviour.stages import stage_of
-from ssar_jax.data.embedded import embedded_id
-from ssar_jax.data.minari import has_minari, read_minari_metadata
+from ssar_jax.data.sources.embedded import embedded_id
+from ssar_jax.data.sources.minari import has_minari, read_minari_metadata
 from ssar_jax.data.tasks import Task
 from ssar_jax.envs.rollout import collect
 from ssar_jax.errors import UserError

@@ -13,7 +13,7 @@ import optax
 
 from ssar_jax.coefficients.base import Coefficient, SlackFn
 from ssar_jax.networks.coefficient import CoefficientNet
-from ssar_jax.ops.optimisers import clip_by_global_norm
+from ssar_jax.ops.optimizers import clip_by_global_norm
 from ssar_jax.ops.trees import averages, gradient_step
 from ssar_jax.types import Array, Average, Key, Metrics, Params
 

@@ -1,19 +1,9 @@
 """Offline data: tasks, datasets and their sources, scaling, and selection. No jax in here."""
 
 from ssar_jax.data.actions import ActionScaling
-from ssar_jax.data.d4rl import d4rl_directory, find_file, load_d4rl, read_hdf5, verify_file
 from ssar_jax.data.d4rl_files import D4RL_BASE_URL, D4RLFile
 from ssar_jax.data.dataset import DataSource, OfflineDataset
-from ssar_jax.data.download import Downloaded, download
-from ssar_jax.data.embedded import EMBEDDED_NAMESPACE, default_num_steps, embedded_description, embedded_id
-from ssar_jax.data.minari import (
-    has_minari,
-    minari_directory,
-    read_minari,
-    read_minari_metadata,
-)
-from ssar_jax.data.minari_writing import Episode, delete_minari, write_minari
-from ssar_jax.data.normalisation import (
+from ssar_jax.data.scaling import (
     ObservationScaling,
     PreparedData,
     RewardMap,
@@ -32,7 +22,17 @@ from ssar_jax.data.selection import (
     select_successful,
     select_top_fraction,
 )
-from ssar_jax.data.sources import SOURCES, Source, load_dataset, read_path
+from ssar_jax.data.sources.d4rl import d4rl_directory, find_file, load_d4rl, read_hdf5, verify_file
+from ssar_jax.data.sources.download import Downloaded, download
+from ssar_jax.data.sources.embedded import EMBEDDED_NAMESPACE, default_num_steps, embedded_description, embedded_id
+from ssar_jax.data.sources.find import SOURCES, Source, load_dataset, read_path
+from ssar_jax.data.sources.minari import (
+    has_minari,
+    minari_directory,
+    read_minari,
+    read_minari_metadata,
+)
+from ssar_jax.data.sources.minari_writing import Episode, delete_minari, write_minari
 from ssar_jax.data.tasks import CUSTOM, TASKS, Task, custom_task, get_task
 
 __all__ = [

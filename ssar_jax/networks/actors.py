@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ssar_jax.networks import initialisers
+from ssar_jax.networks import initializers
 from ssar_jax.networks.mlp import MLP
 from ssar_jax.ops.distributions import TanhGaussian
 from ssar_jax.types import Array
@@ -81,7 +81,7 @@ class TanhGaussianActor(nn.Module):
         mlp = MLP(
             self.hidden_sizes,
             2 * self.action_size,
-            output_kernel_init=initialisers.xavier_uniform(self.output_gain),
+            output_kernel_init=initializers.xavier_uniform(self.output_gain),
             output_bias_init=nn.initializers.zeros,
         )
         nn.share_scope(self, mlp)

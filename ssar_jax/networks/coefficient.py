@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ssar_jax.networks import initialisers
+from ssar_jax.networks import initializers
 from ssar_jax.networks.mlp import MLP
 from ssar_jax.types import Array
 
@@ -36,7 +36,7 @@ class CoefficientNet(nn.Module):
     @nn.compact
     def __call__(self, observations: Array) -> Array:
         """Maps observations [..., O] to coefficients [...]."""
-        xavier = initialisers.xavier_uniform()
+        xavier = initializers.xavier_uniform()
         mlp = MLP(
             self.hidden_sizes,
             1,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flax import linen as nn
 
-from ssar_jax.networks import initialisers
+from ssar_jax.networks import initializers
 from ssar_jax.types import Array
 
 
@@ -29,17 +29,17 @@ class MLP(nn.Module):
     output_size: int
     layer_norm: bool = False
     layer_norm_epsilon: float = 1e-5
-    kernel_init: initialisers.Initialiser = initialisers.torch_kernel()
-    bias_init: initialisers.Initialiser | None = None
-    output_kernel_init: initialisers.Initialiser | None = None
-    output_bias_init: initialisers.Initialiser | None = None
+    kernel_init: initializers.Initialiser = initializers.torch_kernel()
+    bias_init: initializers.Initialiser | None = None
+    output_kernel_init: initializers.Initialiser | None = None
+    output_bias_init: initializers.Initialiser | None = None
 
     @nn.compact
     def __call__(self, inputs: Array) -> Array:
         """Maps [..., I] to [..., output_size]."""
         x = inputs
         for i, width in enumerate(self.hidden_sizes):
-            bias_init = self.bias_init or initialisers.torch_bias(x.shape[-1])
+            bias_init = self.bias_init or initializers.torch_bias(x.shape[-1])
             x = nn.Dense(width, kernel_init=self.kernel_init, bias_init=bias_init, name=f"layer{i}")(x)
             if self.layer_norm:
                 x = nn.LayerNorm(epsilon=self.layer_norm_epsilon, use_fast_variance=False, name=f"layernorm{i}")(x)
@@ -47,6 +47,6 @@ class MLP(nn.Module):
         return nn.Dense(
             self.output_size,
             kernel_init=self.output_kernel_init or self.kernel_init,
-            bias_init=self.output_bias_init or self.bias_init or initialisers.torch_bias(x.shape[-1]),
+            bias_init=self.output_bias_init or self.bias_init or initializers.torch_bias(x.shape[-1]),
             name=f"layer{len(self.hidden_sizes)}",
         )(x)

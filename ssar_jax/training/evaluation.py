@@ -9,7 +9,7 @@ import numpy as np
 
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
-from ssar_jax.data.normalisation import ObservationScaling
+from ssar_jax.data.scaling import ObservationScaling
 from ssar_jax.envs.rollout import FirstEpisodes
 
 

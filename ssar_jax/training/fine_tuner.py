@@ -11,11 +11,11 @@ from jax.sharding import NamedSharding
 
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
-from ssar_jax.data.normalisation import PreparedData
+from ssar_jax.data.scaling import PreparedData
 from ssar_jax.envs.lockstep import LockstepEnvs
 from ssar_jax.errors import UserError
 from ssar_jax.training import loop
-from ssar_jax.training.buffers import InitialBuffer
+from ssar_jax.training.initial_buffer import InitialBuffer
 from ssar_jax.training.online_loop import make_program
 from ssar_jax.training.seed_group import Memory, SeedGroup, Setting
 from ssar_jax.training.trainer import Policy, make_policy

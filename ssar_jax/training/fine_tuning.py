@@ -9,9 +9,9 @@ import numpy as np
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import OfflineDataset
-from ssar_jax.data.normalisation import PreparedData, prepare
+from ssar_jax.data.scaling import PreparedData, prepare
 from ssar_jax.errors import UserError
-from ssar_jax.training import buffers, replay
+from ssar_jax.training import initial_buffer, replay_buffer
 from ssar_jax.training.fine_tuner import FineTuner, Protocol
 
 
@@ -26,10 +26,10 @@ def fine_tune(
     seeds: Sequence[int] = (0,),
     num_steps: int = 250_000,
     first_update: int = 0,
-    buffer: replay.Mode = "all",
+    buffer: replay_buffer.Mode = "all",
     capacity: int | None = None,
     part_k: int = 50,
-    trust: replay.Trust = "one",
+    trust: replay_buffer.Trust = "one",
     protocol: Protocol | None = None,
     action_scaling: ActionScaling | None = None,
 ) -> FineTuner:
@@ -45,10 +45,10 @@ def fine_tune(
         seeds: S seeds.
         num_steps: environment steps of each.
         first_update: number of offline updates behind the states.
-        buffer: what the buffers hold at the start, see `replay.Mode`.
+        buffer: what the buffers hold at the start, see `replay_buffer.Mode`.
         capacity: transitions a buffer holds; None takes as many as there will be.
         part_k: trajectories kept by the mode `part`.
-        trust: the trust flag of new transitions, see `replay.Trust`.
+        trust: the trust flag of new transitions, see `replay_buffer.Trust`.
         protocol: how acting and learning alternate; None takes the defaults.
         action_scaling: maps actions from [-1, 1] to the environment's range; None leaves them.
 
@@ -62,9 +62,11 @@ def fine_tune(
         _require_unit_actions(make_env)
     data = prepare(dataset) if data is None else data
     trusted = np.ones(len(dataset), np.float32) if trusted is None else trusted
-    rows = buffers.kept_rows(buffer, dataset, part_k)
+    rows = initial_buffer.kept_rows(buffer, dataset, part_k)
     capacity = len(rows) + num_steps if capacity is None else capacity
-    initial = buffers.make_buffer(buffer, rows, data, trusted, capacity=capacity, num_steps=num_steps, trust=trust)
+    initial = initial_buffer.make_buffer(
+        buffer, rows, data, trusted, capacity=capacity, num_steps=num_steps, trust=trust
+    )
     tuner = FineTuner(
         algorithm, states, data, initial, make_env,
         seeds=seeds, num_steps=num_steps, protocol=protocol or Protocol(), first_update=first_update,

@@ -15,9 +15,9 @@ import numpy as np
 
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.ops.trees import averages
-from ssar_jax.training.bundling import Bundle, make_bundling
 from ssar_jax.training.loop import REPLICATED, SEEDS, Layout, SeedKeys
-from ssar_jax.training.replay import Replay, Ring, Transitions
+from ssar_jax.training.packing import Bundle, make_bundling
+from ssar_jax.training.replay_buffer import Replay, Ring, Transitions
 from ssar_jax.types import AnyArray, Array, Average, Batch, Key, Metrics
 
 

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssar_jax.data.actions import ActionScaling
-from ssar_jax.data.normalisation import PreparedData
+from ssar_jax.data.scaling import PreparedData
 from ssar_jax.envs.lockstep import LockstepEnvs
 from ssar_jax.training import loop
 from ssar_jax.training.online_loop import OnlineProgram, join_outcome
-from ssar_jax.training.replay import Ring, Transitions
+from ssar_jax.training.replay_buffer import Ring, Transitions
 from ssar_jax.types import Array, Average
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
-from ssar_jax.data.normalisation import ObservationScaling, PreparedData
+from ssar_jax.data.scaling import ObservationScaling, PreparedData
 from ssar_jax.errors import UserError
 from ssar_jax.training import loop
 

@@ -13,7 +13,7 @@ from ssar_jax.coefficients.trust_region import FLOOR_SIZE, boundary_log_prob, st
 from ssar_jax.networks.actors import TanhGaussianActor
 from ssar_jax.networks.coefficient import CoefficientNet
 from ssar_jax.ops.losses import soft_td_target
-from ssar_jax.ops.optimisers import clip_factor
+from ssar_jax.ops.optimizers import clip_factor
 from tests.algorithms.conformance import Vectors, cases, rounding_of_adam
 from tests.golden_vectors import golden_files
 

@@ -16,7 +16,7 @@ from ssar_jax.networks.actors import DeterministicActor
 from ssar_jax.networks.coefficient import CoefficientNet
 from ssar_jax.networks.critics import Critic, make_ensemble
 from ssar_jax.ops.losses import td_target
-from ssar_jax.ops.optimisers import clip_factor
+from ssar_jax.ops.optimizers import clip_factor
 from tests.algorithms.conformance import Vectors, cases
 from tests.golden_vectors import golden_files
 

@@ -29,7 +29,8 @@ def make_policy(sizes, multiplier=1.0, offset=-1.0):
 def folder(tmp_path, monkeypatch):
     """A folder that stands in for the one that ships."""
     monkeypatch.setattr(policies, "resources", types.SimpleNamespace(files=lambda package: tmp_path))
-    return tmp_path
+    (tmp_path / "trained").mkdir()
+    return tmp_path / "trained"
 
 
 def test_round_trip_in_float16(folder):

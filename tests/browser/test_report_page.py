@@ -2,9 +2,9 @@
 
 import pytest
 
-from ssar_jax.reporting import page, report
-from ssar_jax.reporting.groups import group_runs
-from ssar_jax.reporting.runs import read_runs
+from ssar_jax.reporting.page import html, report
+from ssar_jax.reporting.read.groups import group_runs
+from ssar_jax.reporting.read.runs import read_runs
 from tests.browser.chromium import open_browser
 from tests.reporting.report_runs import write_runs
 from tests.reporting.test_adaptation import MAZE
@@ -20,7 +20,7 @@ def url(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     found, skipped = read_runs(write_runs(folder / "runs"))
     sections = report.sections(group_runs(found)[0], skipped, {"antmaze-u": MAZE}, folder / "figures")
-    (folder / "report.html").write_text(page.write_page("Results", sections), encoding="utf-8")
+    (folder / "report.html").write_text(html.write_page("Results", sections), encoding="utf-8")
     return (folder / "report.html").as_uri()
 
 

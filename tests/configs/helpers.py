@@ -3,7 +3,7 @@
 import json
 
 from configs.common import IDENTITY, fields
-from experiments.config_files import load_config
+from experiments.cli.config_files import load_config
 from ssar_jax.data import tasks
 
 TASKS = [*(task.name for task in tasks.TASKS), "custom"]

@@ -7,10 +7,10 @@ import pytest
 
 from configs import fam_cql as fam_cql_config
 from configs.checks import check_config
-from experiments import flops
+from experiments.benchmarking import flops
 from ssar_jax.algorithms import fam_cql
 from ssar_jax.errors import UserError
-from ssar_jax.training.online import protocol_from_config
+from ssar_jax.runs.online import protocol_from_config
 from tests.configs import helpers
 from tests.configs.helpers import ANTMAZE, LOCOMOTION, assert_round_trip
 

@@ -8,10 +8,10 @@ import pytest
 
 from configs import spot as spot_config
 from configs.checks import check_config
-from experiments import flops
+from experiments.benchmarking import flops
 from ssar_jax.algorithms import spot
 from ssar_jax.errors import UserError
-from ssar_jax.training.online import protocol_from_config
+from ssar_jax.runs.online import protocol_from_config
 from tests.configs import helpers
 from tests.configs.helpers import LOCOMOTION, TASKS, assert_round_trip
 

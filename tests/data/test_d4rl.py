@@ -24,7 +24,7 @@ from ssar_jax.data import (
     segments,
     verify_file,
 )
-from ssar_jax.data import d4rl as d4rl_module
+from ssar_jax.data.sources import d4rl as d4rl_module
 from tests.data.helpers import ten_rows, trajectories, user_error, write_hdf5
 
 

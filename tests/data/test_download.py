@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from experiments import download as download_command
-from ssar_jax.data import D4RLFile, Task, download, get_task
+from ssar_jax.data import D4RLFile, Task, get_task
+from ssar_jax.data.sources.download import download
 from tests.data.helpers import user_error
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB

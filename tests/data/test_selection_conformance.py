@@ -24,7 +24,7 @@ from tests.golden_vectors import golden_files, load_golden
 pytestmark = pytest.mark.conformance
 
 NOT_OURS = {
-    # tests/training/test_replay.py compares these.
+    # tests/training/test_replay_buffer.py compares these.
     r"ring/expected/(pointer|size|final_mask|final_rewards)": "ring buffer",
     r"dense/expected/keep_\d+/(pointer|after_5_added_(size|mask))": "ring buffer",
     # Plain bugs of the program, not reproduced.

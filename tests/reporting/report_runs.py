@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssar_jax.reporting.writers import CsvTable
+from ssar_jax.logs.tables import CsvTable
 from tests.reporting.test_runs import add_evaluations, write_run
 
 SEEDS = [0, 1]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ssar_jax.reporting import adaptation
-from ssar_jax.reporting.adaptation_pictures import _binned, draw_adaptation
-from ssar_jax.reporting.dataset_pictures import MazeView
+from ssar_jax.reporting.figures.adaptation import _binned, draw_adaptation
+from ssar_jax.reporting.figures.datasets import MazeView
+from ssar_jax.reporting.read import adaptation
 from tests.data.helpers import user_error
 from tests.reporting.report_runs import ADAPTIVE, add_adaptation
 from tests.reporting.test_groups import groups_of

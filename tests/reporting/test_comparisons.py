@@ -2,9 +2,10 @@
 
 import pytest
 
-from ssar_jax.reporting import blocks, comparisons, paper_tables
-from ssar_jax.reporting.document import Cell, Span
-from ssar_jax.reporting.published import OFFLINE
+from ssar_jax.reporting.page import comparisons, paper_tables
+from ssar_jax.reporting.page.document import Cell, Span
+from ssar_jax.reporting.statistics import blocks
+from ssar_jax.reporting.statistics.published import OFFLINE
 from tests.reporting.report_runs import write_runs
 from tests.reporting.test_groups import groups_of
 from tests.reporting.test_runs import write_run

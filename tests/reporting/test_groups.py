@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 
-from ssar_jax.reporting import groups, runs
+from ssar_jax.reporting.read import groups, runs
 from tests.reporting.test_runs import KEY, add_evaluations, write_run
 
 

@@ -7,9 +7,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from ssar_jax.reporting import canvas, plots
-from ssar_jax.reporting.curves import Curve, join
-from ssar_jax.reporting.statistics import performance_profile
+from ssar_jax.reporting.figures import canvas
+from ssar_jax.reporting.figures.scores import learning_curves, performance_profiles
+from ssar_jax.reporting.read.curves import Curve, join
+from ssar_jax.reporting.statistics.estimates import performance_profile
 from tests.data.helpers import user_error
 
 WHITE, NEAR_BLACK = "#ffffff", "#0d1117"
@@ -29,14 +30,14 @@ def draw_curves(stem):
     offline = curve([0.0, 10.0, 20.0], [2.0, 16.0, 22.0])
     both = join(offline, curve([21.0, 40.0], [23.0, 44.0]))
     panels = {"hopper-m": {"TD3+BC": offline, "TD3+BC(SA)": both}, "walker2d-m": {"TD3+BC": curve([1.0, 2.0, 3.0])}}
-    return plots.learning_curves(stem, panels, np.random.default_rng(0))
+    return learning_curves(stem, panels, np.random.default_rng(0))
 
 
 def draw_profiles(stem):
     thresholds, rng = np.linspace(0.0, 100.0, 11), np.random.default_rng(0)
     scores = {"CQL": np.arange(12.0).reshape(3, 4) * 5, "CQL(SA)": np.arange(12.0).reshape(3, 4) * 8}
     profiles = {name: performance_profile(values, thresholds, rng, resamples=100) for name, values in scores.items()}
-    return plots.performance_profiles(stem, thresholds, profiles)
+    return performance_profiles(stem, thresholds, profiles)
 
 
 DRAWINGS = pytest.mark.parametrize("draw", [draw_curves, draw_profiles])
@@ -70,7 +71,7 @@ def test_learning_curves_name_systems_once_and_mark_the_switch(tmp_path):
 @pytest.mark.usefixtures("needs_matplotlib")
 def test_a_seed_that_diverged_ends_the_curve_without_a_warning(tmp_path):
     panels = {"hopper-m": {"TD3+BC": curve([1.0, 2.0, np.nan], [1.0, 3.0, 4.0])}}
-    assert all(file.exists() for file in plots.learning_curves(tmp_path / "a", panels, np.random.default_rng(0)))
+    assert all(file.exists() for file in learning_curves(tmp_path / "a", panels, np.random.default_rng(0)))
 
 
 @pytest.mark.usefixtures("needs_matplotlib")
@@ -113,7 +114,7 @@ def luminance(colour):
 def test_a_system_has_one_colour_in_figures_beside_each_other(tmp_path):
     """Alone it would have the first colour; the system that is not drawn has no place in the legend."""
     panels, rng = {"hopper-m": {"CQL(SA)": curve([1.0, 2.0, 3.0])}}, np.random.default_rng(0)
-    svg, _ = plots.learning_curves(tmp_path / "a", panels, rng, systems=["CQL", "CQL(SA)"])
+    svg, _ = learning_curves(tmp_path / "a", panels, rng, systems=["CQL", "CQL(SA)"])
     assert canvas.COLOURS[1].lower() in svg.read_text()
     assert canvas.COLOURS[0].lower() not in svg.read_text()
     assert "CQL" not in texts(svg)
@@ -155,5 +156,5 @@ def test_without_matplotlib_one_line_says_what_to_install(draw, tmp_path, monkey
 
 
 def test_importing_does_not_import_matplotlib():
-    code = "import sys, ssar_jax.reporting.plots; assert 'matplotlib' not in sys.modules"
+    code = "import sys, ssar_jax.reporting.figures.scores; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from ssar_jax.data import TASKS
-from ssar_jax.reporting.published import DOMAINS, OFFLINE, ONLINE, slips, tasks_of
+from ssar_jax.reporting.statistics.published import DOMAINS, OFFLINE, ONLINE, slips, tasks_of
 
 TABLES = pytest.mark.parametrize("table", [OFFLINE, ONLINE], ids=["offline", "online"])
 

@@ -5,12 +5,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ssar_jax.reporting import document, figure_sections, page, report
-from ssar_jax.reporting.canvas import INK, saved_files
-from ssar_jax.reporting.groups import group_runs
-from ssar_jax.reporting.page.elements import inline_svg
-from ssar_jax.reporting.page.markup import Html, element
-from ssar_jax.reporting.runs import read_runs
+from ssar_jax.reporting.figures.canvas import INK, saved_files
+from ssar_jax.reporting.page import document, figure_sections, html, report
+from ssar_jax.reporting.page.html.elements import inline_svg
+from ssar_jax.reporting.page.html.markup import Html, element
+from ssar_jax.reporting.read.groups import group_runs
+from ssar_jax.reporting.read.runs import read_runs
 from tests.reporting.report_runs import write_runs
 
 VOID = {"meta"}
@@ -62,9 +62,9 @@ def draw_quickly(stem, *arguments, **options):
 @pytest.fixture(scope="module", autouse=True)
 def _quick_figures():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ssar_jax.reporting.plots.learning_curves", draw_quickly)
-        patch.setattr("ssar_jax.reporting.plots.performance_profiles", draw_quickly)
-        patch.setattr("ssar_jax.reporting.figure_sections.draw_adaptation", draw_quickly)
+        patch.setattr("ssar_jax.reporting.figures.scores.learning_curves", draw_quickly)
+        patch.setattr("ssar_jax.reporting.figures.scores.performance_profiles", draw_quickly)
+        patch.setattr("ssar_jax.reporting.page.figure_sections.draw_adaptation", draw_quickly)
         yield
 
 
@@ -75,7 +75,7 @@ def built(tmp_path_factory):
     found, skipped = read_runs(write_runs(folder / "runs"))
     groups, _ = group_runs(found)
     sections = report.sections(groups, skipped, {}, folder / "figures")
-    return sections, Parsed(page.write_page("A title", sections)), folder / "figures"
+    return sections, Parsed(html.write_page("A title", sections)), folder / "figures"
 
 
 def test_sections_in_their_order(built):
@@ -148,7 +148,7 @@ def drawn_curves(tmp_path, monkeypatch):
         figures[xlabel, *sorted(panels)] = panels
         return draw_quickly(stem)
 
-    monkeypatch.setattr("ssar_jax.reporting.plots.learning_curves", draw)
+    monkeypatch.setattr("ssar_jax.reporting.figures.scores.learning_curves", draw)
     groups, _ = group_runs(read_runs(tmp_path / "runs")[0])
     figure_sections.learning_curves(groups, tmp_path / "figures")
     return figures

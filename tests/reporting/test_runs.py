@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssar_jax.reporting import runs
-from ssar_jax.reporting.curves import Curve, join, merge, read_curve
-from ssar_jax.reporting.writers import CsvTable
-from ssar_jax.training.results import score_summary
-from ssar_jax.training.run_folder import RunFolder
+from ssar_jax.logs.tables import CsvTable
+from ssar_jax.reporting.read import runs
+from ssar_jax.reporting.read.curves import Curve, join, merge, read_curve
+from ssar_jax.runs.folder import RunFolder
+from ssar_jax.runs.summary import score_summary
 from tests.data.helpers import user_error
 
 CONFIG = {

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ssar_jax.reporting import statistics
-from ssar_jax.reporting.statistics import bootstrap, iqm, mean, median, optimality_gap
+from ssar_jax.reporting.statistics import estimates
+from ssar_jax.reporting.statistics.estimates import bootstrap, iqm, mean, median, optimality_gap
 from tests.data.helpers import user_error
 
 SCORES = np.array([[10.0, 30.0, 50.0, 200.0], [40.0, 20.0, 110.0, 120.0]])  # [S, T] = [2, 4]
@@ -29,7 +29,7 @@ def test_the_iqm_drops_whole_scores():
     assert iqm(np.array([[1.0, 2.0, 6.0]])) == 3.0
 
 
-@pytest.mark.parametrize("statistic", statistics.AGGREGATES.values(), ids=statistics.AGGREGATES)
+@pytest.mark.parametrize("statistic", estimates.AGGREGATES.values(), ids=estimates.AGGREGATES)
 def test_leading_axes_are_kept(statistic):
     several = np.stack([SCORES, 2 * SCORES, SCORES[::-1]])
     np.testing.assert_array_equal(statistic(several), [statistic(scores) for scores in several])
@@ -59,42 +59,42 @@ def test_scores_stay_in_their_task():
 
 
 def test_one_seed_has_no_interval():
-    for name, interval in statistics.aggregates(SCORES[:1], rng()).items():
-        assert interval.estimate == statistics.AGGREGATES[name](SCORES[:1])
+    for name, interval in estimates.aggregates(SCORES[:1], rng()).items():
+        assert interval.estimate == estimates.AGGREGATES[name](SCORES[:1])
         assert np.isnan([interval.low, interval.high]).all()
-    interval = statistics.probability_of_improvement(SCORES, SCORES[:1], rng())
+    interval = estimates.probability_of_improvement(SCORES, SCORES[:1], rng())
     assert np.isnan([interval.low, interval.high]).all()
-    assert np.isnan(statistics.performance_profile(SCORES[:1], np.array([0.0, 1.0]), rng()).low).all()
+    assert np.isnan(estimates.performance_profile(SCORES[:1], np.array([0.0, 1.0]), rng()).low).all()
 
 
 def test_equal_scores_have_an_interval_of_no_width():
     equal = np.full((3, 4), 60.0)
-    intervals = statistics.aggregates(equal, rng())
+    intervals = estimates.aggregates(equal, rng())
     assert {name: tuple(map(float, interval)) for name, interval in intervals.items()} == {
         **dict.fromkeys(("IQM", "median", "mean"), (60.0, 60.0, 60.0)),
         "optimality gap": (40.0, 40.0, 40.0),
     }
-    assert statistics.probability_of_improvement(equal, equal, rng()) == (0.5, 0.5, 0.5)
+    assert estimates.probability_of_improvement(equal, equal, rng()) == (0.5, 0.5, 0.5)
 
 
 def test_the_probability_of_improvement_by_hand():
     """Task 1: of the pairs (1,2) (1,3) (3,2) (3,3) one wins, one is even: 1.5 / 4 = 0.375. Task 2: all win, 1."""
     first, second = np.array([[1.0, 9.0], [3.0, 8.0]]), np.array([[2.0, 0.0], [3.0, 1.0]])
-    assert statistics.probability_of_improvement(first, second, rng()).estimate == (0.375 + 1.0) / 2
-    assert statistics.probability_of_improvement(second, first, rng()).estimate == (0.625 + 0.0) / 2
+    assert estimates.probability_of_improvement(first, second, rng()).estimate == (0.375 + 1.0) / 2
+    assert estimates.probability_of_improvement(second, first, rng()).estimate == (0.625 + 0.0) / 2
     more_seeds = np.concatenate([second, [[4.0, 10.0]]])  # task 1: 1.5 of 6 pairs, task 2: 4 of 6
-    assert statistics.probability_of_improvement(first, more_seeds, rng()).estimate == pytest.approx((0.25 + 4 / 6) / 2)
+    assert estimates.probability_of_improvement(first, more_seeds, rng()).estimate == pytest.approx((0.25 + 4 / 6) / 2)
 
 
 def test_the_systems_are_drawn_independently_of_each_other():
     """First 0 or 2, second 1 in both seeds: 1/2; drawn again the first is better in 0, 1/2 or 1 of the pairs."""
-    interval = statistics.probability_of_improvement(np.array([[0.0], [2.0]]), np.array([[1.0], [1.0]]), rng())
+    interval = estimates.probability_of_improvement(np.array([[0.0], [2.0]]), np.array([[1.0], [1.0]]), rng())
     assert interval == (0.5, 0.0, 1.0)
 
 
 def test_the_profile_by_hand():
     """Of 8 scores 8, 7, 4, 3, 0 lie above 0, 10, 45, 50, 200; a score at the threshold does not count."""
-    profile = statistics.performance_profile(SCORES, np.array([0.0, 10.0, 45.0, 50.0, 200.0]), rng())
+    profile = estimates.performance_profile(SCORES, np.array([0.0, 10.0, 45.0, 50.0, 200.0]), rng())
     np.testing.assert_array_equal(profile.estimate, [1.0, 7 / 8, 4 / 8, 3 / 8, 0.0])
     assert (profile.low <= profile.estimate).all()
     assert (profile.estimate <= profile.high).all()
@@ -102,7 +102,7 @@ def test_the_profile_by_hand():
 
 
 def test_the_generator_decides_alone():
-    assert statistics.aggregates(SCORES, rng()) == statistics.aggregates(SCORES, rng())
+    assert estimates.aggregates(SCORES, rng()) == estimates.aggregates(SCORES, rng())
     draw = rng()
     wide = np.arange(40.0).reshape(5, 8) ** 1.5
     first, second = (bootstrap(mean, wide, rng=draw, resamples=100) for _ in range(2))
@@ -115,9 +115,9 @@ def test_missing_scores_are_refused():
     broken[1, 2] = np.nan
     message = ("no score of seed number 1 on task number 2 (it is nan)", "leave out what diverged")
     for call in (
-        lambda: statistics.aggregates(broken, rng()),
-        lambda: statistics.probability_of_improvement(SCORES, broken, rng()),
-        lambda: statistics.performance_profile(broken, np.zeros(1), rng()),
+        lambda: estimates.aggregates(broken, rng()),
+        lambda: estimates.probability_of_improvement(SCORES, broken, rng()),
+        lambda: estimates.performance_profile(broken, np.zeros(1), rng()),
     ):
         with user_error(*message):
             call()
@@ -125,11 +125,11 @@ def test_missing_scores_are_refused():
 
 def test_shapes_are_checked():
     with user_error("seeds and tasks", "(4,)"):
-        statistics.aggregates(SCORES[0], rng())
+        estimates.aggregates(SCORES[0], rng())
     with user_error("(0, 4)"):
-        statistics.aggregates(SCORES[:0], rng())
+        estimates.aggregates(SCORES[:0], rng())
     with user_error("one has 4, the other 3"):
-        statistics.probability_of_improvement(SCORES, SCORES[:, :3], rng())
+        estimates.probability_of_improvement(SCORES, SCORES[:, :3], rng())
 
 
 # rliable 1.2.0 with arch 6.3.0 and numpy 1.26.4, in an environment of its own, on X and Y as below:
@@ -163,20 +163,20 @@ def test_rliable_has_the_same_aggregates(name):
     standard deviation, which is 0.7 % of the width.
     """
     estimate, low, high = RLIABLE[name]
-    interval = statistics.aggregates(X, rng())[name]
+    interval = estimates.aggregates(X, rng())[name]
     assert interval.estimate == pytest.approx(estimate, abs=1e-8)
     np.testing.assert_allclose([interval.low, interval.high], [low, high], rtol=0, atol=0.02 * (high - low))
 
 
 def test_rliable_has_the_same_probability_of_improvement():
     """One pair of one task, 1 / (5 * 4 * 6), is the smallest step that an end can make."""
-    interval = statistics.probability_of_improvement(X, Y, rng())
+    interval = estimates.probability_of_improvement(X, Y, rng())
     assert interval.estimate == pytest.approx(0.6, abs=1e-12)
     np.testing.assert_allclose([interval.low, interval.high], [0.48333333, 0.70833333], rtol=0, atol=1.01 / 120)
 
 
 def test_rliable_has_the_same_profile():
-    profile = statistics.performance_profile(X, THRESHOLDS, rng())
+    profile = estimates.performance_profile(X, THRESHOLDS, rng())
     np.testing.assert_allclose(profile.estimate, [1.0, 0.86666667, 0.63333333, 0.23333333], atol=1e-8)
     np.testing.assert_allclose(profile.low, [1.0, 0.76666667, 0.5, 0.1], atol=1e-8)
     np.testing.assert_allclose(profile.high, [1.0, 0.96666667, 0.76666667, 0.36666667], atol=1e-8)

@@ -6,8 +6,9 @@ import math
 
 import pytest
 
-from ssar_jax.reporting import groups, names, runs, tables
-from ssar_jax.reporting.document import Cell
+from ssar_jax.reporting.page import tables
+from ssar_jax.reporting.page.document import Cell
+from ssar_jax.reporting.read import groups, names, runs
 from tests.reporting.test_runs import write_run
 
 

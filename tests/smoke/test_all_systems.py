@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments.config_files import load_config
-from experiments.overrides import apply_overrides, split_overrides
-from ssar_jax.training import offline, online
-from ssar_jax.training.policies import load_policy
+from experiments.cli.config_files import load_config
+from experiments.cli.overrides import apply_overrides, split_overrides
+from ssar_jax.runs import offline, online
+from ssar_jax.runs.load import load_policy
 from tests.smoke import small_run
 
 # By command, what makes its networks small.

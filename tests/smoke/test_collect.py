@@ -43,11 +43,11 @@ def test_an_unwritable_directory_is_told_before_anything_is_trained(tmp_path):
 PROGRAM = """
 import functools, runpy, sys
 from ssar_jax.behaviour import tiers
-from ssar_jax.training import behaviour
+from ssar_jax.training import train_behaviour
 tiers.TIERS["hopper", "medium"] = tiers.Tier("hopper", float(sys.argv.pop(1)), 100.0, -100.0)
 tiers.EPISODES = 2
-behaviour.train = functools.partial(
-    behaviour.train, warmup_steps=100, evaluation_interval=100, evaluation_episodes=2
+train_behaviour.train = functools.partial(
+    train_behaviour.train, warmup_steps=100, evaluation_interval=100, evaluation_episodes=2
 )
 runpy.run_module("experiments.collect", run_name="__main__")
 """

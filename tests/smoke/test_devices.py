@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import devices
+from experiments.cli import devices
 from tests.smoke import small_run
 
 

@@ -9,10 +9,10 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
-from experiments import films
+from experiments.cli import films
 from ssar_jax.errors import UserError
-from ssar_jax.training.policies import load_policies
-from ssar_jax.training.rescoring import rescore
+from ssar_jax.runs.evaluate import rescore
+from ssar_jax.runs.load import load_policies
 from tests.data.helpers import user_error
 from tests.smoke import small_run
 from tests.smoke.small_run import CHECKPOINTS, NUM_UPDATES

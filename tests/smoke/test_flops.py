@@ -3,7 +3,7 @@
 import pytest
 
 from configs import td3_bc
-from experiments import flops
+from experiments.benchmarking import flops
 
 # Multiplications in one row's pass through each network, 17 observations and 6 actions.
 ACTOR = 17 * 256 + 256 * 256 + 256 * 6

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from ssar_jax.training import offline
+from ssar_jax.runs import offline
 from tests.data.helpers import user_error
-from tests.reporting.log_files import event_files, points, wandb_run
+from tests.logs.log_files import event_files, points, wandb_run
 from tests.smoke import small_run
 
 SHORTER = ("--config.num_updates=40", "--config.evaluation.interval=20", "--config.checkpoint.every=20")

@@ -9,7 +9,7 @@ import pytest
 
 from ssar_jax.algorithms import registry
 from ssar_jax.data import OfflineDataset, get_task, prepare
-from ssar_jax.training.policies import load_policy
+from ssar_jax.runs.load import load_policy
 from tests.data.helpers import user_error
 from tests.smoke import small_run
 from tests.smoke.small_run import CHECKPOINTS, EVALUATIONS, NUM_UPDATES

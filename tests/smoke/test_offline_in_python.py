@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from ssar_jax.networks.actors import DeterministicActor
-from ssar_jax.training import offline
-from ssar_jax.training.checkpoint import Checkpoints
-from ssar_jax.training.policies import load_policy
-from ssar_jax.training.schedule import stops
+from ssar_jax.runs import offline
+from ssar_jax.runs.checkpoints import Checkpoints
+from ssar_jax.runs.load import load_policy
+from ssar_jax.runs.schedule import stops
 from ssar_jax.training.trainer import OfflineTrainer
 from tests.data.helpers import user_error
 from tests.smoke import small_run

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from configs import td3_bc
-from ssar_jax.training import offline, online
+from ssar_jax.runs import offline, online
+from ssar_jax.runs.load import load_policy
 from ssar_jax.training.fine_tuner import FineTuner
-from ssar_jax.training.policies import load_policy
 from tests.data.helpers import user_error
 from tests.smoke import small_run
 

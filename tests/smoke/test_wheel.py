@@ -13,8 +13,8 @@ from tests.smoke.small_run import ROOT
 IMPORT = """
 import ssar_jax
 from ssar_jax.behaviour import policies
-from ssar_jax.training.offline import run
-from ssar_jax.training.policies import load_policy
+from ssar_jax.runs.offline import run
+from ssar_jax.runs.load import load_policy
 print(ssar_jax.__file__)
 print(len(policies.load("hopper-medium")))
 """
@@ -53,9 +53,11 @@ def test_the_wheel_holds_the_library_alone(wheel):
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"ssar_jax"}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "ssar_jax").rglob("*.py")}
-    weights = {str(path.relative_to(ROOT)) for path in (ROOT / "ssar_jax" / "behaviour").glob("*.npz")}
+    weights = {str(path.relative_to(ROOT)) for path in (ROOT / "ssar_jax" / "behaviour" / "trained").glob("*.npz")}
     assert len(weights) >= 6
-    page = {str(path.relative_to(ROOT)) for path in (ROOT / "ssar_jax" / "reporting" / "page").glob("*.[cj]s*")}
+    page = {
+        str(path.relative_to(ROOT)) for path in (ROOT / "ssar_jax" / "reporting" / "page" / "html").glob("*.[cj]s*")
+    }
     assert len(page) == 2
     assert modules | weights | page | {"ssar_jax/py.typed"} <= set(names)
 

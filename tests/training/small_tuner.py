@@ -7,8 +7,8 @@ import numpy as np
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data import OfflineDataset, prepare
 from ssar_jax.training import loop
-from ssar_jax.training.buffers import kept_rows, make_buffer
 from ssar_jax.training.fine_tuner import FineTuner, Protocol
+from ssar_jax.training.initial_buffer import kept_rows, make_buffer
 from ssar_jax.types import Average
 from tests.training.scripted_env import Scripted
 

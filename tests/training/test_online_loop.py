@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssar_jax.training import loop, replay
+from ssar_jax.training import loop, replay_buffer
 from ssar_jax.training.online_loop import join_outcome, make_program
 from ssar_jax.types import Average
 from tests.training.small_tuner import make_diary
@@ -19,14 +19,16 @@ STEPS = 25_000
 def test_a_step_does_not_copy_the_buffers(vmapped):
     """They are 28 bytes for each of a seed's online transitions and a byte for each slot: 725,000 bytes at least."""
     layout, algorithm = loop.choose_layout(1, vmapped), make_diary(8)
-    buffer = replay.make(kept=6, capacity=STEPS, num_steps=STEPS)
+    buffer = replay_buffer.make(kept=6, capacity=STEPS, num_steps=STEPS)
     states = loop.initial_states(algorithm, [0], layout, 2, 1)
     like = jax.tree.map(lambda leaf: leaf[0], states)
     program: Any = make_program(
         algorithm, like, buffer, layout, batch_size=8, noise=0.0, annealing=lambda number: jnp.ones(()), first_update=0
     )
     pair, one = np.zeros((1, 2), np.float32), np.zeros(1, np.float32)
-    offline = jax.tree.map(lambda row: np.repeat(row, 6, axis=0), replay.Transitions(pair, one[None], one, one, pair))
+    offline = jax.tree.map(
+        lambda row: np.repeat(row, 6, axis=0), replay_buffer.Transitions(pair, one[None], one, one, pair)
+    )
     ring = buffer.init(np.ones((1, STEPS), bool), 2, 1)
     zeros: Any = np.zeros((1, len(program.metric_names(offline))), np.float32)
     keys = loop.stack_keys([0], layout)

@@ -1,0 +1,1 @@
+"""What every command needs: flags, configs, overrides, error lines."""

@@ -1,0 +1,128 @@
+"""Runs an entry point: flags and config in, one line and exit status 2 for what the user can mend."""
+
+import contextlib
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, overload
+
+from absl import app, flags
+from absl import logging as absl_logging
+
+from configs.checks import check_config
+from configs.common import Config, did_you_mean, fields
+from experiments.cli.config_files import load_config
+from experiments.cli.overrides import apply_overrides, split_overrides
+from ssar_jax.errors import Interrupted, UserError
+
+_USER_ERROR = 2
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+_CONFIG_HELP = (
+    "What to run: configs/<algorithm>.py:<task>[,variant=<name>][,preset=<name>], or, to repeat a run, its "
+    "config.json. Single fields are set by --config.<field>=<value>."
+)
+
+
+@overload
+def run(main: Callable[[Config], int | None], *, needs_config: Literal[True]) -> None: ...
+@overload
+def run(main: Callable[[list[str]], int | None], *, needs_config: Literal[False] = False) -> None: ...
+def run(main: Callable[[Any], int | None], *, needs_config: bool = False) -> None:
+    """Reads the command line, calls `main` and ends the process.
+
+    It exits with what `main` returns (None is 0), with 2 after a `UserError`, whose message is printed as one
+    line, with the status of an `Interrupted`, and with 130 after any other Ctrl-C. Any other exception is a bug and
+    keeps its traceback.
+
+    Args:
+        main: takes the checked config, or without one the arguments that are no flags.
+        needs_config: whether the command takes `--config`.
+    """
+    if needs_config:
+        flags.DEFINE_string("config", None, _CONFIG_HELP)
+        # --help shows the flags of the main module, and this one is among them.
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["config"])
+    read = _read_config if needs_config else _read_arguments
+    _show_messages()
+    app.run(_errors_in_one_line()(main), flags_parser=_errors_in_one_line()(read))
+
+
+def _show_messages() -> None:
+    """Prints what the project has to say, and of other packages' messages the warnings alone."""
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name in ("ssar_jax", "experiments", "__main__"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.INFO)
+
+
+@contextlib.contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    """Ends the process when a user meets an error or interrupts."""
+    try:
+        yield
+    except UserError as error:
+        print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
+        sys.exit(_USER_ERROR)
+    except Interrupted as interrupted:
+        print(interrupted, file=sys.stderr)
+        sys.exit(interrupted.exit_status)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
+
+
+def _read_arguments(argv: list[str]) -> list[str]:
+    """Parses the flags and returns the other arguments."""
+    if not Path("configs").is_dir():
+        raise UserError(f"experiments are run from the repository root; there is no configs in {Path.cwd()}")
+    with _flag_errors():
+        return flags.FLAGS(argv)[1:]
+
+
+def _read_config(argv: list[str]) -> Config:
+    """Parses the flags and returns the config with its overrides, checked."""
+    with _flag_errors():
+        argv = flags.FLAGS.read_flags_from_files(argv, force_gnu=False)
+    overrides, others = split_overrides(argv)
+    arguments = _read_arguments(others)
+    if arguments:
+        raise UserError(f"unexpected argument {arguments[0]!r}; flags begin with --, --config has no spaces")
+    source = flags.FLAGS["config"].value
+    if not source:
+        raise UserError("no --config: write for example --config=configs/td3_bc.py:hopper-m,preset=short")
+    config = load_config(source)
+    apply_overrides(config, overrides)
+    check_config(config)
+    return config
+
+
+@contextlib.contextmanager
+def _flag_errors() -> Iterator[None]:
+    """Turns absl's errors into ours."""
+    try:
+        yield
+    except flags.UnrecognizedFlagError as error:
+        raise UserError(f"unknown flag --{error.flagname}{_suggest(error.flagname)}") from error
+    except flags.Error as error:
+        message = str(error).removeprefix("ERROR:: ")
+        # absl prints the arguments of its own error for a flag that is true or false.
+        message = re.sub(r"\('Non-boolean argument to boolean flag', .*\)", "must be true or false", message)
+        raise UserError(message) from error
+    except SystemExit as ending:
+        raise SystemExit(0) from ending  # --help is no failure, though absl says 1
+
+
+def _suggest(flag: str) -> str:
+    """Names the config fields of that name, or else the flags like it."""
+    if "config" in flags.FLAGS and flags.FLAGS["config"].value:
+        with contextlib.suppress(UserError):
+            known = fields(load_config(flags.FLAGS["config"].value))
+            meant = [f"--config.{name}" for name in known if flag in (name, name.rpartition(".")[2])]
+            if meant:
+                return f"; did you mean {', '.join(meant)}?"
+    return did_you_mean(flag, flags.FLAGS, prefix="--") or "; --help lists the flags"

@@ -1,0 +1,87 @@
+"""Films as files: whether they can be made here, videos, and strips of pictures. No MuJoCo in here."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as imageio
+import numpy as np
+
+from experiments.cli import children
+from ssar_jax.data.files import require_writable, write_atomically
+from ssar_jax.errors import UserError
+
+_GAP = 4  # white pixels between the pictures of a strip
+
+_DRAW = "import mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).render()"
+
+
+def require_drawing() -> None:
+    """Requires that MuJoCo can draw with the library that MUJOCO_GL names.
+
+    Another process tries it, for a missing library breaks the import of MuJoCo itself.
+
+    Raises:
+        UserError: with what that library says.
+    """
+    result = subprocess.run([sys.executable, "-c", _DRAW], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        reason = children.reason(result.returncode, result.stderr)
+        raise UserError(
+            f"MuJoCo cannot draw here with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')} ({reason}): set it to egl, "
+            "osmesa or glfw and install that library (Debian: libegl1, libosmesa6), or film on another machine"
+        )
+
+
+def require_video(path: Path) -> None:
+    """Requires a name of a video that can be written.
+
+    Raises:
+        UserError: for another ending, and for `.mp4` without its encoder.
+    """
+    if path.suffix not in (".gif", ".mp4"):
+        raise UserError(f"{path} names no video: it must end in .gif or .mp4")
+    require_writable(path.parent, "choose another --video")
+    if path.suffix == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise UserError(f"{path} needs the package imageio-ffmpeg: pip install -e '.[video]', or write a .gif")
+
+
+def require_strip(path: Path) -> None:
+    """Requires a name of a strip that can be written.
+
+    Raises:
+        UserError: for another ending.
+    """
+    if path.suffix != ".png":
+        raise UserError(f"{path} names no strip of pictures: it must end in .png")
+    require_writable(path.parent, "choose another --strip")
+
+
+def write_video(path: Path, pictures: Sequence[np.ndarray], pictures_per_second: float) -> None:
+    """Writes pictures [H, W, 3] as `.gif` or `.mp4`.
+
+    Raises:
+        UserError: where the file cannot be written.
+    """
+    is_gif = path.suffix == ".gif"
+    timing: dict[str, Any] = (
+        {"duration": 1e3 / pictures_per_second, "loop": 0} if is_gif else {"fps": pictures_per_second}
+    )
+    write_atomically(path, lambda file: imageio.imwrite(file, np.stack(pictures), extension=path.suffix, **timing))
+
+
+def write_strip(path: Path, pictures: Sequence[np.ndarray], count: int = 8) -> None:
+    """Writes pictures [H, W, 3], evenly chosen from the first to the last, side by side as `.png`.
+
+    Raises:
+        UserError: where the file cannot be written.
+    """
+    chosen = np.linspace(0, len(pictures) - 1, min(count, len(pictures))).round().astype(int)
+    gap = np.full((pictures[0].shape[0], _GAP, 3), 255, np.uint8)
+    parts = [part for index in chosen for part in (gap, pictures[index])][1:]
+    strip = np.concatenate(parts, axis=1)
+    write_atomically(path, lambda file: imageio.imwrite(file, strip, extension=".png"))

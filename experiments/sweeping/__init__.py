@@ -1,0 +1,1 @@
+"""What `experiments.sweep` needs: plan, estimates, processes, tables."""

@@ -1,0 +1,133 @@
+"""How a task finds its data."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, get_args
+
+from ssar_jax.data.actions import ActionScaling
+from ssar_jax.data.dataset import DataSource, OfflineDataset
+from ssar_jax.data.sources.d4rl import d4rl_directory, is_official, load_d4rl, read_hdf5
+from ssar_jax.data.sources.minari import has_minari, is_minari_id, read_minari
+from ssar_jax.data.tasks import Task
+from ssar_jax.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+
+Source = Literal["auto", "d4rl", "minari", "embedded", "path"]
+SOURCES: tuple[Source, ...] = get_args(Source)
+
+
+def load_dataset(
+    task: Task,
+    *,
+    source: str = "auto",
+    path: str | Path | None = None,
+    embedded: Callable[[Task], OfflineDataset],
+    action_scaling: ActionScaling | None = None,
+) -> OfflineDataset:
+    """Load the data of a task.
+
+    An explicit source wins. `auto` takes the verified D4RL file if it lies in the cache, else the embedded
+    dataset, with a loud warning; a damaged D4RL file is an error and never replaced silently. Nothing is
+    downloaded.
+
+    Args:
+        task: The task.
+        source: `auto`, `d4rl`, `minari`, `embedded` or `path`.
+        path: With `path` (or `auto`) an .hdf5, .h5 or .npz file, or the folder or id of a Minari dataset;
+            with `minari` such a folder or id.
+        embedded: Loads the task's embedded dataset, generating it if necessary.
+        action_scaling: Map of the actions to [-1, 1], for data of the user's own.
+
+    Returns:
+        The dataset, with the task's observation and action sizes.
+
+    Raises:
+        UserError: The data are missing, damaged, or do not fit the task.
+    """
+    if source not in SOURCES:
+        raise UserError(f"unknown dataset.source {source!r}; known: {', '.join(SOURCES)}")
+    if path is not None and source in ("d4rl", "embedded"):
+        raise UserError(f"dataset.path={path} has no meaning with dataset.source={source}; use dataset.source=path")
+    if path is None and (source in ("path", "minari") or task.file is None):
+        example = "mujoco/hopper/medium-v0" if source == "minari" else "my_data.hdf5"
+        raise UserError(f"task {task.name} with dataset.source={source} needs dataset.path, such as {example}")
+    if path is not None:
+        reader = _read_minari_task if source == "minari" else read_path
+        dataset = reader(task, Path(path), action_scaling)
+    elif source == "embedded":
+        dataset = embedded(task)
+    else:
+        dataset = load_d4rl(task)
+        if dataset is None and source == "d4rl":
+            raise _missing_d4rl(task)
+        if dataset is None:
+            _warn_not_d4rl(task)
+            dataset = embedded(task)
+    dataset.require_sizes(task)
+    return dataset
+
+
+def read_path(task: Task, path: Path, action_scaling: ActionScaling | None = None) -> OfflineDataset:
+    """Read data of the user's own: an .hdf5, .h5 or .npz file, or a Minari dataset by folder or id.
+
+    The task's official file counts as D4RL wherever it lies.
+
+    Args:
+        task: Tells how to read a file without `timeouts`, and whether terminals end episodes.
+        path: File, folder or id.
+        action_scaling: Map of the actions to [-1, 1].
+
+    Returns:
+        The dataset.
+
+    Raises:
+        UserError: There is nothing of that kind, or it cannot be read.
+    """
+    if path.suffix in (".hdf5", ".h5"):
+        official = task.file is not None and is_official(path, task.file)
+        return read_hdf5(
+            path,
+            horizon=task.horizon,
+            terminals_end_episodes=task.terminals_end_episodes,
+            action_scaling=action_scaling,
+            source=DataSource("d4rl", task.d4rl_name, str(path)) if official else None,
+        )
+    if path.suffix == ".npz":
+        return OfflineDataset.from_npz(path, action_scaling=action_scaling)
+    if path.is_dir() or has_minari(str(path)) or (is_minari_id(str(path)) and not path.exists()):
+        return read_minari(path, action_scaling=action_scaling)
+    if not path.exists():
+        raise UserError(f"{path}: no such file")
+    raise UserError(f"{path}: unknown kind of file; .hdf5, .h5, .npz or a Minari dataset is needed")
+
+
+def _read_minari_task(task: Task, path: Path, action_scaling: ActionScaling | None) -> OfflineDataset:
+    """Read a Minari dataset; it says all about itself, so the task is not needed."""
+    del task
+    return read_minari(path, action_scaling=action_scaling)
+
+
+def _missing_d4rl(task: Task) -> UserError:
+    """Say which file is missing, where it belongs and how to get it."""
+    assert task.file is not None
+    return UserError(
+        f"{task.d4rl_name} is not in the cache: {d4rl_directory() / task.file.file_name} is missing; get it "
+        f"with `python -m experiments.download {task.name}` (from {task.file.url}, {task.file.size:,} bytes, "
+        f"sha256 {task.file.sha256})"
+    )
+
+
+def _warn_not_d4rl(task: Task) -> None:
+    """Warn, so that nobody overlooks it, that the data are not D4RL's."""
+    _LOG.warning(
+        "\n%s\nTHIS IS NOT D4RL: no file of %s in %s.\nThe embedded dataset of the same recipe takes its "
+        "place, generated on this machine.\nIts scores are NOT comparable with published ones.\n"
+        "To get the real file: python -m experiments.download %s\n%s",
+        "*" * 80,
+        task.d4rl_name,
+        d4rl_directory(),
+        task.name,
+        "*" * 80,
+    )

@@ -1,0 +1,200 @@
+"""Minari datasets on this machine: where they lie, and how they become transitions.
+
+The remote is never touched.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import h5py.h5o
+import numpy as np
+
+from ssar_jax.data import checks
+from ssar_jax.data.actions import ActionScaling
+from ssar_jax.data.dataset import DataSource, OfflineDataset
+from ssar_jax.data.files import one_line
+from ssar_jax.data.sources.embedded import EMBEDDED_NAMESPACE
+from ssar_jax.errors import UserError
+
+_DATASET_ID = re.compile(r"([-\w]+/)*[-\w]+-v[0-9]+")
+_GOAL_KEYS = {"achieved_goal", "desired_goal", "observation"}
+_Columns = tuple[np.ndarray, ...]  # of one episode: observations [T+1, O], actions, rewards, terminations
+
+
+def minari_directory() -> Path:
+    """Return Minari's root: the environment variable MINARI_DATASETS_PATH, else ~/.minari/datasets."""
+    return Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
+
+
+def is_minari_id(name: str) -> bool:
+    """Whether a name has the form of a Minari id, `namespace/name-v0`."""
+    return _DATASET_ID.fullmatch(name) is not None
+
+
+def has_minari(dataset_id: str) -> bool:
+    """Whether a dataset with this id lies on this machine."""
+    return (minari_directory() / dataset_id / "data").is_dir()
+
+
+def read_minari_metadata(dataset: str | Path) -> dict[str, Any]:
+    """Read the metadata of a dataset, those given to `write_minari` included.
+
+    Args:
+        dataset: A Minari id, or the folder of a dataset.
+
+    Raises:
+        UserError: It is not on this machine, or its metadata are damaged.
+    """
+    data = _data_folder(dataset)
+    try:
+        metadata = json.loads((data / "metadata.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise _damaged(data, error) from error
+    if not isinstance(metadata, dict):
+        raise _damaged(data, ValueError("metadata.json holds no table"))
+    return metadata
+
+
+def read_minari(
+    dataset: str | Path, *, action_scaling: ActionScaling | None = None, source: DataSource | None = None
+) -> OfflineDataset:
+    """Read a local Minari dataset.
+
+    Every step becomes a transition, the one that runs into the time limit included: its next observation is
+    stored, unlike in D4RL's files. Goal-conditioned (AntMaze) observations are flattened as D4RL lays them
+    out, `[achieved_goal, observation]`. Mind that Minari's AntMaze counts positions from the maze's centre
+    and mirrors the y axis, so a policy trained on it belongs into Minari's environment and not into D4RL's.
+
+    Args:
+        dataset: A Minari id, or the folder of a dataset.
+        action_scaling: Map of the actions to [-1, 1].
+        source: Origin; None names the id and the folder.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        UserError: It is not on this machine, is damaged or half-written, or its arrays do not fit.
+    """
+    data = _data_folder(dataset)
+    metadata = read_minari_metadata(dataset)
+    name = str(metadata.get("dataset_id", dataset))
+    if source is None:
+        kind = "embedded" if name.startswith(EMBEDDED_NAMESPACE + "/") else "minari"
+        source = DataSource(kind, name, str(data.parent))
+    try:
+        if metadata.get("data_format", "hdf5") == "hdf5":
+            episodes = list(_hdf5_episodes(data / "main_data.hdf5", int(metadata["total_episodes"])))
+        else:
+            episodes = list(_other_episodes(data))
+        if not episodes:
+            raise UserError(f"{source}: the dataset is empty; at least one episode is needed")
+        return _concatenate(episodes, action_scaling, source)
+    except UserError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise _damaged(data, error) from error
+
+
+def _concatenate(episodes: list[_Columns], action_scaling: ActionScaling | None, source: DataSource) -> OfflineDataset:
+    """Put episodes one after the other."""
+    for i, columns in enumerate(episodes):
+        rows = [len(column) for column in columns]
+        if rows != [rows[1] + 1, rows[1], rows[1], rows[1]]:
+            raise UserError(
+                f"{source}: episode {i} is damaged; observations, actions, rewards and terminations have "
+                f"{rows} rows where T+1, T, T, T are needed"
+            )
+        if [column.shape[1:] for column in columns] != [column.shape[1:] for column in episodes[0]]:
+            raise UserError(f"{source}: episode {i} has observations or actions of another size than episode 0")
+    lengths = np.array([len(rewards) for _, _, rewards, _ in episodes])
+    ends = np.zeros(int(lengths.sum()), bool)
+    ends[np.cumsum(lengths)[lengths > 0] - 1] = True
+    terminations = np.concatenate([terminations for *_, terminations in episodes])
+    view = {
+        "observations": np.concatenate([observations[:-1] for observations, *_ in episodes]),
+        "actions": np.concatenate([actions for _, actions, *_ in episodes]),
+        "rewards": np.concatenate([rewards for _, _, rewards, _ in episodes]),
+        "masks": ~checks.require_flags(terminations, "terminations", str(source)),
+        "next_observations": np.concatenate([observations[1:] for observations, *_ in episodes]),
+        "episode_ends": ends,
+    }
+    for array in view.values():
+        array.setflags(write=False)  # the dataset adopts read-only arrays without a copy
+    return OfflineDataset.from_arrays(**view, action_scaling=action_scaling, source=source)
+
+
+def _hdf5_episodes(path: Path, num_episodes: int) -> Iterator[_Columns]:
+    """Read the episodes of an HDF5 storage.
+
+    Directly, because a set of a million rows has ten thousand small arrays: Minari's iterator also reads what
+    is not needed here (`truncations`, every entry of `infos`), and h5py's object layer doubles the time of
+    the rest.
+    """
+    with h5py.File(path, "r") as file:
+        for i in range(num_episodes):
+            group = h5py.h5g.open(file.id, f"episode_{i}".encode())
+            observations = h5py.h5o.open(group, b"observations")
+            if isinstance(observations, h5py.h5g.GroupID):
+                parts = {key.decode(): _read_array(h5py.h5d.open(observations, key)) for key in observations}
+                flat = _flatten(parts, str(path))
+            else:
+                flat = _read_array(observations)
+            others = (b"actions", b"rewards", b"terminations")
+            yield flat, *(_read_array(h5py.h5d.open(group, key)) for key in others)
+
+
+def _read_array(dataset: Any) -> np.ndarray:
+    """Read the whole of a low-level h5py dataset."""
+    array = np.empty(dataset.shape, dataset.dtype)
+    dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
+    return array
+
+
+def _other_episodes(data: Path) -> Iterator[_Columns]:
+    """Read the episodes of any other storage (arrow) through Minari."""
+    from minari.dataset.minari_dataset import MinariDataset  # here: the import takes half a second
+
+    for episode in MinariDataset(data).iterate_episodes():
+        observations = episode.observations
+        if isinstance(observations, dict):
+            observations = _flatten(observations, str(data))
+        columns = (observations, episode.actions, episode.rewards, episode.terminations)
+        yield tuple(np.asarray(column) for column in columns)
+
+
+def _flatten(observations: Mapping[str, np.ndarray], where: str) -> np.ndarray:
+    """Lay goal-conditioned observations out as D4RL does: position first, then the rest, no goal."""
+    if set(observations) != _GOAL_KEYS:
+        raise UserError(f"{where}: observations with the keys {', '.join(sorted(observations))} are not supported")
+    return np.concatenate([observations["achieved_goal"], observations["observation"]], axis=1)
+
+
+def _data_folder(dataset: str | Path) -> Path:
+    """Return the folder `data` of a dataset given by id or by folder."""
+    folder = minari_directory() / dataset
+    if not folder.is_dir() and Path(dataset).is_dir():
+        folder = Path(dataset)
+    for data in (folder / "data", folder):
+        if (data / "metadata.json").exists():
+            return data
+    if (folder / "data").is_dir():
+        raise _damaged(folder / "data", FileNotFoundError("metadata.json is missing"))
+    if Path(dataset).is_dir():
+        raise UserError(f"{dataset} holds no Minari dataset: name its folder, its id, or an .hdf5 or .npz file")
+    raise UserError(
+        f"Minari dataset {str(dataset)!r} is not on this machine ({folder}); nothing is downloaded unasked: "
+        f"fetch it with `minari download {dataset}` or set MINARI_DATASETS_PATH"
+    )
+
+
+def _damaged(data: Path, error: BaseException) -> UserError:
+    """Say that a dataset is damaged."""
+    return UserError(
+        f"{data.parent}: damaged or half-written Minari dataset ({one_line(error)}); delete it and make it again"
+    )

@@ -1,0 +1,148 @@
+"""Minari datasets, written whole or not at all."""
+
+import itertools
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ssar_jax.data.files import one_line
+from ssar_jax.data.sources.minari import has_minari, is_minari_id, minari_directory, read_minari_metadata
+from ssar_jax.episodes import Episode
+from ssar_jax.errors import UserError
+
+_BLOCK = 1 << 25  # bytes by which the file grows in memory
+
+
+def write_minari(
+    dataset_id: str,
+    episodes: Iterable[Episode],
+    *,
+    description: str,
+    metadata: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a Minari dataset in HDF5 storage.
+
+    It is written to a hidden folder beside its final place, which is renamed when complete: a crash or a full
+    disk leaves no broken dataset behind, and of two processes that write one with the same metadata, the first to
+    finish wins.
+
+    Args:
+        dataset_id: Id of a dataset that does not exist yet.
+        episodes: Consumed one by one, and not before the id is known to be free, so that it may generate them.
+        description: Text for the metadata.
+        metadata: Further entries that JSON can hold, such as a recipe hash or reference scores.
+
+    Returns:
+        The dataset's folder.
+
+    Raises:
+        UserError: The id is malformed or taken, there are no episodes, or the folder cannot be written to.
+    """
+    if not is_minari_id(dataset_id):
+        raise UserError(f"{dataset_id!r} is no Minari id; ids look like namespace/name-v0")
+    final = minari_directory() / dataset_id
+    if final.exists():
+        raise UserError(f"{final}: exists already; delete the folder to make the dataset again")
+    partial = final.with_name(f".{final.name}.{uuid.uuid4().hex}")
+    stream = _Stream(episodes)
+    try:
+        partial.mkdir(parents=True)
+        _write_episodes(partial / "data", dataset_id, stream, {"description": description, **(metadata or {})})
+        try:
+            partial.rename(final)
+        except OSError:
+            if not has_minari(dataset_id):
+                raise
+            # Another process was faster, and its dataset is as good if it was made in the same way.
+            if not (metadata or {}).items() <= read_minari_metadata(dataset_id).items():
+                raise UserError(
+                    f"{final}: another process has meanwhile written one with other metadata; delete the folder to "
+                    "make the dataset again"
+                ) from None
+    except OSError as error:
+        if error is stream.error:
+            raise
+        raise UserError(
+            f"cannot write Minari dataset {final}: {one_line(error)}; set MINARI_DATASETS_PATH to another folder"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return final
+
+
+def delete_minari(dataset_id: str) -> None:
+    """Delete a dataset if it is there. Its name is free at once, so no reader ever sees half of it.
+
+    Raises:
+        UserError: The folder cannot be changed.
+    """
+    folder = minari_directory() / dataset_id
+    removed = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    try:
+        folder.rename(removed)
+        shutil.rmtree(removed)
+    except FileNotFoundError:
+        return  # it was never there, or another process deletes it too
+    except OSError as error:
+        raise UserError(f"cannot delete Minari dataset {folder}: {one_line(error)}") from error
+
+
+class _Stream(Iterator[Episode]):
+    """Passes episodes on and remembers an error of their generator, which is not one of writing."""
+
+    def __init__(self, episodes: Iterable[Episode]) -> None:
+        self.episodes = iter(episodes)
+        self.error: BaseException | None = None
+
+    def __next__(self) -> Episode:
+        """Return the next episode."""
+        try:
+            return next(self.episodes)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.error = error
+            raise
+
+
+def _write_episodes(data: Path, dataset_id: str, stream: Iterator[Episode], metadata: dict[str, Any]) -> None:
+    """Write a dataset's files: Minari makes the metadata, the episodes are laid out here in its HDF5 format.
+
+    Minari's own writer lets HDF5 write to the disk, and when the disk is full HDF5 crashes the process. Here
+    the file grows in memory (some 100 bytes a transition) and Python writes it.
+    """
+    # Here and not above: the imports take half a second.
+    from gymnasium.spaces import Box
+    from minari.dataset.minari_storage import MinariStorage
+
+    first = next(stream, None)
+    if first is None:
+        raise UserError(f"Minari dataset {dataset_id!r}: there are no episodes to write")
+    num_episodes = num_steps = 0
+    with h5py.File(str(data), "w", driver="core", backing_store=False, block_size=_BLOCK) as file:
+        for episode in itertools.chain([first], stream):
+            group = file.create_group(f"episode_{num_episodes}")
+            group.attrs["id"], group.attrs["total_steps"] = num_episodes, len(episode.rewards)
+            for key, column in zip(Episode._fields, episode, strict=True):
+                dtype = bool if key in ("terminations", "truncations") else np.float32
+                group.create_dataset(key, data=np.asarray(column, dtype))
+            num_episodes += 1
+            num_steps += len(episode.rewards)
+        file.flush()
+        image = file.id.get_file_image()
+    storage = MinariStorage.new(
+        data,
+        observation_space=Box(-np.inf, np.inf, first.observations.shape[1:], np.float32),
+        action_space=Box(-1.0, 1.0, first.actions.shape[1:], np.float32),
+        data_format="hdf5",
+    )
+    (data / "main_data.hdf5").write_bytes(image)
+    sizes = {"total_episodes": num_episodes, "total_steps": num_steps, "dataset_size": storage.get_size()}
+    versions = {"dataset_id": dataset_id, "minari_version": version("minari")}
+    storage.update_metadata({**metadata, **versions, **sizes})

@@ -1,0 +1,1 @@
+"""Run folders as records: runs, groups of runs, curves."""

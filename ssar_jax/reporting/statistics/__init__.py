@@ -1,0 +1,1 @@
+"""Estimates with intervals over seeds and tasks, and the published scores."""

@@ -1,0 +1,222 @@
+"""From a config to the data of a run: the dataset, its preparation and its selection."""
+
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import gymnasium
+import numpy as np
+
+from ssar_jax.behaviour.generate import load_or_generate
+from ssar_jax.data.actions import ActionScaling
+from ssar_jax.data.dataset import OfflineDataset
+from ssar_jax.data.files import open_npz, write_atomically
+from ssar_jax.data.scaling import ObservationScaling, PreparedData, prepare
+from ssar_jax.data.selection import (
+    Selection,
+    select_all,
+    select_by_return,
+    select_successful,
+    select_top_fraction,
+)
+from ssar_jax.data.sources.find import load_dataset, read_path
+from ssar_jax.data.tasks import CUSTOM, Task, custom_task, get_task
+from ssar_jax.envs.make import AGENTS, make, time_limit
+from ssar_jax.envs.physics import Physics
+from ssar_jax.errors import UserError
+from ssar_jax.runs.pretraining.advantage import select_by_advantage
+
+_LOG = logging.getLogger(__name__)
+
+_TINY = 1e-3
+"""Share of the transitions below which a selection is worth a loud warning."""
+
+
+class TaskData(NamedTuple):
+    """The data of a run.
+
+    Attributes:
+        task: the task.
+        dataset: the raw dataset.
+        prepared: the same, normalised and with mapped rewards.
+        selection: the trusted rows.
+        action_scaling: maps actions from [-1, 1] to the environment's range; None where they agree.
+        physics: of evaluation and fine-tuning.
+    """
+
+    task: Task
+    dataset: OfflineDataset
+    prepared: PreparedData
+    selection: Selection
+    action_scaling: ActionScaling | None
+    physics: Physics
+
+    def describe(self) -> dict[str, Any]:
+        """What every result states about its data, for JSON."""
+        return {
+            "data_source": self.dataset.source.kind,
+            "data_name": self.dataset.source.name,
+            "dataset_hash": self.dataset.content_hash,
+            "num_transitions": len(self.dataset),
+            "physics": self.physics,
+            "selection_threshold": self.selection.threshold,
+            "selection_fraction": self.selection.fraction,
+        }
+
+    def save_preparation(self, path: Path) -> None:
+        """Writes what a policy needs besides its parameters."""
+        scaling, bounds = self.prepared.observation_scaling, self.action_scaling
+        arrays: dict[str, Any] = {} if bounds is None else {"action_low": bounds.low, "action_high": bounds.high}
+        arrays |= {"mean": scaling.mean, "std": scaling.std, "action_size": self.dataset.action_size}
+        write_atomically(path, lambda file: np.savez(file, **arrays))
+
+
+def load_preparation(path: Path) -> tuple[ObservationScaling, ActionScaling | None, int]:
+    """Reads what `save_preparation` wrote: observation scaling, action scaling, action size."""
+    arrays = open_npz(path)
+    bounds = ActionScaling(arrays["action_low"], arrays["action_high"]) if "action_low" in arrays else None
+    return ObservationScaling(arrays["mean"], arrays["std"]), bounds, int(arrays["action_size"])
+
+
+def load_data(config: Any) -> TaskData:
+    """Finds or generates the data of a config, prepares them and selects the trusted rows.
+
+    Raises:
+        UserError: where they are missing, damaged or do not fit.
+    """
+    if config.task == CUSTOM:
+        task, dataset, action_scaling = _load_custom(config)
+    else:
+        task, action_scaling = get_task(config.task), None
+        generate = partial(load_or_generate, num_steps=config.dataset.embedded.num_steps)
+        dataset = load_dataset(task, source=config.dataset.source, path=config.dataset.path, embedded=generate)
+    prepared = prepare(
+        dataset,
+        normalize_states=config.dataset.normalize_states,
+        reward_scale=config.dataset.reward_scale,
+        reward_bias=config.dataset.reward_bias,
+        range_scaling_horizon=task.horizon if config.dataset.reward_range_scaling else None,
+        clip_actions=config.dataset.clip_actions,
+    )
+    selection = select(config, dataset, prepared)
+    return TaskData(task, dataset, prepared, selection, action_scaling, _physics(config, dataset))
+
+
+def select(config: Any, dataset: OfflineDataset, prepared: PreparedData) -> Selection:
+    """Applies the selection rule of a config.
+
+    A published return threshold belongs to D4RL's files and one of your own to your data; on the other data of a
+    named task the best trajectories by return take its place, `selection.fraction` of them.
+
+    Raises:
+        UserError: where the rule selects less than `selection.min_fraction`.
+    """
+    rule = config.selection
+    match rule.rule:
+        case "none":
+            return select_all(dataset)
+        case "return" if dataset.source.kind == "d4rl" or config.task == CUSTOM:
+            selection = select_by_return(dataset, rule.threshold)
+        case "return" | "top_fraction":
+            selection = select_top_fraction(dataset, rule.fraction)
+        case "success":
+            selection = select_successful(dataset)
+        case "advantage":
+            selection = select_by_advantage(
+                prepared,
+                dataset.content_hash,
+                seeds=range(config.seed, config.seed + config.num_seeds),
+                expectile=rule.expectile,
+                num_updates=value_updates(config, dataset),
+            )
+        case unknown:
+            raise UserError(
+                f"selection.rule {unknown!r} is unknown: choose none, return, top_fraction, success or advantage"
+            )
+    if selection.fraction < rule.min_fraction:
+        raise UserError(
+            f"the selection holds {selection.fraction:.4f} of the data, less than selection.min_fraction="
+            f"{rule.min_fraction}: lower one of the thresholds"
+        )
+    _warn_of_small(selection, dataset)
+    return selection
+
+
+def _warn_of_small(selection: Selection, dataset: OfflineDataset) -> None:
+    """Warns loudly of an empty or tiny selection, which changes the algorithm silently otherwise."""
+    if selection.fraction >= _TINY:
+        return
+    size = "EMPTY" if selection.fraction == 0.0 else f"TINY ({selection.fraction:.4%} of the transitions)"
+    limit = "" if selection.threshold is None else f"the threshold is a return of {selection.threshold:.1f}, "
+    _LOG.warning(
+        "\n%s\nTHE SELECTION IS %s: %sthe best trajectory of the data has %.1f.\nWithout selected rows the "
+        "coefficient does not train, the threshold n grows to its end, and a masked regulariser is off:\nthe "
+        "algorithm runs unregularised. --config.selection.min_fraction turns this into an error.\n%s",
+        "*" * 80, size, limit, dataset.episode_returns().max(), "*" * 80,
+    )  # fmt: skip
+
+
+def value_updates(config: Any, dataset: OfflineDataset) -> int:
+    """Updates of the value functions that select by advantage: as published on D4RL's files, fewer elsewhere."""
+    return config.selection.num_updates or (1_000_000 if dataset.source.kind == "d4rl" else 100_000)
+
+
+def _physics(config: Any, dataset: OfflineDataset) -> Physics:
+    registered = config.task == CUSTOM and config.environment.id not in AGENTS  # and taken as it is
+    if registered and config.physics == "d4rl-v2":
+        raise UserError(
+            f"physics=d4rl-v2 is for environment.id={'|'.join(AGENTS)}, not for {config.environment.id}: leave it out"
+        )
+    if config.physics != "auto":
+        assert config.physics in get_args(Physics)
+        return config.physics
+    if registered:
+        return "gymnasium"
+    minaris_own = dataset.source.kind == "minari" and dataset.source.name.startswith("mujoco/")
+    return "gymnasium" if minaris_own else "d4rl-v2"
+
+
+def _load_custom(config: Any) -> tuple[Task, OfflineDataset, ActionScaling | None]:
+    """A private dataset: sizes come from the data, action bounds from the environment or the config."""
+    environment = config.environment.id
+    bounds = config.dataset.action_low, config.dataset.action_high
+    spaces, limit = ({}, None) if environment is None else _inspect(environment)
+    if spaces and bounds == (None, None):
+        bounds = spaces["action"].low, spaces["action"].high
+        if not spaces["action"].is_bounded():
+            raise UserError(
+                f"environment.id={environment} has unbounded actions, {spaces['action']}: say by dataset.action_low "
+                "and dataset.action_high which range to map to [-1, 1]"
+            )
+    if (bounds[0] is None) != (bounds[1] is None):
+        raise UserError("dataset.action_low and dataset.action_high go together: give both or neither")
+    scaling = None if bounds[0] is None else ActionScaling.from_bounds(*bounds)
+    horizon: dict[str, Any] = {} if limit is None else {"horizon": limit}
+    placeholder = custom_task(1, 1, **horizon)  # tells the reader the horizon; the sizes are the data's own
+    dataset = read_path(placeholder, Path(config.dataset.path), scaling)
+    for kind, space in spaces.items():
+        size = dataset.observation_size if kind == "observation" else dataset.action_size
+        if space.shape != (size,):
+            raise UserError(
+                f"{dataset.source}: {kind}s have size {size}, but environment.id={environment} has {space.shape[0]}"
+            )
+    task = custom_task(dataset.observation_size, dataset.action_size, environment_id=environment, **horizon)
+    return task, dataset, scaling
+
+
+def _inspect(environment: str) -> tuple[dict[str, gymnasium.spaces.Box], int | None]:
+    """The spaces of observations and actions, which must be continuous vectors, and the time limit if there is one."""
+    env = make(environment)
+    spaces = {"observation": env.observation_space, "action": env.action_space}
+    limit = time_limit(environment, env)
+    env.close()
+    for kind, space in spaces.items():
+        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+            raise UserError(f"environment.id={environment} has {kind}s {space}: continuous vectors are needed")
+    if limit is None:
+        _LOG.warning(
+            "environment.id=%s names no time limit: unless it ends its episodes itself an evaluation goes on for ever; "
+            "register it with max_episode_steps", environment,
+        )  # fmt: skip
+    return spaces, limit  # pyright: ignore[reportReturnType]

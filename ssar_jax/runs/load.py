@@ -1,0 +1,158 @@
+"""Policies of finished and unfinished runs, from their checkpoints."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ssar_jax.algorithms import registry
+from ssar_jax.algorithms.base import Algorithm
+from ssar_jax.data.actions import ActionScaling
+from ssar_jax.data.scaling import ObservationScaling
+from ssar_jax.data.tasks import CUSTOM, Task, custom_task, get_task
+from ssar_jax.errors import UserError
+from ssar_jax.run_format import read_json
+from ssar_jax.runs.checkpoints import Checkpoints
+from ssar_jax.runs.data import load_preparation
+from ssar_jax.training.loop import abstract_states
+from ssar_jax.training.trainer import Policy, make_policy
+
+_LOG = logging.getLogger(__name__)
+
+
+class StoredPolicies(NamedTuple):
+    """The policies of one checkpoint, and what playing them needs.
+
+    Attributes:
+        config: of the run, read by attribute.
+        task: of the run.
+        step: updates so far offline, environment steps so far online.
+        seeds: S seeds.
+        algorithm: whose `act` takes the parameters.
+        params: policy parameters, leaves [S, ...], on the host.
+        observation_scaling: applied to every observation.
+        action_scaling: maps actions from [-1, 1] to the environment's range; None where they agree.
+    """
+
+    config: Any
+    task: Task
+    step: int
+    seeds: tuple[int, ...]
+    algorithm: Algorithm
+    params: Any
+    observation_scaling: ObservationScaling
+    action_scaling: ActionScaling | None
+
+
+def load_policies(run: str | Path, *, step: int | None = None, seed: int | None = None) -> StoredPolicies:
+    """Loads the policies of a run's checkpoint.
+
+    Args:
+        run: the run folder.
+        step: which checkpoint; None takes the latest.
+        seed: the seed wanted; None takes all of the run.
+
+    Raises:
+        UserError: where the folder is no run, has no such checkpoint, did not train the seed, or its config lacks
+            a field.
+    """
+    folder = Path(run)
+    try:
+        return _load(folder, step, seed)
+    except _MissingFieldError as field:
+        raise UserError(
+            f"{folder / 'config.json'} lacks the field {field}: take the version of ssar_jax that versions.json "
+            "names, or add the field"
+        ) from field
+
+
+def _load(folder: Path, step: int | None, seed: int | None) -> StoredPolicies:
+    config = _as_namespace(read_json(folder / "config.json"))
+    seeds = range(config.seed, config.seed + config.num_seeds)
+    if seed is not None and seed not in seeds:
+        raise UserError(f"{folder} did not train seed {seed}: choose one of {', '.join(map(str, seeds))}")
+    scaling, action_scaling, action_size = load_preparation(folder / "preparation.npz")
+    algorithm = registry.build(config, action_size)
+    step, states = _restore(folder, step, abstract_states(algorithm, len(seeds), len(scaling.mean), action_size))
+    chosen = slice(None) if seed is None else slice(seeds.index(seed), seeds.index(seed) + 1)
+    _warn_of_stopped(folder, step, seeds[chosen])
+    return StoredPolicies(
+        config,
+        _task(config, len(scaling.mean), action_size),
+        step,
+        tuple(seeds[chosen]),
+        algorithm,
+        jax.tree.map(lambda leaf: np.asarray(leaf)[chosen], algorithm.policy(states)),
+        scaling,
+        action_scaling,
+    )
+
+
+def _warn_of_stopped(folder: Path, step: int, seeds: Sequence[int]) -> None:
+    """Says which policies are older than their checkpoint, for a seed that diverges is put back and stays there."""
+    stopped = read_json(folder / "stopped.json") if (folder / "stopped.json").exists() else {}
+    for seed in seeds:
+        stop = stopped.get(str(seed))
+        if stop is not None and stop["step"] <= step:
+            held = "its start" if stop["checkpoint"] is None else f"checkpoint {stop['checkpoint']:,}"
+            _LOG.warning("seed %d diverged by step %s: its policy is that of %s", seed, f"{stop['step']:,}", held)
+
+
+def load_policy(run: str | Path, seed: int | None = None) -> Policy:
+    """Loads the deterministic policy of a run's latest checkpoint.
+
+    Args:
+        run: the run folder.
+        seed: which seed; None takes the first.
+
+    Returns:
+        A function from raw observations [..., O] to the environment's actions [..., A].
+
+    Raises:
+        UserError: where the folder is no run, has no checkpoint, or did not train the seed.
+    """
+    stored = load_policies(run, seed=seed)
+    params = jax.tree.map(lambda leaf: leaf[0], stored.params)
+    return make_policy(stored.algorithm, params, stored.observation_scaling, stored.action_scaling)
+
+
+def _restore(folder: Path, step: int | None, like: Any) -> tuple[int, Any]:
+    """The step that was asked for, or the latest, and the states of all seeds there."""
+    if not (folder / "checkpoints").is_dir():
+        raise UserError(f"{folder} has no checkpoint yet")
+    checkpoints = Checkpoints(folder / "checkpoints", keep=None)
+    try:
+        steps = checkpoints.steps
+        if not steps:
+            raise UserError(f"{folder} has no checkpoint yet")
+        if step is not None and step not in steps:
+            raise UserError(f"{folder} has no checkpoint {step}: choose one of {', '.join(map(str, steps))}")
+        step = steps[-1] if step is None else step
+        return step, checkpoints.restore(step, like)
+    finally:
+        checkpoints.close()
+
+
+def _task(config: Any, observation_size: int, action_size: int) -> Task:
+    if config.task == CUSTOM:
+        return custom_task(observation_size, action_size, environment_id=config.environment.id)
+    return get_task(config.task)
+
+
+class _Fields(SimpleNamespace):
+    """Nested dictionaries as attributes, as the builders read them."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise _MissingFieldError(name)
+
+
+class _MissingFieldError(AttributeError):
+    """A field that is read and that the stored config has not."""
+
+
+def _as_namespace(tree: Any) -> Any:
+    return _Fields(**{k: _as_namespace(v) for k, v in tree.items()}) if isinstance(tree, dict) else tree

@@ -1,0 +1,223 @@
+"""A whole offline run: data, training, evaluation, checkpoints and results in one folder."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from math import lcm
+from pathlib import Path
+from typing import Any
+
+from ssar_jax.algorithms import registry
+from ssar_jax.logs.run_log import RunLog, require_dashboards
+from ssar_jax.runs.checkpoints import Checkpoints
+from ssar_jax.runs.data import TaskData, load_data
+from ssar_jax.runs.diagnostics import Diagnostics
+from ssar_jax.runs.divergence import DivergenceGuard
+from ssar_jax.runs.folder import RunFolder
+from ssar_jax.runs.interruption import Interruption, watch_signals
+from ssar_jax.runs.pretraining import density
+from ssar_jax.runs.progress import Progress
+from ssar_jax.runs.schedule import stops
+from ssar_jax.runs.scores import Scorer
+from ssar_jax.runs.summary import add_metrics, announce, describe_run, score_summary
+from ssar_jax.training.trainer import OfflineTrainer
+from ssar_jax.types import Params
+
+_LOG = logging.getLogger(__name__)
+
+LOG_INTERVAL = 1_000
+"""Updates per row of train.csv, and at most per device call."""
+
+
+def run(
+    config: Any,
+    path: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    dashboards: Sequence[str] = (),
+    require: Callable[[TaskData], None] | None = None,
+) -> int:
+    """Trains the offline phase of a config and writes the run folder.
+
+    Args:
+        config: a checked config of `configs/`.
+        path: the run folder.
+        resume: whether to continue the run that lies there, bit for bit on the same machine.
+        overwrite: whether to replace it.
+        dashboards: where to report besides the folder's tables: `tensorboard`, `wandb`.
+        require: what else the data have to fit, such as the phase that follows; raises where they do not.
+
+    Returns:
+        Exit status: 0, 1 where every seed diverged, or 128 + the signal that ended the run early.
+
+    Raises:
+        Interrupted: where a signal ended what is trained before the run; it is kept.
+        UserError: for everything that the user can mend, before anything is compiled or overwritten.
+    """
+    require_dashboards(dashboards)
+    registry.require(config.algorithm)
+    with ExitStack() as stack:
+        folder = stack.enter_context(closing(RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite)))
+        if resume and folder.file("summary.json").exists():
+            print(f"{path} is finished: nothing to resume")
+            return 0
+        data = load_data(config)  # minutes, where data are generated: after the folder has agreed
+        if require is not None:
+            require(data)
+        if folder.file("data.json").exists():
+            folder.require_same("data.json", data.describe(), "the dataset")
+        print(data.dataset.card(), flush=True)
+        _announce(config, data)
+        models = _density_models(config, data, folder, resume=resume)  # what fails until here replaces no run
+        interruption = stack.enter_context(watch_signals())
+        folder.start()
+        folder.write_json("data.json", data.describe())
+        data.save_preparation(folder.file("preparation.npz"))
+        offline_run = _OfflineRun(config, data, folder, dashboards, models)
+        stack.callback(offline_run.close)
+        return offline_run.train(interruption)
+
+
+def _density_models(config: Any, data: TaskData, folder: RunFolder, *, resume: bool) -> Params | None:
+    """SPOT's density models; None for other algorithms, and for a run whose checkpoint has them."""
+    if "density" not in config:
+        return None
+    if resume:
+        with closing(Checkpoints(folder.file("checkpoints"), config.checkpoint.keep)) as checkpoints:
+            if checkpoints.latest_step is not None:
+                return None
+    seeds = range(config.seed, config.seed + config.num_seeds)
+    return density.load_or_train(data.prepared, data.dataset.content_hash, seeds=seeds, **config.density)
+
+
+class _OfflineRun:
+    """One run from its latest checkpoint to its summary."""
+
+    def __init__(
+        self,
+        config: Any,
+        data: TaskData,
+        folder: RunFolder,
+        dashboards: Sequence[str],
+        density_models: Params | None,
+    ) -> None:
+        self._config, self._data, self._folder = config, data, folder
+        algorithm = registry.build(config, data.dataset.action_size)
+        seeds = range(config.seed, config.seed + config.num_seeds)
+        trusted = data.selection.trusted
+        self._trainer = OfflineTrainer(
+            algorithm, data.prepared, seeds=seeds, trusted=trusted, batch_size=config.batch_size
+        )
+        self._diagnostics = Diagnostics(
+            folder.file("diagnostics"), data.prepared, trusted, maze=data.task.agent == "antmaze"
+        )
+        self._checkpoints = Checkpoints(folder.file("checkpoints"), config.checkpoint.keep)
+        restored = self._restore(density_models)
+        self._guard = DivergenceGuard(
+            folder, seeds, self._trainer.states(), None if restored < 0 else restored, unit="update"
+        )
+        self._log = RunLog(folder.path, seeds, keep=restored, dashboards=dashboards)
+        self._scorer = Scorer(config, data, algorithm, seeds, self._log)
+
+    def _restore(self, density_models: Params | None) -> int:
+        """Goes back to the latest checkpoint and returns its update, or -1 where there is none.
+
+        A run that broke off before its first checkpoint starts anew, its evaluation at update 0 included.
+        """
+        step = self._checkpoints.latest_step
+        if step is None:
+            if density_models is not None:
+                density.install(self._trainer, density_models)
+            return -1
+        self._trainer.load(self._checkpoints.restore(step, self._trainer.states()), step)
+        _LOG.info("resuming at update %d", step)
+        return step
+
+    def train(self, interruption: Interruption) -> int:
+        """Trains to the end or to an interruption; returns the exit status."""
+        config, trainer, guard = self._config, self._trainer, self._guard
+        total, first = config.num_updates, trainer.step
+        progress = Progress(total, config.num_seeds)
+        if first == 0:
+            self._evaluate(progress)
+            self._diagnostics.write(trainer)
+        if interruption.signal_number is not None and first < total:  # it came before the first update
+            progress.close()
+            return interruption.announce(f"update {first:,}")
+        training_seconds, wall_start = 0.0, time.monotonic()
+        for stop in stops(first, total, LOG_INTERVAL, config.evaluation.interval, config.checkpoint.every):
+            start, updates = time.monotonic(), stop - trainer.step
+            metrics = trainer.advance(updates)
+            seconds = time.monotonic() - start
+            training_seconds += seconds
+            add_metrics(self._log, stop, trainer.seeds, metrics, stopped=guard.stopped)
+            if guard.check(stop, metrics, [trainer.states_on_devices()]):
+                trainer.load(guard.held(trainer.states()), stop)
+            if not guard.going:
+                progress.close()
+                return 1
+            if stop % config.evaluation.interval == 0 or stop == total:
+                self._evaluate(progress)
+            progress.show(stop, seconds, updates)
+            stopped = interruption.signal_number is not None and stop < total
+            if stop % config.checkpoint.every == 0 or stop == total or stopped:
+                self._diagnostics.write(trainer)  # first: a resumed run does not come back to this update
+                states = guard.held(trainer.states())
+                self._checkpoints.save(stop, states)
+                guard.saved(stop, states)
+            if stopped:
+                progress.close()
+                return interruption.announce(f"update {stop:,}")
+        progress.close()
+        self._summarise((total - first) / training_seconds if training_seconds else None, time.monotonic() - wall_start)
+        return 0
+
+    def _evaluate(self, progress: Progress) -> None:
+        step, policies = self._trainer.step, self._trainer.policies()
+        self._scorer("offline", step, policies, progress, place=f"update {step:,}", stopped=self._guard.stopped)
+
+    def _summarise(self, updates_per_second: float | None, wall_seconds: float) -> None:
+        seeds = self._trainer.seeds
+        summary = describe_run(self._config, self._data, self._folder, "offline", seeds) | {
+            "num_updates": self._config.num_updates,
+            "updates_per_second": updates_per_second,  # of each seed, without evaluation
+            "stopped_seeds": self._guard.stopped,  # null scores; why, and the last good checkpoint
+            "wall_seconds": wall_seconds,  # since the start or the latest resumption
+            **score_summary(self._log.rows("eval"), seeds, stopped=self._guard.stopped),
+        }
+        self._folder.write_json("summary.json", summary)
+        announce(self._folder.path, self._config, summary)
+
+    def close(self) -> None:
+        """Closes the log, environments and checkpoints."""
+        self._log.close()
+        self._scorer.close()
+        self._checkpoints.close()
+
+
+def _announce(config: Any, data: TaskData) -> None:
+    print(data.dataset.describe_line())
+    if config.selection.rule != "none":
+        limit = _limit(config.selection, data.selection.threshold)
+        print(f"selected {100 * data.selection.fraction:.1f} % of the transitions by {config.selection.rule}{limit}")
+    coefficient = config.get("coefficient")
+    if coefficient is not None and coefficient.kind == "state_adaptive" and coefficient.n_end > coefficient.n_start:
+        # TD3+BC looks at the schedule in its delayed steps alone.
+        period = lcm(coefficient.n_period, config.actor.get("policy_freq", 1))
+        if config.num_updates < period:
+            _LOG.warning(
+                "the threshold schedule never fires: its period is %d updates, the run has %d; set "
+                "--config.coefficient.n_period", period, config.num_updates,
+            )  # fmt: skip
+
+
+def _limit(rule: Any, threshold: float | None) -> str:
+    """The return above which trajectories were selected, and why it is not the config's."""
+    if threshold is None:
+        return ""
+    limit = f"return above {threshold:.1f}"
+    if rule.rule == "return" and threshold != rule.threshold:
+        limit += f"; selection.threshold={rule.threshold:g} is for D4RL's file, selection.fraction for other data"
+    return f" ({limit})"

@@ -1,0 +1,264 @@
+"""A whole online run: fine-tunes what an offline run left, with evaluation, checkpoints and results in one folder."""
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssar_jax.algorithms import registry
+from ssar_jax.algorithms.base import Phase
+from ssar_jax.coefficients.annealing import anneal
+from ssar_jax.data.tasks import CUSTOM
+from ssar_jax.envs.make import make
+from ssar_jax.errors import UserError
+from ssar_jax.logs.run_log import RunLog, require_dashboards
+from ssar_jax.runs.checkpoints import Checkpoints
+from ssar_jax.runs.data import TaskData, load_data
+from ssar_jax.runs.divergence import DivergenceGuard
+from ssar_jax.runs.folder import RunFolder
+from ssar_jax.runs.interruption import Interruption, watch_signals
+from ssar_jax.runs.parent import OfflineResult, with_fresh_optimisers
+from ssar_jax.runs.progress import Progress
+from ssar_jax.runs.schedule import stops
+from ssar_jax.runs.scores import Scorer
+from ssar_jax.runs.summary import add_metrics, announce, area_summary, describe_run, score_summary
+from ssar_jax.training import initial_buffer
+from ssar_jax.training.fine_tuner import FineTuner, Protocol
+
+_LOG = logging.getLogger(__name__)
+
+LOG_INTERVAL = 1_000
+"""Environment steps per row of train.csv."""
+
+
+def run(
+    config: Any,
+    path: Path,
+    offline_path: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    dashboards: Sequence[str] = (),
+) -> int:
+    """Fine-tunes the seeds of a finished offline run and writes the run folder.
+
+    Args:
+        config: a checked config of `configs/`.
+        path: the run folder.
+        offline_path: the folder of the offline run.
+        resume: whether to continue the run that lies there, bit for bit on the same machine.
+        overwrite: whether to replace it.
+        dashboards: where to report besides the folder's tables: `tensorboard`, `wandb`.
+
+    Returns:
+        Exit status: 0, 1 where every seed diverged, or 128 + the signal that ended the run early.
+
+    Raises:
+        Interrupted: where a signal ended what is trained before the run; it is kept.
+        UserError: for everything that the user can mend, before anything is compiled or overwritten.
+    """
+    require_dashboards(dashboards)
+    _require_environment(config)
+    with ExitStack() as stack:
+        folder = stack.enter_context(closing(RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite)))
+        if resume and folder.file("summary.json").exists():
+            print(f"{path} is finished: nothing to resume")
+            return 0
+        offline = OfflineResult(offline_path)
+        offline.require_config(config.to_dict())
+        data = load_data(config)
+        offline.require_data(data)
+        buffer, need = _make_buffer(config, data)
+        kept, size = len(buffer.offline.rewards), need / 2**20
+        print(f"replay buffers ({config.online.buffer}): {kept:,} offline transitions, {size:,.0f} MiB")
+        if folder.file("data.json").exists():
+            folder.require_same("data.json", data.describe(), "the dataset")
+        folder.start()
+        folder.write_json("data.json", data.describe())
+        data.save_preparation(folder.file("preparation.npz"))
+        interruption = stack.enter_context(watch_signals())
+        online_run = _OnlineRun(config, data, buffer, offline, folder, dashboards)
+        stack.callback(online_run.close)
+        return online_run.train(interruption)
+
+
+def require_startable(config: Any, path: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuses, before an offline phase is trained for it, an online phase that could not begin.
+
+    Raises:
+        UserError: where there is no environment, or the run folder has something against it.
+    """
+    _require_environment(config)
+    RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite).close()
+
+
+def require_buffer(config: Any, data: TaskData) -> None:
+    """Refuses, before an offline phase is trained for it, an online phase whose buffers would not fit.
+
+    Raises:
+        UserError: naming the settings that take less.
+    """
+    _make_buffer(config, data)
+
+
+def _require_environment(config: Any) -> None:
+    if config.task == CUSTOM and config.environment.id is None:
+        raise UserError("task custom has no environment to fine-tune in: set --config.environment.id")
+
+
+class _OnlineRun:
+    """One run from its latest checkpoint to its summary."""
+
+    def __init__(
+        self,
+        config: Any,
+        data: TaskData,
+        buffer: initial_buffer.InitialBuffer,
+        offline: OfflineResult,
+        folder: RunFolder,
+        dashboards: Sequence[str],
+    ) -> None:
+        self._config, self._data, self._offline, self._folder = config, data, offline, folder
+        assert data.task.environment is not None
+        algorithm = registry.build(offline.as_trained(config), data.dataset.action_size)
+        seeds = range(config.seed, config.seed + config.num_seeds)
+        states = offline.states(algorithm, data, config.num_seeds)
+        if config.online.reset_optimizer:
+            states = with_fresh_optimisers(states)
+        self._tuner = FineTuner(
+            algorithm, states, data.prepared, buffer,
+            partial(make, data.task.environment, data.physics),
+            seeds=seeds, num_steps=config.online.num_steps, protocol=protocol_from_config(config),
+            first_update=offline.num_updates, action_scaling=data.action_scaling,
+        )  # fmt: skip
+        self._checkpoints = Checkpoints(folder.file("checkpoints"), config.checkpoint.keep)
+        restored = self._restore()
+        self._guard = DivergenceGuard(
+            folder, seeds, self._tuner.states(), None if restored < 0 else restored, unit="environment step"
+        )
+        self._guard.inherit(offline.stopped)
+        self._tuner.save()  # an environment that cannot be stored says so now, not at the first checkpoint
+        self._log = RunLog(folder.path, seeds, keep=restored, dashboards=dashboards)
+        self._scorer = Scorer(config, data, algorithm, seeds, self._log)
+
+    def _restore(self) -> int:
+        """Goes back to the latest checkpoint and returns its environment step, or -1 where there is none."""
+        step = self._checkpoints.latest_step
+        if step is None:
+            return -1
+        states = self._checkpoints.restore(step, self._tuner.states())
+        memory = self._checkpoints.restore_memory(step, self._tuner.like_memory(step))
+        self._tuner.load(states, memory, self._checkpoints.restore_host(step), step)
+        _LOG.info("resuming at environment step %d", step)
+        return step
+
+    def train(self, interruption: Interruption) -> int:
+        """Fine-tunes to the end or to an interruption; returns the exit status."""
+        config, tuner, guard = self._config, self._tuner, self._guard
+        total, first = config.online.num_steps, tuner.steps
+        progress = Progress(total, config.num_seeds, unit="steps")
+        if first == 0:
+            # The policy is that of the offline run's end: the two rows bracket the switch.
+            places: dict[Phase, str] = {"offline": "end of the offline phase", "online": "environment step 0"}
+            for phase, place in places.items():
+                self._scorer(phase, 0, tuner.policies(), progress, place=place, stopped=guard.stopped)
+        if interruption.signal_number is not None and first < total:  # it came before the first step
+            progress.close()
+            return interruption.announce(f"environment step {first:,}")
+        seconds_in_steps, wall_start = 0.0, time.monotonic()
+        for stop in stops(first, total, LOG_INTERVAL, config.evaluation.interval, config.checkpoint.every):
+            start, steps = time.monotonic(), stop - tuner.steps
+            metrics = tuner.advance(steps)
+            seconds = time.monotonic() - start
+            seconds_in_steps += seconds
+            add_metrics(self._log, stop, tuner.seeds, metrics | self._episodes(), stopped=guard.stopped)
+            if guard.check(stop, metrics, tuner.states_on_devices()):
+                tuner.replace_states(guard.held(tuner.states()))
+            if not guard.going:
+                progress.close()
+                return 1
+            if stop % config.evaluation.interval == 0 or stop == total:
+                place = f"environment step {stop:,}"
+                self._scorer("online", stop, tuner.policies(), progress, place=place, stopped=guard.stopped)
+            progress.show(stop, seconds, steps)
+            stopped = interruption.signal_number is not None and stop < total
+            if stop % config.checkpoint.every == 0 or stop == total or stopped:
+                states, memory, envs = tuner.save()
+                states = guard.held(states)
+                self._checkpoints.save(stop, states, memory=memory, host=envs)
+                guard.saved(stop, states)
+            if stopped:
+                progress.close()
+                return interruption.announce(f"environment step {stop:,}")
+        progress.close()
+        self._summarise((total - first) / seconds_in_steps if first < total else None, time.monotonic() - wall_start)
+        return 0
+
+    def _episodes(self) -> dict[str, np.ndarray]:
+        """Mean return and number of the training episodes that ended in this interval, per seed."""
+        returns = self._tuner.finished_returns
+        means = [float(np.mean(ended)) if ended else float("nan") for ended in returns]
+        return {
+            "online/episode_return": np.array(means),
+            "online/episodes": np.array([float(len(ended)) for ended in returns]),
+        }
+
+    def _summarise(self, steps_per_second: float | None, wall_seconds: float) -> None:
+        rows = [row for row in self._log.rows("eval") if row["phase"] == "online"]
+        summary = describe_run(self._config, self._data, self._folder, "online", self._tuner.seeds) | {
+            "num_updates": self._offline.num_updates + self._tuner.updates,
+            "online_updates": self._tuner.updates,
+            "environment_steps": self._tuner.steps,
+            "steps_per_second": steps_per_second,  # of each seed, without evaluation
+            "stopped_seeds": self._guard.stopped,  # null scores; why, and the last good checkpoint
+            "wall_seconds": wall_seconds,  # since the start or the latest resumption
+            **score_summary(rows, self._tuner.seeds, stopped=self._guard.stopped),
+            **area_summary(rows, self._tuner.seeds, stopped=self._guard.stopped),
+            "offline_run": str(self._offline.path),
+            "offline_score": self._offline.scores,
+        }
+        self._folder.write_json("summary.json", summary)
+        announce(self._folder.path, self._config, summary)
+
+    def close(self) -> None:
+        """Closes the log, environments and checkpoints."""
+        self._log.close()
+        self._scorer.close()
+        self._tuner.close()
+        self._checkpoints.close()
+
+
+def protocol_from_config(config: Any) -> Protocol:
+    """Collects from a config how acting and learning alternate."""
+    online, coefficient = config.online, config.get("coefficient")
+    annealing = None
+    if coefficient is not None:
+        annealing = partial(
+            anneal, coefficient.anneal, decay_steps=coefficient.decay_steps, floor=coefficient.anneal_floor
+        )
+    return Protocol(
+        warmup_steps=online.warmup_steps,
+        updates_per_step=online.updates_per_step,
+        steps_between_updates=online.steps_between_updates,
+        batch_size=config.batch_size,
+        noise=online.noise,
+        annealing=annealing,
+    )
+
+
+def _make_buffer(config: Any, data: TaskData) -> tuple[initial_buffer.InitialBuffer, int]:
+    """What the buffers begin with, and the bytes they take, which must be free."""
+    online = config.online
+    rows = initial_buffer.kept_rows(online.buffer, data.dataset, online.part_k)
+    limits = {"capacity": online.buffer_capacity, "num_steps": online.num_steps}
+    buffer = initial_buffer.make_buffer(
+        online.buffer, rows, data.prepared, data.selection.trusted, **limits, trust=online.trust
+    )
+    need = initial_buffer.memory_bytes(buffer, **limits, num_seeds=config.num_seeds)
+    initial_buffer.require_memory(need, online.buffer, config.num_seeds)
+    return buffer, need

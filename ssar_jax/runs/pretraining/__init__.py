@@ -1,0 +1,1 @@
+"""What a run trains before its algorithm: advantage masks and density models, cached."""

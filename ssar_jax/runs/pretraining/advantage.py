@@ -1,0 +1,112 @@
+"""Selection by advantage: trains IQL's value functions and marks the rows with Q(s, a) >= V(s).
+
+Every seed trains its own. The masks are cached under a key of everything that went in.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssar_jax.algorithms.iql_values import ValueLearner, as_algorithm, make_value_learner
+from ssar_jax.data.files import one_line
+from ssar_jax.data.scaling import PreparedData
+from ssar_jax.data.selection import Selection
+from ssar_jax.errors import UserError
+from ssar_jax.runs.interruption import Interruption
+from ssar_jax.runs.pretraining import cache
+from ssar_jax.runs.pretraining.partial_results import Unfinished
+
+BATCH_SIZE = 256
+_VERSION = 2
+_ROWS_PER_CALL = 16_384
+
+
+def select_by_advantage(
+    data: PreparedData, dataset_hash: str, *, seeds: Sequence[int], expectile: float, num_updates: int
+) -> Selection:
+    """Trains the value functions of all seeds in one program, or takes their masks from the cache.
+
+    Args:
+        data: the dataset as the algorithm will see it, actions clipped where it clips.
+        dataset_hash: hash of the raw dataset.
+        seeds: S seeds.
+        expectile: of the value loss.
+        num_updates: updates of the value functions.
+
+    Returns:
+        A selection with `trusted` [S, N].
+
+    Raises:
+        Interrupted: where a signal asked to stop; what is trained so far is kept.
+        UserError: where the value functions diverge, or the cache is damaged or cannot be written to.
+    """
+    files = cache.cached_files(
+        "advantage",
+        ".npy",
+        _recipe(data, dataset_hash, expectile, num_updates),
+        seeds,
+        train=lambda *group: _train(data, *group, expectile=expectile, num_updates=num_updates),
+        save=lambda stream, mask: np.save(stream, np.packbits(mask)),
+    )
+    rows = len(data.transitions.rewards)
+    return Selection(np.stack([_read(file, rows) for file in files]).astype(np.float32))
+
+
+def _read(file: Path, rows: int) -> np.ndarray:
+    try:
+        return np.unpackbits(np.load(file), count=rows)
+    except (OSError, EOFError, ValueError) as error:
+        raise UserError(f"{file}: truncated or damaged ({one_line(error)}); delete it, it is trained again") from error
+
+
+def _train(
+    data: PreparedData,
+    seeds: list[int],
+    unfinished: Unfinished,
+    interruption: Interruption,
+    *,
+    expectile: float,
+    num_updates: int,
+) -> dict[int, np.ndarray]:
+    """Trains the value functions and returns the mask [N] of every seed."""
+    learner = make_value_learner(expectile=expectile)
+    states = cache.train(
+        as_algorithm(learner),
+        data,
+        seeds,
+        batch_size=BATCH_SIZE,
+        num_updates=num_updates,
+        unfinished=unfinished,
+        interruption=interruption,
+        title=f"selecting by advantage: {num_updates:,} updates of IQL's value functions",
+        loss="value/loss",
+        remedy="look for huge values in the dataset, or choose another --config.selection.rule",
+    )
+    return {seed: _mask(learner, jax.tree.map(lambda leaf, s=s: leaf[s], states), data) for s, seed in enumerate(seeds)}
+
+
+def _mask(learner: ValueLearner, state: object, data: PreparedData) -> np.ndarray:
+    """Whether Q(s, a) >= V(s), with the online critics, for every row [N]; ties are kept."""
+    transitions, state = data.transitions, jax.device_put(state)
+    advantages = jax.jit(learner.advantages)
+    parts = []
+    for start in range(0, len(transitions.rewards), _ROWS_PER_CALL):
+        rows = slice(start, start + _ROWS_PER_CALL)
+        values = advantages(state, jnp.asarray(transitions.observations[rows]), jnp.asarray(transitions.actions[rows]))
+        parts.append(np.asarray(values) >= 0.0)
+    return np.concatenate(parts)
+
+
+def _recipe(data: PreparedData, dataset_hash: str, expectile: float, num_updates: int) -> dict[str, Any]:
+    """Everything that decides a mask, besides the seed."""
+    rewards = data.reward_map
+    return cache.describe(data, dataset_hash) | {
+        "version": _VERSION,
+        "rewards": [float(rewards.scale), float(rewards.bias)],
+        "expectile": expectile,
+        "num_updates": num_updates,
+    }

@@ -1,0 +1,137 @@
+"""Config files: named, loaded, saved and repeated."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from configs import td3_bc
+from configs.common import PRESETS
+from experiments.cli.config_files import load_config
+from ssar_jax.errors import UserError
+from tests.configs.helpers import assert_round_trip, save_config
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository_root(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[3])
+
+
+@pytest.mark.parametrize("folder", ["", "./"])
+def test_load_by_path(folder):
+    config = load_config(f"{folder}configs/td3_bc.py:hopper-m,preset=short")
+    assert config == td3_bc.get_config("hopper-m,preset=short")
+
+
+def test_a_config_file_may_lie_anywhere(tmp_path):
+    mine = tmp_path / "a:b" / "mine.py"
+    mine.parent.mkdir()
+    mine.write_text("from configs import td3_bc\ndef get_config(arg):\n    return td3_bc.get_config(arg)\n")
+    assert load_config(f"{mine}:hopper-m") == td3_bc.get_config("hopper-m")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("configs/td3_bk.py:hopper-m", "no config file 'configs/td3_bk.py'; did you mean configs/td3_bc.py"),
+        ("td3_bc:hopper-m", "no config file 'td3_bc'; did you mean configs/td3_bc.py"),
+        ("config/td3_bc.py:hopper-m", "no config file 'config/td3_bc.py'; did you mean configs/td3_bc.py"),
+        ("elsewhere/zzz.py", "no config file 'elsewhere/zzz.py'; the shipped ones are configs/"),
+        ("README.md", "config file 'README.md' must end in .py, or be the config.json of a run"),
+        ("configs/td3_bc.py", "no task: write configs/td3_bc.py:<task>"),
+        ("configs/td3_bc.py:", "no task: write configs/td3_bc.py:<task>"),
+        ("configs/checks.py:hopper-m", "configs/checks.py is no config file: it has no function get_config"),
+    ],
+)
+def test_what_cannot_be_loaded(source, message):
+    with pytest.raises(UserError) as caught:
+        load_config(source)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_config_file_must_return_a_config(tmp_path):
+    (tmp_path / "mine.py").write_text("def get_config(arg):\n    pass\n")
+    with pytest.raises(UserError, match=r"mine.py: get_config must return a config .*, not None"):
+        load_config(f"{tmp_path / 'mine.py'}:hopper-m")
+
+
+def test_a_syntax_error_is_told_with_its_line(tmp_path):
+    (tmp_path / "broken.py").write_text("def get_config(arg):\n    return (\n")
+    with pytest.raises(UserError, match=r"broken\.py has a syntax error in line 2"):
+        load_config(f"{tmp_path / 'broken.py'}:hopper-m")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("variant", td3_bc.VARIANTS)
+@pytest.mark.parametrize("task", ["hopper-m", "antmaze-ld", "custom"])
+def test_json_round_trip_is_exact(task, variant, preset, tmp_path):
+    config = td3_bc.get_config(f"{task},variant={variant},preset={preset}")
+    config.actor.learning_rate = 0.1 + 0.2  # 0.30000000000000004
+    config.actor.hidden_sizes = (64,)
+    config.dataset.path = "data/ä b.npz"
+    config.dataset.action_low = (-1.0, 2)
+    config.selection.threshold = None
+    assert_round_trip(config, tmp_path / "config.json")
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Returns a function that saves a config with changes and gives its path."""
+
+    def save(change):
+        path = tmp_path / "config.json"
+        save_config(td3_bc.get_config("hopper-m"), path)
+        tree = json.loads(path.read_text())
+        change(tree)
+        path.write_text(json.dumps(tree))
+        return str(path)
+
+    return save
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tree: tree["actor"].update(lr=1.0), r"actor\.lr; did you mean actor\.learning_rate\?"),
+        (lambda tree: tree.update(num_updates=2.5), r"num_updates=2\.5 is not an integer"),
+        (lambda tree: tree.update(num_updates="many"), "num_updates='many' is not an integer"),
+        (lambda tree: tree.update(seed=None), "seed=None is not an integer"),
+        (lambda tree: tree.update(actor=3), "unknown field actor"),
+        (lambda tree: tree.update(algorithm="td3bc"), r"configs/td3bc.py, which there is not; did you mean td3_bc\?"),
+        (lambda tree: tree.update(algorithm="../setup"), r"setup.py, which there is not; a file of your own is"),
+        (lambda tree: tree.update(task="hoper-m"), "config.json: .*'hoper-m'.*hopper-m"),
+        (lambda tree: tree.update(preset="fast"), "config.json: unknown preset 'fast'"),
+        (
+            lambda tree: tree.pop("variant"),
+            "is no saved config: it must name algorithm, task, variant, preset",
+        ),
+    ],
+)
+def test_a_spoilt_config_json_is_told(saved, change, message):
+    with pytest.raises(UserError, match=message):
+        load_config(saved(change))
+
+
+def test_a_field_that_came_later_takes_its_default_and_says_so(saved, caplog):
+    config = load_config(saved(lambda tree: tree["online"].pop("noise")))
+    assert config == td3_bc.get_config("hopper-m")
+    assert "lacks online.noise; the defaults are taken" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "is no readable JSON file"), ("[]", "is no saved config"), ("\x80", "is no")],
+)
+def test_what_is_no_json_is_told(tmp_path, text, message):
+    path = tmp_path / "config.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match=message):
+        load_config(str(path))
+
+
+def test_a_run_folder_points_at_its_config(tmp_path):
+    save_config(td3_bc.get_config("hopper-m"), tmp_path / "config.json")
+    with pytest.raises(UserError, match=r"did you mean .*/config\.json\?"):
+        load_config(str(tmp_path))
+    with pytest.raises(UserError, match="takes nothing after a colon, got 'hopper-e'"):
+        load_config(f"{tmp_path}/config.json:hopper-e")

@@ -1,0 +1,76 @@
+"""What a sweep prints before and after its runs."""
+
+import pytest
+
+from experiments.sweeping.estimates import Estimate, Rate
+from experiments.sweeping.jobs import Outcome
+from experiments.sweeping.tables import outcome_text, plan_text
+from tests.experiments.sweeping.sweeps import begin, diverge, finish, plan
+
+MEASURED, BOUND = Rate(1e11, 2, is_bound=False), Rate(3.8e10, 1, is_bound=True)
+GIB = 2**30
+
+
+def lines(text):
+    """The lines of a table with one space between cells."""
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_the_plan(tmp_path, monkeypatch):
+    """Two at a time take half of 3 h + 30 min + 30 s, but no less than the longest; the two largest are 3 + 2 GiB."""
+    monkeypatch.setattr("experiments.sweeping.tables._machine_bytes", lambda: 16 * GIB)
+    runs = plan(tmp_path, "td3_bc,td3_bc:base,cql,iql,spot")
+    finish(runs[3])
+    begin(runs[4])
+    diverge(runs[4].folder)
+    estimates = {
+        runs[0].folder: Estimate(3 * 3600.0, MEASURED, 3 * GIB),
+        runs[1].folder: Estimate(1800.0, BOUND, GIB),
+        runs[2].folder: Estimate(30.0, MEASURED, 2 * GIB),
+    }
+    head, columns, *rows, measured, bound, total = lines(plan_text(runs, estimates, 2, 4))
+    assert head == "5 runs, 2 at a time with 4 cores each"
+    assert columns == "system task phase now steps left time memory folder"
+    assert rows == [
+        f"td3_bc hopper-m offline new 20,000 3 h 0 min 3.0 GiB {runs[0].folder}",
+        f"td3_bc:base hopper-m offline new 20,000 ≥ 30 min 0 s 1.0 GiB {runs[1].folder}",
+        f"cql hopper-m offline new 4,000 30 s 2.0 GiB {runs[2].folder}",
+        f"iql hopper-m offline finished {runs[3].folder}",
+        f"spot hopper-m offline diverged {runs[4].folder}",
+    ]
+    assert measured.startswith("time: as finished runs of the same system took")
+    assert bound.startswith("≥: useful operations at the 38 GFLOP/s that matrix products reach here")
+    assert total.startswith("in all at least 3 h 0 min of training, ")
+    assert total.endswith("5.0 of 16.0 GiB memory")
+
+
+def test_one_run_without_an_estimate(tmp_path):
+    (run,) = plan(tmp_path)
+    head, _, row = lines(plan_text([run], {run.folder: None}, 1, 1))
+    assert head == "1 run, one at a time with 1 core"
+    assert row == f"td3_bc hopper-m offline new 20,000 ? ? {run.folder}"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(59.6, "60 s"), (61.0, "1 min 1 s"), (3599.0, "59 min 59 s"), (7260.0, "2 h 1 min"), (90000.0, "1 d 1 h")],
+)
+def test_estimated_times_have_two_units(tmp_path, seconds, text):
+    (run,) = plan(tmp_path)
+    table = plan_text([run], {run.folder: Estimate(seconds, MEASURED, GIB)}, 1, 1)
+    assert f"  20,000      {text}" in table
+
+
+def test_what_came_out(tmp_path):
+    runs = plan(tmp_path, "td3_bc,iql,cql")
+    finish(runs[0])
+    outcomes = [Outcome("finished", 3661.4), Outcome("failed", 5.0, "no data"), Outcome("in use elsewhere", 1.0)]
+    text = outcome_text(runs, dict(zip([run.folder for run in runs], outcomes, strict=True)))
+    columns, *rows, reason = lines(text)
+    assert columns == "system task phase status score time folder"
+    assert rows == [
+        f"td3_bc hopper-m offline finished 51.3 ± 1.0 1:01:01 {runs[0].folder}",
+        f"iql hopper-m offline failed 0:00:05 {runs[1].folder}",
+        f"cql hopper-m offline in use elsewhere 0:00:01 {runs[2].folder}",
+    ]
+    assert reason == f"iql hopper-m offline failed: no data (all of it in {runs[1].log})"

@@ -1,0 +1,237 @@
+"""The run folder: who may write into it, what may be resumed, and files that are whole or absent."""
+
+import gc
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs import td3_bc
+from ssar_jax.run_format import default_folder, read_json
+from ssar_jax.runs.folder import RunFolder, versions
+from tests.data.helpers import user_error
+
+ROOT = Path(__file__).parents[2]
+CONFIG = {"algorithm": "td3_bc", "seed": 0, "critic": {"tau": 0.005, "hidden_sizes": (256, 256)}}
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "runs" / "one"
+
+
+def start(path, config=CONFIG, *, resume=False, overwrite=False):
+    gc.collect()  # a refused folder lives on, and its lock with it, in the traceback of the refusal
+    folder = RunFolder(path, config, resume=resume, overwrite=overwrite)
+    folder.start()
+    return folder
+
+
+def test_a_new_run_holds_its_config_and_versions(path):
+    folder = start(path)
+    assert folder.path == path
+    assert folder.read_json("config.json") == {
+        "algorithm": "td3_bc",
+        "seed": 0,
+        "critic": {"tau": 0.005, "hidden_sizes": [256, 256]},
+    }
+    written = folder.read_json("versions.json")
+    assert {"packages", "python", "commit", "device", "xla_flags"} <= written.keys()
+    assert {"jax", "numpy", "mujoco", "ssar_jax"} <= written["packages"].keys()
+    assert written["device"].startswith("1 x ")
+
+
+def test_versions_name_the_commit_and_whether_files_differ_from_it():
+    commit = versions()["commit"]
+    result = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    assert commit is None if result.returncode else commit.removesuffix("-dirty") == result.stdout.strip()
+
+
+def test_the_default_folder_names_the_run(tmp_path):
+    config = td3_bc.get_config("hopper-m,variant=base_ln,preset=short")
+    config.seed, config.num_seeds = 3, 5
+    expected = tmp_path / "td3_bc" / "hopper-m" / "offline-base_ln-short-s3-7"
+    assert default_folder(tmp_path, config, "offline") == expected
+
+
+def test_a_broken_off_run_is_refused_unless_resumed_or_replaced(path):
+    start(path)
+    with user_error(f"{path} holds a broken-off run", "--resume continues it", "--overwrite", "--workdir="):
+        start(path)
+    start(path, resume=True)
+    start(path, overwrite=True)
+
+
+def test_a_finished_run_is_refused_unless_replaced(path):
+    start(path).write_json("summary.json", {})
+    with user_error(f"{path} holds a finished run: --overwrite replaces it, --workdir="):
+        start(path)
+    start(path, resume=True)  # allowed: the caller says that nothing is left to do
+
+
+def test_there_must_be_a_run_to_resume(path):
+    with user_error(f"--resume: no run lies in {path}", "leave the flag out"):
+        start(path, resume=True)
+    assert not path.exists()
+
+
+def test_a_folder_made_for_a_run_that_never_began_goes(path):
+    """Its parents too; what was there, or came meanwhile, stays."""
+    deep = path / "algorithm" / "task"
+    RunFolder(deep, CONFIG, resume=False, overwrite=False).close()
+    assert not path.parent.exists()
+    path.mkdir(parents=True)
+    RunFolder(deep, CONFIG, resume=False, overwrite=False).close()
+    assert not list(path.iterdir())
+    folder = RunFolder(deep, CONFIG, resume=False, overwrite=False)
+    (path / "algorithm" / "sweep.log").write_text("mine")
+    folder.close()
+    assert [file.name for file in path.rglob("*")] == ["algorithm", "sweep.log"]
+    start(deep).close()
+    RunFolder(deep, CONFIG, resume=True, overwrite=False).close()
+    assert (deep / "config.json").exists()
+    assert (deep / ".lock").exists()
+
+
+def test_overwriting_removes_what_the_run_wrote_and_nothing_else(path):
+    folder = start(path)
+    folder.write_json("summary.json", {})
+    ours = (
+        *("data.json", "stopped.json", "train.csv", "eval.csv", "metrics.jsonl", "preparation.npz"),
+        *("checkpoints/10/default/d/x",),
+        *("diagnostics/0.npz", "tensorboard/seed-0/events", "wandb/offline-run-1/run-1.wandb"),
+    )
+    for name in (*ours, "notes.txt"):
+        folder.file(name).parent.mkdir(parents=True, exist_ok=True)
+        folder.file(name).write_text("old")
+    folder.file("wandb/latest-run").symlink_to("offline-run-1")
+    del folder
+    start(path, CONFIG | {"seed": 1}, overwrite=True)
+    assert read_json(path / "config.json")["seed"] == 1
+    left = {str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()}
+    assert left == {".lock", "config.json", "versions.json", "notes.txt"}
+
+
+@pytest.mark.parametrize("name", ["train.csv", "checkpoints/mine.bin", "wandb/run/a"])
+def test_files_of_others_are_left_alone_unless_overwritten(path, name):
+    """A folder without a config is no run; an empty one is free, and what a run has no name for does not count."""
+    (path / name).parent.mkdir(parents=True)
+    (path / name).write_text("mine")
+    (path / "notes.txt").write_text("mine")
+    with user_error(f"{path} is no run but holds {name.partition('/')[0]}, which", "--workdir=", "--overwrite"):
+        start(path)
+    assert (path / name).read_text() == "mine"
+    start(path, overwrite=True)
+    assert not (path / name).exists()
+    assert (path / "notes.txt").read_text() == "mine"
+
+
+def test_resuming_in_another_version_warns_and_is_written_down(path, monkeypatch, caplog):
+    """Twice with the same other version is one change; the first versions stay where they stood."""
+    begun = read_json(start(path).file("versions.json"))
+    start(path, resume=True)
+    assert caplog.text == ""
+    monkeypatch.setattr("ssar_jax.runs.folder.versions", lambda: begun | {"commit": "abc"})
+    start(path, resume=True)
+    assert (
+        f"resuming otherwise than before, so the numbers may differ: commit was {begun['commit']}, is abc"
+        in caplog.text
+    )
+    start(path, resume=True)
+    assert read_json(path / "versions.json") == begun | {"resumed": [begun | {"commit": "abc"}]}
+
+
+def test_resuming_with_another_config_names_every_difference(path):
+    start(path)
+    changed = {"algorithm": "td3_bc", "seed": 2, "critic": {"tau": 0.01, "hidden_sizes": (256, 256)}}
+    with user_error("the config changed", "critic.tau was 0.005, is 0.01", "seed was 0, is 2", "--workdir"):
+        start(path, changed, resume=True)
+    with user_error("critic.hidden_sizes was [256, 256], is [256]"):
+        start(path, CONFIG | {"critic": {"tau": 0.005, "hidden_sizes": (256,)}}, resume=True)
+    with user_error("batch_size was None, is 256"):
+        start(path, CONFIG | {"batch_size": 256}, resume=True)
+    start(path, resume=True)  # tuples are lists in JSON, which is no difference
+
+
+def test_a_changed_dataset_is_named(path):
+    folder = start(path)
+    folder.write_json("data.json", {"dataset_hash": "abc", "num_transitions": 10})
+    folder.require_same("data.json", {"dataset_hash": "abc", "num_transitions": 10}, "the dataset")
+    with user_error("the dataset changed", "dataset_hash was abc, is def"):
+        folder.require_same("data.json", {"dataset_hash": "def", "num_transitions": 10}, "the dataset")
+
+
+def test_a_damaged_config_is_no_run(path):
+    start(path)
+    (path / "config.json").write_text('{"algorithm": ')
+    with user_error(f"{path / 'config.json'} cannot be read", "is its folder a run?"):
+        start(path, resume=True)
+    with user_error("cannot be read"):
+        read_json(path / "missing.json")
+
+
+def test_json_is_written_whole_or_not_at_all(path):
+    folder = start(path)
+    folder.write_json("summary.json", {"score": 1.0})
+    with pytest.raises(TypeError):
+        folder.write_json("summary.json", {"score": object()})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        folder.write_json("summary.json", {"score": float("nan")})
+    assert json.loads((path / "summary.json").read_text()) == {"score": 1.0}
+    assert {file.name for file in path.iterdir()} == {".lock", "config.json", "versions.json", "summary.json"}
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with user_error(f"cannot write to {tmp_path / 'file' / 'run'}: Not a directory", "--workdir"):
+        start(tmp_path / "file" / "run")
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from ssar_jax.runs.folder import RunFolder
+folder = RunFolder(Path(sys.argv[1]), {}, resume=False, overwrite=False)
+folder.start()
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_process_is_refused_while_the_first_lives(path):
+    """And no longer: the lock of a killed process is gone with it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            assert process.stdout.readline() == "locked\n"
+            for options in ({}, {"resume": True}, {"overwrite": True}):
+                with user_error(f"another process is writing to {path}", "--workdir"):
+                    start(path, {}, **options)
+        finally:
+            process.kill()
+    start(path, {}, resume=True)
+
+
+def test_a_folder_let_go_is_free_again(path):
+    """Within a process too, for those who train one run after the other from Python."""
+    folder = start(path)
+    with user_error("another process is writing"):
+        start(path, resume=True)
+    del folder
+    start(path, resume=True)
+
+
+def test_a_refused_folder_is_not_locked(path):
+    """Although the traceback of the refusal keeps it alive, as a notebook does."""
+    start(path).close()
+    with pytest.raises(ValueError, match="broken-off run") as refusal:
+        start(path)
+    RunFolder(path, CONFIG, resume=True, overwrite=False).close()
+    assert refusal.value.__traceback__ is not None
