@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 _LOG = ["tensorboardX>=2.6", "wandb>=0.31"]
 _REPORT = ["matplotlib>=3.9"]
 _VIDEO = ["imageio-ffmpeg>=0.5"]
+_COMMANDS = ["absl-py>=2.1", "imageio>=2.28"]  # experiments/, which an editable install runs; the wheel has none of it
 _TOOLS = ["build", "hypothesis", "pyright", "pytest>=8", "pytest-xdist", "ruff", "setuptools>=77"]
 
 setup(
@@ -21,23 +22,20 @@ setup(
     packages=find_packages(include=["ssar_jax", "ssar_jax.*"]),
     package_data={
         "ssar_jax": [
-            *(
-                "py.typed",
-                "behaviour/trained/*.npz",
-                "behaviour/trained/README.md",
-                "reporting/page/html/*.css",
-                "reporting/page/html/*.js",
-            )
+            "py.typed",
+            "behaviour/trained/*.npz",
+            "behaviour/trained/README.md",
+            "reporting/page/html/*.css",
+            "reporting/page/html/*.js",
         ]
     },
     install_requires=[
-        "absl-py>=2.1",
+        *_COMMANDS,
         "chex>=0.1.89",
         "flax>=0.10.4",
         "gymnasium>=1.2,<2",
         "gymnasium-robotics>=1.4,<2",
         "h5py>=3.11",
-        "imageio>=2.28",
         "jax>=0.8",
         "minari[hdf5]>=0.5.2,<0.6",
         "ml_collections>=1.0",

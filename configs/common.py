@@ -1,6 +1,6 @@
-"""What every config file shares: the argument after the colon, common settings, presets.
+"""Parts that all config files share: the argument after the colon, common settings, presets.
 
-Sources named here and in the config files: *program* is the program behind the SSAR paper
+Sources named here and in the config files: *program* is the program of the SSAR paper's authors
 (github.com/QinwenLuo/SSAR, commit 7e6dc0b), *CORL* is github.com/corl-team/CORL, *D4RL* is
 github.com/Farama-Foundation/D4RL; *ours* marks a choice of this library.
 """
@@ -15,21 +15,28 @@ from ml_collections.config_dict import FieldReference, placeholder
 from ssar_jax.data.tasks import CUSTOM, TASKS, get_task
 from ssar_jax.errors import UserError
 
-# A ConfigDict; its fields are dynamic, which no type checker follows.
+# A ConfigDict, whose dynamic fields a type checker does not know.
 Config: TypeAlias = Any
 
 PRESETS = ("paper", "library", "short")
-# The fields that name a config; they are chosen in the argument, before any other field is known.
+# The fields that name a config; they are chosen in the argument after the colon and cannot be overridden.
 IDENTITY = ("algorithm", "task", "variant", "preset")
 
 # The short preset divides the paper's locomotion run, 1,000,000 updates, by this number; ours.
 SHORTENING = 50
-# Transitions of the embedded dataset in the short preset; ours, by trial: too few rows train no policy.
+# Transitions of the embedded dataset in the short preset; ours, by trial: with fewer rows no policy learns.
 SHORT_EMBEDDED_STEPS = 300_000
 
 
 class Choice(NamedTuple):
-    """What the argument after the colon of `--config` says."""
+    """The argument after the colon of `--config`.
+
+    Attributes:
+        algorithm: name of the config file.
+        task: short name of the task.
+        variant: variant of the algorithm.
+        preset: one of `PRESETS`.
+    """
 
     algorithm: str
     task: str
@@ -46,12 +53,12 @@ def parse_arg(arg: str | None, *, algorithm: str, variants: Sequence[str]) -> Ch
     """Reads `<task>[,variant=<name>][,preset=<name>]`.
 
     Args:
-        arg: the text after the colon, None without a colon.
-        algorithm: the algorithm whose config file asks.
+        arg: the text after the colon; None without a colon.
+        algorithm: name of the config file.
         variants: the variants of this algorithm, the default first.
 
     Returns:
-        The choice, with the task under its short name.
+        The choice, with the short name of the task.
 
     Raises:
         UserError: for a missing or unknown task, an unknown key, variant or preset, or a key given twice.
@@ -85,7 +92,7 @@ def _short_name(name: str) -> str:
         return name
     task = get_task(name)
     if "/" in name:
-        raise UserError(f"{name!r} is a dataset: write {task.name} with --config.dataset.source=embedded")
+        raise UserError(f"{name!r} is a dataset, not a task: write {task.name} with --config.dataset.source=embedded")
     return task.name
 
 
@@ -96,7 +103,13 @@ def did_you_mean(word: str, names: Iterable[str], prefix: str = "") -> str:
 
 
 class Field(NamedTuple):
-    """One leaf of a config: its value, the type it accepts, and whether it may be None."""
+    """A field of a config.
+
+    Attributes:
+        value: its value.
+        kind: the type that it accepts.
+        optional: whether it may be None.
+    """
 
     value: Any
     kind: type
@@ -104,7 +117,7 @@ class Field(NamedTuple):
 
 
 def fields(config: Config, prefix: str = "") -> dict[str, Field]:
-    """Returns every leaf of a config under its full dotted name, sorted."""
+    """Returns all fields of a config by full dotted name, sorted."""
     leaves: dict[str, Field] = {}
     for key, stored in config.items(preserve_field_references=True):
         if isinstance(stored, ConfigDict):
@@ -116,51 +129,52 @@ def fields(config: Config, prefix: str = "") -> dict[str, Field]:
 
 
 def shared_config(choice: Choice) -> Config:
-    """Returns the settings that all algorithms share, as published; each config file adds its own."""
+    """Returns the settings that all algorithms share, as published; each config file adds others."""
     antmaze = choice.is_antmaze
     return ConfigDict(
         {
             **choice._asdict(),
             "num_updates": 1_000_000,  # program and CORL
-            "seed": 0,  # the first seed; the others follow it
+            "seed": 0,  # the first of num_seeds consecutive seeds
             "num_seeds": 1,
             "batch_size": 256,  # program and CORL
             "discount": 0.99,  # program and CORL
-            "physics": "auto",  # ours: d4rl-v2, but gymnasium for Minari's own sets
+            "physics": "auto",  # ours: gymnasium for Minari's own datasets, else d4rl-v2
             "dataset": {
-                "source": "auto",  # ours: D4RL's file if it is there, else the embedded set, with a warning
+                "source": "auto",  # ours: D4RL's file if it exists, else the embedded dataset with a warning
                 "path": placeholder(str),
                 "normalize_states": True,  # program and CORL
                 "reward_scale": 1.0,  # reward = reward_scale * raw reward + reward_bias
                 "reward_bias": 0.0,
                 "reward_range_scaling": False,  # whether to scale by horizon / (best return - worst return)
                 "clip_actions": placeholder(float),  # to [-clip_actions, clip_actions]
-                "action_low": placeholder(object),  # task custom: a number, or one for each action
+                "action_low": placeholder(object),  # task custom: one number, or one for each action dimension
                 "action_high": placeholder(object),
-                # D4RL's own sizes: medium-expert is two sets in one.
+                # As in D4RL, where medium-expert is the union of two datasets.
                 "embedded": {"num_steps": 2_000_000 if choice.task.endswith("-me") else 1_000_000},
             },
             "environment": {"id": placeholder(str)},  # task custom: the Gymnasium environment to evaluate in
             "selection": {
                 "rule": "none",
-                "threshold": placeholder(float),  # rule "return": the raw return, on D4RL's files
-                "fraction": 0.3,  # ours: share of the trajectories kept by return on other data
+                "threshold": placeholder(float),  # rule "return" on D4RL's files: larger raw returns are trusted
+                # Rule "top_fraction", and "return" on other data: share of the trajectories, the best by return; ours.
+                "fraction": 0.3,
                 "expectile": placeholder(float),  # rule "advantage"
                 # Rule "advantage"; unset: 1,000,000 on D4RL's files (program), 100,000 on any other (ours).
                 "num_updates": placeholder(int),
-                "min_fraction": 0.0,  # ours: refuse to train on less; off, as in the program
+                "min_fraction": 0.0,  # ours: an error if less of the data is selected; off, as in the program
             },
             "online": {
                 "num_steps": 250_000,  # program
                 "warmup_steps": 5_000,  # program: interactions before the first online update
                 "updates_per_step": 1,  # program
-                "steps_between_updates": 1,  # program: the updates due are made after every environment step
+                "steps_between_updates": 1,  # program: environment steps between two blocks of updates
                 "reset_optimizer": False,  # program: Adam's moments carry over
-                "noise": 0.0,  # program: nothing is added to the algorithm's own actions
-                "buffer": "all",  # ours: what the buffer holds at the start
+                "noise": 0.0,  # program: no exploration noise in addition to the algorithm's
+                "buffer": "all",  # ours: initial content of the replay buffer
                 "buffer_capacity": 2_500_000,  # ours: the largest dataset, 2,000,000 rows, and all online steps
-                "part_k": 50,  # program: trajectories kept by the buffer mode "part"
-                "trust": "stale",  # program: a new transition inherits the flag of the slot it overwrites
+                "part_k": 50,  # program: number of trajectories in the buffer mode "part"
+                "trust": "stale",  # program: a new transition keeps the trust flag of the slot that it overwrites
             },
             "evaluation": {
                 "interval": 50_000 if antmaze else 5_000,  # program
@@ -175,39 +189,43 @@ def shared_config(choice: Choice) -> Config:
 
 
 def coefficient_config() -> Config:
-    """Returns what the state-adaptive coefficients of all backbones share, all from the program."""
+    """Returns the settings of the state-adaptive coefficient that all algorithms share, all from the program."""
     return ConfigDict(
         {
             "kind": "state_adaptive",
-            "max_ratio": 1.5,  # the coefficient lies in (0, max_ratio * base)
+            "max_ratio": 1.5,  # the coefficient is in (0, max_ratio * base)
             "hidden_sizes": (512, 512, 512),
             "last_kernel_init": "xavier",  # the coefficient starts near base; with "zeros" exactly there
             "max_grad_norm": 0.5,
-            "n_period": 50_000,  # updates between two looks at the threshold n
+            "n_period": 50_000,  # updates between two tests of the threshold n
             "n_increments": 10,  # steps from n_start to n_end
-            "mask_coefficient": True,  # whether the coefficient learns from trusted transitions alone
-            "decay_steps": 400_000,  # online updates until the coefficient is annealed away; <= 0: never
-            "anneal_floor": 0.0,  # below which annealing does not go
+            "mask_coefficient": True,  # whether only trusted transitions train the coefficient
+            "decay_steps": 400_000,  # online updates until the coefficient is 0; <= 0: no annealing
+            "anneal_floor": 0.0,  # smallest annealing factor
         }
     )
 
 
 def use_library_preset(config: Config) -> None:
-    """Replaces the program's accidents by what a clean implementation does."""
+    """Corrects the accidents of the program.
+
+    Args:
+        config: changed in place.
+    """
     if "coefficient" in config:
-        config.coefficient.last_kernel_init = "zeros"  # "starts at the base value", as the paper says
+        config.coefficient.last_kernel_init = "zeros"  # every state starts at the base value, as the paper says
     config.online.trust = "one"  # the agent's own transitions are trusted
 
 
 def use_short_preset(config: Config, shortening: int = SHORTENING) -> None:
-    """Plays the paper's locomotion run in a fraction of its updates, every schedule shortened with it.
+    """Shortens the paper's locomotion run and all its schedules.
 
-    The threshold still makes its increments in the first half of the run, and the coefficient's learning rate
-    grows so that its network can travel as far as in the long run.
+    The threshold still makes its increments in the first half of the run, and the learning rate of the coefficient
+    grows so that its parameters can move as far as in the long run.
 
     Args:
         config: changed in place.
-        shortening: what to divide the 1,000,000 updates by.
+        shortening: divisor of the 1,000,000 updates.
     """
     config.num_updates = 1_000_000 // shortening
     if "coefficient" in config:
@@ -215,7 +233,7 @@ def use_short_preset(config: Config, shortening: int = SHORTENING) -> None:
         config.coefficient.learning_rate *= shortening
         if config.coefficient.decay_steps > 0:
             config.coefficient.decay_steps //= shortening
-    # Selecting by advantage costs little beside any algorithm, so it is not shortened further.
+    # Selecting by advantage is cheap compared with any algorithm, so it is not shortened further.
     config.selection.num_updates = 1_000_000 // SHORTENING
     config.dataset.embedded.num_steps = SHORT_EMBEDDED_STEPS
     config.online.num_steps //= shortening

@@ -1,13 +1,13 @@
 """CQL and CQL(SA): `configs/cql.py:<task>[,variant=sa|base|base_ln][,preset=paper|library|short]`.
 
 Tasks: `halfcheetah`, `hopper`, `walker2d` with `-m -mr -me -e`, `antmaze` with `-u -ud -mp -md -lp -ld`, or
-their D4RL names; `custom` for data of your own (`--config.dataset.path=my.hdf5`).
+their D4RL names; `custom` for your own data (`--config.dataset.path=my.hdf5`).
 
 Variants: `sa` is CQL with the state-adaptive coefficient and LayerNorm in the critics, `base` is CQL as CORL runs
-it, `base_ln` is base with LayerNorm, which tells the two changes apart.
+it, `base_ln` is base with LayerNorm, which separates the effects of the two changes.
 
-Presets: `paper` repeats the published setting, `library` has the defaults of a clean implementation, `short`
-plays the paper's run in 4,000 updates, to see it work.
+Presets: `paper` is the published setting, `library` corrects the accidents of the published program, `short` is
+the paper's run shortened to 4,000 updates, for a first try.
 """
 
 from typing import NamedTuple
@@ -18,26 +18,26 @@ from configs import common
 
 VARIANTS = ("sa", "base", "base_ln")
 
-# Ours: an update costs about ten times one of TD3+BC, so the short preset has a fifth of the usual updates.
+# Ours: an update takes about ten times as long as one of TD3+BC, so the short preset has a fifth of the usual updates.
 SHORTENING = 5 * common.SHORTENING
 
 
 class _Row(NamedTuple):
     """One task in the configuration files of the authors' program."""
 
-    rule: str  # how the trusted sub-dataset is selected
-    threshold: float | None  # rule "return": keep trajectories with a larger raw return
+    rule: str  # selection of the trusted sub-dataset
+    threshold: float | None  # rule "return": trajectories with a larger raw return are trusted
     expectile: float | None  # rule "advantage"
-    mask_regulariser: bool  # whether the conservative term sees trusted transitions alone
+    mask_regularizer: bool  # whether the conservative penalty acts on trusted transitions alone
     n_start: float
     n_end: float
     num_updates: int
-    buffer: str  # what the online phase starts with
+    buffer: str  # initial content of the online replay buffer
     capacity: int  # of the online buffer
 
 
 # Source: program, its configuration files and the defaults of its arguments. No trajectory of D4RL's halfcheetah-m
-# (best return 5309) and -mr (4985) passes 6000: there the published CQL(SA) trains without any conservative term.
+# (best return 5309) and -mr (4985) reaches 6000: there the published CQL(SA) trains without a conservative penalty.
 # fmt: off
 _TABLE = {
     #                  rule        thresh. expect. mask n_start n_end updates buffer capacity
@@ -86,32 +86,32 @@ def get_config(arg: str | None = None) -> common.Config:
             "learning_rate": 1e-8,  # program
             "n_start": row.n_start,
             "n_end": row.n_end,
-            "mask_regulariser": row.mask_regulariser,
+            "mask_regularizer": row.mask_regularizer,
             "anneal": "cosine",  # program; linear in the paper
         }
     )
     config.critic = {
         "width": 256,  # program and CORL: of every hidden layer
-        # Of each critic. Program and CORL: AntMaze asks for 5, which the second critic's code ignores.
+        # Of each critic. Program and CORL: AntMaze sets 5, which the code of the second critic ignores.
         "hidden_layers": (5, 3) if antmaze else (3, 3),
         "layer_norm": True,  # program
         "output_gain": 0.01,  # program and CORL: orthogonal gain of the last kernel
-        "learning_rate": 3e-4,  # program and CORL: of the Lagrange multiplier too
-        "tau": 0.005,  # program and CORL: Polyak factor of the targets
-        "max_backup": antmaze,  # program and CORL: whether the target takes the best of num_actions actions
-        "backup_entropy": False,  # program and CORL: whether the target holds the entropy
+        "learning_rate": 3e-4,  # program and CORL: also of the Lagrange multiplier
+        "tau": 0.005,  # program and CORL: Polyak factor of the target networks
+        "max_backup": antmaze,  # program and CORL: whether the TD target takes the best of num_actions actions
+        "backup_entropy": False,  # program and CORL: whether the TD target includes the entropy
         "num_actions": 10,  # program and CORL: sampled actions of each of the three kinds
         "importance_sampling": True,  # program and CORL
         "softmax_temperature": 1.0,  # program and CORL
-        # Clips on the conservative difference; unset: none.
+        # Clips on the conservative difference; unset: no clip.
         "difference_min": FieldReference(-200.0 if antmaze else None, field_type=float),  # program and CORL
         "difference_max": placeholder(float),
-        "lagrange": antmaze,  # program and CORL: whether a multiplier holds the difference at target_gap
-        "target_gap": 0.8,  # program and CORL; without lagrange unused
+        "lagrange": antmaze,  # program and CORL: whether a multiplier keeps the difference at target_gap
+        "target_gap": 0.8,  # program and CORL; unused without lagrange
     }
     config.actor = {
         "hidden_sizes": (256, 256, 256),  # program and CORL
-        "learning_rate": 1e-4 if antmaze else 3e-5,  # program and CORL: of the temperature too
+        "learning_rate": 1e-4 if antmaze else 3e-5,  # program and CORL: also of the temperature
         "bc_weight": 0.5 if antmaze else 0.0,  # program; absent from the paper's formulas
     }
     config.online.update({"buffer": row.buffer, "buffer_capacity": row.capacity})
@@ -126,14 +126,14 @@ def get_config(arg: str | None = None) -> common.Config:
 
 
 def _use_constant_coefficient(config: common.Config, *, layer_norm: bool) -> None:
-    """Makes CQL of it: CORL's offline; online CORL's AntMaze protocol, for locomotion too, where it has none."""
-    config.num_updates = 1_000_000  # CORL, AntMaze too
+    """Turns the config into CQL: CORL's offline; online CORL's AntMaze protocol, on locomotion too (ours)."""
+    config.num_updates = 1_000_000  # CORL, on AntMaze too
     config.dataset.clip_actions = None
     config.critic.layer_norm = layer_norm
     config.actor.bc_weight = 0.0
     config.coefficient.kind = "constant"
     config.coefficient.mask_coefficient = False
-    config.coefficient.mask_regulariser = False
+    config.coefficient.mask_regularizer = False
     config.coefficient.anneal = "none"
     config.selection.rule = "none"
     config.selection.threshold = None
@@ -144,10 +144,10 @@ def _use_constant_coefficient(config: common.Config, *, layer_norm: bool) -> Non
 
 
 def _use_library_preset(config: common.Config, choice: common.Choice) -> None:
-    """Replaces the program's accidents, and what its paper has otherwise or not at all."""
+    """Corrects the program's accidents, and its deviations from the paper."""
     common.use_library_preset(config)
     config.actor.bc_weight = 0.0
     if choice.variant == "sa":
         config.coefficient.anneal = "linear"  # the paper, for all algorithms
     if choice.is_antmaze:
-        config.critic.hidden_layers = (5, 5)  # both critics follow the option
+        config.critic.hidden_layers = (5, 5)  # both critics have the depth that the option says

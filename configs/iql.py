@@ -1,17 +1,17 @@
 """IQL: `configs/iql.py:<task>[,variant=corl|official|sa][,preset=paper|library|short]`.
 
 Tasks: `halfcheetah`, `hopper`, `walker2d` with `-m -mr -me -e`, `antmaze` with `-u -ud -mp -md -lp -ld`, or
-their D4RL names; `custom` for data of your own (`--config.dataset.path=my.hdf5`).
+their D4RL names; `custom` for your own data (`--config.dataset.path=my.hdf5`).
 
-Variants: `corl` is CORL's program, the one that baselines are usually run with, `official` is that of IQL's
-authors (github.com/ikostrikov/implicit_q_learning); they differ in numbers, in the preparation of the data and in
-the order of an update. `sa`, experimental and in no paper, is `corl` with the state-adaptive coefficient, which scales
-what 1 / temperature is in every state alike, the strength of the regularisation.
+Variants: `corl` is CORL's program, the usual source of baselines, `official` is the program of IQL's authors
+(github.com/ikostrikov/implicit_q_learning); they differ in hyperparameters, in the preparation of the data and in the
+order of an update. `sa`, experimental and unpublished, is `corl` with the state-adaptive coefficient, which scales
+the strength of the regularization, 1 / temperature, in each state.
 
-Nobody published fine-tuning on locomotion: the online settings there are AntMaze's, which is our choice.
+Fine-tuning on locomotion was never published: the online settings there are those of AntMaze, which is our choice.
 
-Presets: `paper` repeats the published setting, `library` has the defaults of a clean implementation, `short`
-plays the run in 20,000 updates, to see it work.
+Presets: `paper` is the published setting, `library` corrects the accidents of the published program, `short` is
+the run shortened to 20,000 updates, for a first try.
 """
 
 from typing import NamedTuple
@@ -24,12 +24,12 @@ VARIANTS = ("corl", "official", "sa")
 
 
 class _Row(NamedTuple):
-    """One task in a program's configuration files."""
+    """One task in the configuration files of a program."""
 
     expectile: float
     temperature: float
     tau: float
-    deterministic: bool  # whether the actor is
+    deterministic: bool  # whether the actor is deterministic
     range_scaling: bool  # whether rewards are scaled by 1000 / (best return - worst return)
 
 
@@ -60,7 +60,7 @@ _CORL = {
 }
 # fmt: on
 
-# Source: the authors' program, one setting for each family of tasks; custom data count as locomotion.
+# Source: the authors' program, one setting for each family of tasks; custom data are treated as locomotion.
 _OFFICIAL_LOCOMOTION = _Row(0.7, 3.0, 0.005, deterministic=False, range_scaling=True)
 _OFFICIAL_ANTMAZE = _Row(0.9, 10.0, 0.005, deterministic=False, range_scaling=False)
 
@@ -87,14 +87,14 @@ def get_config(arg: str | None = None) -> common.Config:
         "temperature": row.temperature,
         "deterministic": row.deterministic,
         "schedule": "cosine",  # both programs: the actor's learning rate falls to 0
-        "decay_steps": placeholder(int),  # both programs, unset: over num_updates
+        "decay_steps": placeholder(int),  # both programs; unset: num_updates
     }
     config.online.update(
         {
             "warmup_steps": 0,  # both programs
             "buffer": "all",  # both programs
             "buffer_capacity": 2_500_000,  # ours: the largest dataset, 2,000,000 rows, and all online steps
-            "actor_schedule": "constant",  # official; "cosine_wrap" is CORL's, whose rate climbs again from 0
+            "actor_schedule": "constant",  # official; CORL: "cosine_wrap", where the rate climbs again from 0
             "noise": 0.03 if row.deterministic else 0.0,  # CORL; the stochastic actor samples
         }
     )
@@ -115,21 +115,21 @@ def _row(choice: common.Choice) -> _Row:
 
 
 def _use_adaptive_coefficient(config: common.Config, choice: common.Choice) -> None:
-    """Makes IQL(SA) of it, all ours.
+    """Turns the config into IQL(SA), all ours.
 
-    The selected transitions train the coefficient, which acts in all states: IQL is drawn to the good ones already.
+    The selected transitions train the coefficient, which acts in all states: IQL prefers the good ones already.
     """
     config.coefficient = common.coefficient_config()
     config.coefficient.update(
         {
             "base": 1.0,  # the published strength
-            "learning_rate": 3e-8,  # this and what follows: as TD3+BC(SA) on most locomotion tasks
+            "learning_rate": 3e-8,  # this and the following: as TD3+BC(SA) on most locomotion tasks
             "n_start": 1.0,
             "n_end": 3.0,
             "delta": 0.1,
-            "mask_regulariser": False,
-            "anneal": "linear",  # online, with kind constant too, where base's temperature stays
-            "anneal_floor": 0.2,  # as SPOT's; a shorter online phase does not reach it
+            "mask_regularizer": False,
+            "anneal": "linear",  # online; with kind constant too
+            "anneal_floor": 0.2,  # as in SPOT; a short online phase does not reach it
         }
     )
     config.selection.rule = "success" if choice.is_antmaze else "top_fraction"

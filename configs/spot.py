@@ -1,15 +1,15 @@
 """SPOT: `configs/spot.py:<task>[,variant=base|sa][,preset=paper|library|short]`.
 
 Tasks: `halfcheetah`, `hopper`, `walker2d` with `-m -mr -me -e`, `antmaze` with `-u -ud -mp -md -lp -ld`, or
-their D4RL names; `custom` for data of your own (`--config.dataset.path=my.hdf5`).
+their D4RL names; `custom` for your own data (`--config.dataset.path=my.hdf5`).
 
-Variants: `base` is SPOT as published; `sa`, experimental and in no paper, lets the state-adaptive coefficient scale
-the density penalty, and is `base` in everything else.
+Variants: `base` is SPOT as published; `sa`, experimental and unpublished, is `base` with a density penalty that the
+state-adaptive coefficient scales.
 
-Presets: `paper` repeats the published setting, `library` has the defaults of a clean implementation, `short`
-plays the run in 20,000 updates, to see it work.
+Presets: `paper` is the published setting, `library` corrects the accidents of the published program, `short` is
+the run shortened to 20,000 updates, for a first try.
 
-Nobody published fine-tuning on locomotion: the online settings there are AntMaze's, but for the
+Fine-tuning on locomotion was never published: the online settings there are those of AntMaze, except for the
 discount, which is our choice.
 
 Sources: *official* is the program of SPOT's authors (github.com/thuml/SPOT), whose AntMaze setting CORL shares.
@@ -21,7 +21,7 @@ from configs import common
 
 VARIANTS = ("base", "sa")
 
-# The coefficient of the density penalty. Source: official; where there is none, ours.
+# The coefficient of the density penalty. Source: official, except where marked as ours.
 _COEFFICIENTS = {
     "halfcheetah-m": 0.05,
     "halfcheetah-mr": 0.05,
@@ -53,10 +53,10 @@ def get_config(arg: str | None = None) -> common.Config:
     config.dataset.normalize_states = not antmaze  # official and CORL
     config.dataset.reward_bias = -1.0 if antmaze else 0.0  # official and CORL
     config.density = {
-        "hidden_sizes": (750, 750),  # official and CORL, like the rest of this group
+        "hidden_sizes": (750, 750),  # official and CORL, as the rest of this group
         "learning_rate": 1e-3,
         "batch_size": 256,
-        # Before the first update of actor and critics; short: shortened like everything.
+        # Updates of the density model before the first one of actor and critics; the preset short has fewer.
         "num_updates": 100_000 // (common.SHORTENING if choice.preset == "short" else 1),
     }
     config.coefficient = common.coefficient_config()
@@ -64,15 +64,15 @@ def get_config(arg: str | None = None) -> common.Config:
         {
             "kind": "constant",
             "base": _COEFFICIENTS[choice.task],
-            # Variant sa alone, all ours: what TD3+BC(SA) has on most locomotion tasks.
+            # Only used by variant sa, all ours: as TD3+BC(SA) on most locomotion tasks.
             "learning_rate": 3e-8,
             "n_start": 1.0,
             "n_end": 3.0,
             "delta": 0.1,
             "mask_coefficient": False,
-            "mask_regulariser": False,
-            # Official and CORL: online the coefficient cools to 0.2 of itself, 0.75 after 250,000 updates. The
-            # horizon is a number of its own, whatever online.num_steps is. On locomotion nobody published one: ours.
+            "mask_regularizer": False,
+            # Official and CORL: online the coefficient decays to 0.2 of its value; after 250,000 updates it is at 0.75.
+            # The horizon does not depend on online.num_steps. On locomotion none was published: ours.
             "anneal": "linear",
             "decay_steps": 1_000_000,
             "anneal_floor": 0.2,
@@ -82,21 +82,21 @@ def get_config(arg: str | None = None) -> common.Config:
         "hidden_sizes": (256, 256),  # official and CORL
         "layer_norm": False,  # official and CORL
         "learning_rate": 3e-4,  # official and CORL
-        "tau": 0.005,  # official and CORL: Polyak factor of all targets, the actor's too
-        "small_output": antmaze,  # official and CORL: whether the output layer starts within 0.003
+        "tau": 0.005,  # official and CORL: Polyak factor of all target networks
+        "small_output": antmaze,  # official and CORL: whether the output layer is initialized within 0.003
     }
     config.actor = {
         "hidden_sizes": (256, 256),  # official and CORL
         "learning_rate": 1e-4 if antmaze else 3e-4,  # official and CORL
-        "policy_freq": 2,  # official and CORL: updates between two of the actor and the targets
-        "policy_noise": 0.2,  # official and CORL: on the target's actions
+        "policy_freq": 2,  # official and CORL: critic updates per update of actor and targets
+        "policy_noise": 0.2,  # official and CORL: on the actions of the target policy
         "noise_clip": 0.5,  # official and CORL
-        "dropout": False,  # CORL; official on locomotion: True, a rate of 0.1, in the target actor too
-        "small_output": antmaze,  # official and CORL: whether the output layer starts within 0.001
+        "dropout": False,  # CORL; official on locomotion: True, a rate of 0.1, also in the target actor
+        "small_output": antmaze,  # official and CORL: whether the output layer is initialized within 0.001
     }
     config.online.update(
         {
-            "discount": placeholder(float),  # unset: that of the offline phase
+            "discount": placeholder(float),  # unset: the discount of the offline phase
             "warmup_steps": 0,  # official and CORL
             "reset_optimizer": True,  # CORL; official: False
             "buffer": "all",  # official and CORL
@@ -108,7 +108,7 @@ def get_config(arg: str | None = None) -> common.Config:
     )
 
     if antmaze:
-        config.online.discount = 0.995  # CORL; official: on the two large mazes alone
+        config.online.discount = 0.995  # CORL; official: only on the two large mazes
 
     if choice.variant == "sa":
         _use_adaptive_coefficient(config, choice)
@@ -120,10 +120,10 @@ def get_config(arg: str | None = None) -> common.Config:
 
 
 def _use_adaptive_coefficient(config: common.Config, choice: common.Choice) -> None:
-    """Makes SPOT(SA) of it, all ours.
+    """Turns the config into SPOT(SA), all ours.
 
-    The selected transitions train the coefficient; the penalty stays on in all states, for it draws the policy to
-    what the data support and not to the action of its row.
+    The selected transitions train the coefficient; the penalty acts in all states, because it draws the policy to the
+    support of the data and not to the action of a row.
     """
     config.coefficient.kind = "state_adaptive"
     config.coefficient.mask_coefficient = True

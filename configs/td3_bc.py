@@ -1,13 +1,13 @@
 """TD3+BC and TD3+BC(SA): `configs/td3_bc.py:<task>[,variant=sa|base|base_ln][,preset=paper|library|short]`.
 
 Tasks: `halfcheetah`, `hopper`, `walker2d` with `-m -mr -me -e`, `antmaze` with `-u -ud -mp -md -lp -ld`, or
-their D4RL names; `custom` for data of your own (`--config.dataset.path=my.hdf5`).
+their D4RL names; `custom` for your own data (`--config.dataset.path=my.hdf5`).
 
 Variants: `sa` is TD3+BC with the state-adaptive coefficient and LayerNorm in the critics, `base` is TD3+BC as
-published, `base_ln` is base with LayerNorm, which tells the two changes apart.
+published, `base_ln` is base with LayerNorm, which separates the effects of the two changes.
 
-Presets: `paper` repeats the published setting, `library` has the defaults of a clean implementation, `short`
-plays the paper's run in 20,000 updates, to see it work.
+Presets: `paper` is the published setting, `library` corrects the accidents of the published program, `short` is
+the paper's run shortened to 20,000 updates, for a first try.
 """
 
 from typing import NamedTuple
@@ -20,15 +20,15 @@ VARIANTS = ("sa", "base", "base_ln")
 class _Row(NamedTuple):
     """One task in the configuration files of the authors' program."""
 
-    rule: str  # how the trusted sub-dataset is selected
-    threshold: float | None  # rule "return": keep trajectories with a larger raw return
+    rule: str  # selection of the trusted sub-dataset
+    threshold: float | None  # rule "return": trajectories with a larger raw return are trusted
     expectile: float | None  # rule "advantage"
-    mask_regulariser: bool  # whether the behaviour-cloning term sees trusted transitions alone
+    mask_regularizer: bool  # whether the behavior cloning term acts on trusted transitions alone
     n_start: float
     n_end: float
     num_updates: int
-    buffer: str  # what the online phase starts with
-    policy_freq: int  # online updates between two of the actor
+    buffer: str  # initial content of the online replay buffer
+    policy_freq: int  # online critic updates per actor update
     decay_steps: int
     capacity: int  # of the online buffer
 
@@ -79,7 +79,7 @@ def get_config(arg: str | None = None) -> common.Config:
             "n_start": row.n_start,
             "n_end": row.n_end,
             "delta": 0.1,  # program: the trust region has radius n * delta
-            "mask_regulariser": row.mask_regulariser,
+            "mask_regularizer": row.mask_regularizer,
             "anneal": "linear",  # program
             "decay_steps": row.decay_steps,
         }
@@ -88,13 +88,13 @@ def get_config(arg: str | None = None) -> common.Config:
         "hidden_sizes": (256, 256),  # program and CORL
         "layer_norm": True,  # program
         "learning_rate": 3e-4,  # program and CORL
-        "tau": 0.005,  # program and CORL: Polyak factor of all targets, the actor's too
+        "tau": 0.005,  # program and CORL: Polyak factor of all target networks
     }
     config.actor = {
         "hidden_sizes": (256, 256),  # program and CORL
         "learning_rate": 3e-4,  # program and CORL
-        "policy_freq": 2,  # program and CORL: updates between two of the actor and the targets
-        "policy_noise": 0.2,  # program and CORL: on the target's actions
+        "policy_freq": 2,  # program and CORL: critic updates per update of actor and targets
+        "policy_noise": 0.2,  # program and CORL: on the actions of the target policy
         "noise_clip": 0.5,  # program and CORL
     }
     config.online.update(
@@ -102,29 +102,29 @@ def get_config(arg: str | None = None) -> common.Config:
             "buffer": row.buffer,
             "buffer_capacity": row.capacity,
             "policy_freq": row.policy_freq,
-            "decouple_targets": False,  # program: where the actor is updated less often, its targets are too
+            "decouple_targets": False,  # program: the targets are updated as rarely as the actor
         }
     )
 
     if choice.variant == "sa":
-        _settle_antmaze_buffer(config, choice)
+        _set_antmaze_buffer(config, choice)
     else:
         _use_constant_coefficient(config, layer_norm=choice.variant == "base_ln")
     if choice.preset == "library":
         common.use_library_preset(config)
         config.online.noise = 0.1  # TD3's exploration
-        config.online.policy_freq = 2  # the same update ratio as offline
-        config.coefficient.decay_steps = 400_000  # AntMaze medium and large too
+        config.online.policy_freq = 2  # as offline
+        config.coefficient.decay_steps = 400_000  # on AntMaze medium and large too
     elif choice.preset == "short":
         common.use_short_preset(config)
     return config.lock()
 
 
-def _settle_antmaze_buffer(config: common.Config, choice: common.Choice) -> None:
-    """Settles what the online buffer holds on AntMaze.
+def _set_antmaze_buffer(config: common.Config, choice: common.Choice) -> None:
+    """Chooses the initial content of the online buffer on AntMaze.
 
-    The program asks for "all" in a ring of 1,000,000, which the data alone nearly fill, and samples below the
-    write pointer: once that wraps, during warm-up, it draws online data only. "none" is that without the bug.
+    The program puts "all" into a ring of 1,000,000, which the data alone nearly fill, and samples below the write
+    pointer: once that wraps, during warm-up, it samples online data only. "none" has this effect without the bug.
     """
     if choice.is_antmaze and choice.preset == "library":
         config.online.buffer_capacity = 1_500_000  # program, CQL(SA): the data and all online steps fit
@@ -133,12 +133,12 @@ def _settle_antmaze_buffer(config: common.Config, choice: common.Choice) -> None
 
 
 def _use_constant_coefficient(config: common.Config, *, layer_norm: bool) -> None:
-    """Makes TD3+BC of it: CORL's offline; the online phase is ours, for nobody published one."""
-    config.num_updates = 1_000_000  # CORL, AntMaze too
+    """Turns the config into TD3+BC: CORL's offline; the online phase is ours, since none was published."""
+    config.num_updates = 1_000_000  # CORL, on AntMaze too
     config.critic.layer_norm = layer_norm
     config.coefficient.kind = "constant"
     config.coefficient.mask_coefficient = False
-    config.coefficient.mask_regulariser = False
+    config.coefficient.mask_regularizer = False
     config.coefficient.anneal = "none"
     config.selection.rule = "none"
     config.selection.threshold = None
@@ -147,4 +147,4 @@ def _use_constant_coefficient(config: common.Config, *, layer_norm: bool) -> Non
     config.online.buffer_capacity = 2_500_000  # the largest dataset, 2,000,000 rows, and all online steps
     config.online.policy_freq = config.actor.policy_freq
     config.online.noise = 0.1
-    config.online.warmup_steps = 5_000  # as SSAR, so that the two compare
+    config.online.warmup_steps = 5_000  # as SSAR, for comparison

@@ -1,11 +1,11 @@
-"""Measures speed: of training beside the machine's matmul rate, of fine-tuning and evaluation beside their parts.
+"""Measures the speed of training relative to matrix products, and of fine-tuning and evaluation relative to parts.
 
     python -m experiments.benchmark --config=configs/td3_bc.py:halfcheetah-m
     python -m experiments.benchmark --config=configs/td3_bc.py:halfcheetah-m --phase=online
     python -m experiments.benchmark --config=configs/td3_bc.py:halfcheetah-m --phase=evaluation
 
-Every number of seeds runs in a process of its own, set up as a real run would be. The data are random, of the
-task's shape. The last line printed is one JSON object.
+Every number of seeds is measured in a separate process with the setup of a real run. The data are random, with the
+sizes of the task. The last line printed is one JSON object.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments.benchmarking import flops, measurements
+from experiments.benchmarking import measurements
 from experiments.cli import children, command
 from experiments.cli.integers import define_integer
 from ssar_jax.errors import UserError
@@ -26,12 +26,10 @@ flags.register_validator(
     lambda numbers: len(numbers) > 0 and all(number.isdecimal() and int(number) > 0 for number in numbers),
     "must be positive integers with commas between them, such as 1,2,4",
 )
-_UPDATES = define_integer("updates", 500, "Updates, or environment steps, per measurement, each seed.", lower_bound=1)
-_REPEATS = define_integer(
-    "repeats", 3, "Measurements; the best counts, for other work only slows a machine.", lower_bound=1
-)
-_ROWS = define_integer("rows", 1_000_000, "Rows of the random dataset.", lower_bound=1)
-_CHILD = flags.DEFINE_bool("child", False, "Measure --config.num_seeds seeds in this process, print JSON.")
+_UPDATES = define_integer("updates", 500, "Updates, or environment steps, per seed and measurement.", lower_bound=1)
+_REPEATS = define_integer("repeats", 3, "Number of measurements; the best one is reported.", lower_bound=1)
+_ROWS = define_integer("rows", 1_000_000, "Number of rows of the random dataset.", lower_bound=1)
+_CHILD = flags.DEFINE_bool("child", False, "Measure --config.num_seeds seeds in this process and print JSON.")
 
 # The columns of the printed tables: heading, name in the row, format.
 _COLUMNS = {
@@ -53,9 +51,18 @@ _COLUMNS = {
 
 
 def main(config: Any) -> None:
-    """Measures every number of seeds and prints a table and a JSON line."""
-    if config.algorithm not in flops.PER_UPDATE:
-        raise UserError(f"no operation count for {config.algorithm}: choose one of {', '.join(flops.PER_UPDATE)}")
+    """Measures every number of seeds and prints a table and a JSON line.
+
+    Args:
+        config: the checked config.
+
+    Raises:
+        UserError: if the algorithm has no operation count.
+    """
+    from ssar_jax.algorithms import registry
+
+    if registry.get_entry(config.algorithm).operations is None:
+        raise UserError(f"{config.algorithm} has no operation count: add `operations` to its registry entry")
     if _CHILD.value:
         print(json.dumps(_measure(config)))
         return
@@ -80,7 +87,7 @@ def _measure(config: Any) -> dict[str, Any]:
 
 
 def _share_of_matmul(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Adds to every row its share of the best matmul rate of all, and returns the rates."""
+    """Adds to every row its share of the best matmul rate measured, and returns the best rate of every shape."""
     best = {shape: max(row["matmul"][shape] for row in rows) for shape in rows[0]["matmul"]}
     print(f"best matmul of this run: {', '.join(f'{shape} {rate:.0f} GFLOP/s' for shape, rate in best.items())}")
     for row in rows:

@@ -1,19 +1,20 @@
-"""Trains the behaviour policies of the embedded suite and generates its datasets.
+"""Trains the behavior policies of the embedded suite and generates its datasets.
 
     python -m experiments.collect train hopper medium --seed=0
 
-writes `hopper-medium.npz`, the snapshots `hopper-replay.npz` and the learning curve `hopper-medium.csv` into
---directory; --directory=ssar_jax/behaviour replaces the policies that ship, and the embedded datasets are then made
-again. It takes one core; set XLA_FLAGS=--xla_cpu_multi_thread_eigen=false to train several at once.
+writes `hopper-medium.npz`, the snapshots `hopper-replay.npz` and the learning curve `hopper-medium.csv` to --directory.
+With --directory=ssar_jax/behaviour/trained they replace the policies that ship, and the embedded datasets are generated
+again on their next use. Training uses one core; set XLA_FLAGS=--xla_cpu_multi_thread_eigen=false to train several
+policies at once.
 
     python -m experiments.collect embedded --tasks=all
 
-generates the datasets that are missing, each on all cores, and prints what they are like; broken off, it goes on with
-the next missing one. A task also generates its own on first use.
+generates the missing datasets, each on all cores, and prints their statistics. If it is interrupted, run it again to
+continue with the next missing one. A run on a task also generates the task's dataset if it is missing.
 
     python -m experiments.collect show antmaze-mp
 
-draws a dataset into --pictures.
+draws the statistics of a dataset to --pictures.
 """
 
 import csv
@@ -34,31 +35,39 @@ from ssar_jax.errors import UserError
 _LOG = logging.getLogger(__name__)
 
 _SEED = define_integer("seed", 0, "Seed of the training run.")
-_MAX_STEPS = define_integer("max_steps", 1_000_000, "Environment steps of training at most.")
+_MAX_STEPS = define_integer("max_steps", 1_000_000, "Largest number of environment steps in training.")
 _WIDTH = define_integer("width", 128, "Width of the two hidden layers.")
 _BATCH_SIZE = define_integer("batch_size", 128, "Minibatch size.")
-_LEARNING_RATE = flags.DEFINE_float("learning_rate", 3e-4, "Adam's rate.")
-_DIRECTORY = flags.DEFINE_string("directory", "behaviour", "Where the policies are written.")
-_TASKS = flags.DEFINE_list("tasks", [], "Tasks whose datasets to generate; all is every one.")
+_LEARNING_RATE = flags.DEFINE_float("learning_rate", 3e-4, "Adam's learning rate.")
+_DIRECTORY = flags.DEFINE_string("directory", "behaviour", "Folder for the trained policies.")
+_TASKS = flags.DEFINE_list("tasks", [], "Tasks whose datasets to generate, or all.")
 _TABLE = flags.DEFINE_string("table", None, "Markdown file for the table of the datasets' statistics.")
-_PICTURES = flags.DEFINE_string("pictures", "pictures", "Folder of the pictures.")
-_NUM_STEPS = define_integer("num_steps", None, "Transitions of a dataset; by default D4RL's size.", lower_bound=1)
+_PICTURES = flags.DEFINE_string("pictures", "pictures", "Folder for the pictures.")
+_NUM_STEPS = define_integer("num_steps", None, "Transitions per dataset; by default as in D4RL.", lower_bound=1)
 
 _TRAJECTORIES = 60
 """Trajectories in a picture of a maze."""
 
 
 def train(agent: str, tier: str) -> None:
-    """Trains one policy until an examination gives it a mark of its tier."""
+    """Train one policy until a test finds it in its tier, and write it to --directory.
+
+    Args:
+        agent: Agent of a tier, such as `hopper`.
+        tier: `medium`, `expert`, or `direction` for the ant.
+
+    Raises:
+        UserError: There is no such tier, the folder cannot be written to, or --max_steps did not suffice.
+    """
     from ssar_jax.algorithms import sac
     from ssar_jax.behaviour import policies, tiers
-    from ssar_jax.envs.make import make
+    from ssar_jax.envs.make import make_env
     from ssar_jax.training import train_behaviour
 
     wanted = tiers.TIERS.get((agent, tier))
     if wanted is None:
         known = ", ".join(" ".join(key) for key in tiers.TIERS)
-        raise UserError(f"there is no recipe to train {agent!r} {tier!r}: choose one of {known}")
+        raise UserError(f"there is no tier {agent!r} {tier!r} to train: choose one of {known}")
     directory = Path(_DIRECTORY.value)
     require_writable(directory, "choose another --directory")
     directory.mkdir(parents=True, exist_ok=True)
@@ -68,7 +77,7 @@ def train(agent: str, tier: str) -> None:
         if progress.mean_return < wanted.least_return:
             return False
         mark = tiers.examine(agent, progress.policy, np.random.default_rng((_SEED.value, progress.steps)))
-        _LOG.info("examination: %.1f, return %.1f ± %.1f", mark.mark, mark.return_mean, mark.return_std)
+        _LOG.info("test: score %.1f, return %.1f ± %.1f", mark.mark, mark.return_mean, mark.return_std)
         if wanted.low <= mark.mark <= wanted.high:
             passed.append(mark)
         return bool(passed)
@@ -76,14 +85,14 @@ def train(agent: str, tier: str) -> None:
     def report(progress: train_behaviour.Progress) -> None:
         _LOG.info("%s %s: %d steps, return %.1f", agent, tier, progress.steps, progress.mean_return)
 
-    make_env = partial(make, wanted.environment)
-    env = make_env()
+    build_env = partial(make_env, wanted.environment)
+    env = build_env()
     action_size = env.action_space.shape[0]  # pyright: ignore[reportOptionalSubscript]
     env.close()
     widths = (_WIDTH.value, _WIDTH.value)
     history = train_behaviour.train(
-        sac.make(action_size, hidden_sizes=widths, learning_rate=_LEARNING_RATE.value),
-        make_env,
+        sac.sac(action_size, sac.SACConfig(hidden_sizes=widths, learning_rate=_LEARNING_RATE.value)),
+        build_env,
         seed=_SEED.value,
         max_steps=_MAX_STEPS.value,
         batch_size=_BATCH_SIZE.value,
@@ -92,8 +101,8 @@ def train(agent: str, tier: str) -> None:
     )
     if not passed:
         raise UserError(
-            f"--max_steps={_MAX_STEPS.value} did not reach a mark in [{wanted.low}, {wanted.high}]: "
-            "give more, or another seed"
+            f"no policy scored in [{wanted.low}, {wanted.high}] within --max_steps={_MAX_STEPS.value}: "
+            "choose more steps or another --seed"
         )
     description = {
         "agent": agent,
@@ -110,7 +119,7 @@ def train(agent: str, tier: str) -> None:
         description |= {"tier": "replay", "steps": [history[i].steps for i in chosen]}
         policies.save(directory / f"{agent}-replay.npz", [history[i].policy for i in chosen], description)
     _write_curve(directory / f"{agent}-{tier}.csv", history)
-    print(f"wrote {directory / f'{agent}-{tier}.npz'}: {passed[0].mark:.1f}")
+    print(f"wrote {directory / f'{agent}-{tier}.npz'}: score {passed[0].mark:.1f}")
 
 
 def _write_curve(path: Path, history: list[Any]) -> None:
@@ -121,7 +130,7 @@ def _write_curve(path: Path, history: list[Any]) -> None:
 
 
 def generate() -> None:
-    """Generates the datasets of --tasks that are not there yet, prints their cards, and at last their table."""
+    """Generate the missing datasets of --tasks; print the card of every dataset and a table of their statistics."""
     from ssar_jax.behaviour import statistics, suite
     from ssar_jax.behaviour.generate import load_or_generate
 
@@ -130,10 +139,10 @@ def generate() -> None:
     if table is not None:
         require_writable(table.parent, "choose another --table")
     work = suite.missing_work(sizes, os.cpu_count() or 1)
-    print(f"{len(sizes) - len(work.tasks)} of {len(sizes)} datasets are there", flush=True)
+    print(f"{len(sizes) - len(work.tasks)} of {len(sizes)} datasets exist", flush=True)
     if work.tasks:
         print(
-            f"missing: {', '.join(task.name for task in work.tasks)}; {work.num_steps:,} transitions, about "
+            f"to generate: {', '.join(task.name for task in work.tasks)}; {work.num_steps:,} transitions, about "
             f"{work.gigabytes:.1f} GB and {work.seconds / 60:.0f} min",
             flush=True,
         )
@@ -149,7 +158,14 @@ def generate() -> None:
 
 
 def show(name: str) -> None:
-    """Draws a task's embedded dataset: returns, actions, and for AntMaze trajectories over the maze."""
+    """Draw a task's embedded dataset: returns, actions, and for AntMaze trajectories in the maze.
+
+    Args:
+        name: A task.
+
+    Raises:
+        UserError: The task is unknown, or the pictures cannot be written.
+    """
     from ssar_jax.behaviour.generate import load_or_generate
     from ssar_jax.data.tasks import get_task
     from ssar_jax.reporting.figures.datasets import draw_dataset
@@ -166,7 +182,7 @@ def show(name: str) -> None:
 
 
 def _maze_view(task: Any, dataset: Any) -> Any:
-    """Trajectories at even distances in the dataset, in their maze."""
+    """Return the maze with trajectories at even intervals of the dataset."""
     from experiments.cli.maze_views import maze_view
 
     bounds = list(zip(dataset.episodes.starts, dataset.episodes.stops, strict=True))
@@ -175,13 +191,13 @@ def _maze_view(task: Any, dataset: Any) -> Any:
 
 
 def _sizes() -> list[tuple[Any, int]]:
-    """The tasks that --tasks names, each with its number of transitions."""
+    """Return the tasks of --tasks, each with its number of transitions."""
     from ssar_jax.data.tasks import TASKS, get_task
 
     if not _TASKS.value:
-        raise UserError("no --tasks: name those to generate, such as --tasks=hopper-m,halfcheetah-m, or all")
+        raise UserError("no --tasks: name the tasks to generate, such as --tasks=hopper-m,halfcheetah-m, or all")
     if "all" in _TASKS.value and len(_TASKS.value) > 1:
-        raise UserError("--tasks: all stands alone, for it is every task")
+        raise UserError("--tasks: all already includes every task; name it alone")
     tasks = TASKS if _TASKS.value == ["all"] else [get_task(name) for name in _TASKS.value]
     return [(task, _num_steps(task)) for task in tasks]
 
@@ -193,7 +209,14 @@ def _num_steps(task: Any) -> int:
 
 
 def main(arguments: list[str]) -> None:
-    """Dispatches to the subcommand."""
+    """Run the subcommand.
+
+    Args:
+        arguments: Positional arguments of the command line.
+
+    Raises:
+        UserError: There is no such subcommand.
+    """
     match arguments:
         case ["train", agent, tier]:
             train(agent, tier)

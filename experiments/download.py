@@ -1,4 +1,4 @@
-"""Download official D4RL files: `python -m experiments.download hopper-m walker2d-m`, or `all`."""
+"""Downloads official D4RL files: `python -m experiments.download hopper-m walker2d-m`, or `all`."""
 
 from experiments.cli import command
 from ssar_jax.data.sources.download import download
@@ -7,13 +7,13 @@ from ssar_jax.errors import UserError
 
 
 def main(names: list[str]) -> None:
-    """Download the files of these tasks, one after the other.
+    """Downloads the files of some tasks, one after the other.
 
     Args:
-        names: Names of tasks, or `all` alone.
+        names: short names of tasks, or only `all`.
 
     Raises:
-        UserError: No task is named, a name is unknown, or a download fails.
+        UserError: if no task is named, a name is unknown, or a download fails.
     """
     if not names:
         raise UserError("name at least one task, such as `python -m experiments.download hopper-m`, or all")

@@ -1,16 +1,16 @@
-"""Scores a stored checkpoint of a run again, finished or not.
+"""Evaluates a checkpoint of a finished or unfinished run.
 
     python -m experiments.evaluate runs/td3_bc/hopper-m/offline-sa-short-s0-0 --episodes=100
 
-prints a row for every seed and writes them, with the return of every episode, to
+prints a row for every seed and writes the rows, with the return of every episode, to
 `evaluations/<step>-<physics>-<episodes>.json` in the run folder, or `...-s<seed>.json` for one seed. Episode i of seed
-s starts as in every evaluation of the run, so with the run's own number of episodes the last checkpoint gets the
-scores that eval.csv ends with.
+s has the same start as in every evaluation of the run, so with the run's number of episodes the scores of the last
+checkpoint are the last ones in eval.csv.
 
     python -m experiments.evaluate <run folder> --video=run.mp4 --strip=run.png
 
-films the first episode of the first seed as it is scored. Without a screen MuJoCo draws with EGL; MUJOCO_GL names
-another library.
+also films the first episode of the first seed. Without a display MuJoCo renders with EGL; MUJOCO_GL chooses another
+library.
 """
 
 import json
@@ -25,32 +25,41 @@ from experiments.cli.integers import define_integer
 from ssar_jax.data.files import require_writable, write_atomically
 from ssar_jax.errors import UserError
 
-_EPISODES = define_integer("episodes", None, "Episodes of each seed; by default as in the run.", lower_bound=1)
-_STEP = define_integer("step", None, "Which checkpoint; by default the last.")
-_SEED = define_integer("seed", None, "Which seed; by default all of the run.")
-_PHYSICS = flags.DEFINE_enum("physics", None, ["d4rl-v2", "gymnasium"], "By default the run's own.")
-_VIDEO = flags.DEFINE_string("video", None, "A .mp4 or .gif file to film an episode to.")
-_STRIP = flags.DEFINE_string("strip", None, "A .png file for a row of pictures of an episode.")
+_EPISODES = define_integer("episodes", None, "Episodes per seed; the default is that of the run.", lower_bound=1)
+_STEP = define_integer("step", None, "Step of the checkpoint; the default is the latest.")
+_SEED = define_integer("seed", None, "Seed to evaluate; the default is all seeds of the run.")
+_PHYSICS = flags.DEFINE_enum("physics", None, ["d4rl-v2", "gymnasium"], "Physics; the default is that of the run.")
+_VIDEO = flags.DEFINE_string("video", None, "A .mp4 or .gif file for a film of an episode.")
+_STRIP = flags.DEFINE_string("strip", None, "A .png file for a row of frames of an episode.")
 
 
 def main(arguments: list[str]) -> None:
-    """Evaluates a run, prints and writes its rows, and films it."""
+    """Evaluates a run, prints and writes its rows, and films an episode.
+
+    Args:
+        arguments: the run folder.
+
+    Raises:
+        UserError: if the folder is not a run, or evaluation or filming is not possible.
+    """
     if len(arguments) != 1:
-        raise UserError("name one run folder: python -m experiments.evaluate <run folder>")
+        raise UserError("give one run folder: python -m experiments.evaluate <run folder>")
     run, film = Path(arguments[0]), _VIDEO.value is not None or _STRIP.value is not None
     if film:
         _require_films()
     from ssar_jax.run_format import read_json
-    from ssar_jax.runs.evaluate import rescore
+    from ssar_jax.runs.evaluate import evaluate_checkpoint
 
-    physics: Any = _PHYSICS.value  # one of the names that the flag lets pass
+    physics: Any = _PHYSICS.value  # the flag allows only valid names
     if not (run / "config.json").exists():
-        raise UserError(f"{run} is no run: it holds no config.json")
-    devices.one_per_seed(read_json(run / "config.json").get("num_seeds", 1))  # `rescore` names what is missing
-    require_writable(run / "evaluations", "copy the run to where you may write")
-    content, filmed = rescore(
+        raise UserError(f"{run} is not a run: it contains no config.json")
+    # A missing field is reported by `evaluate_checkpoint`.
+    devices.one_per_seed(read_json(run / "config.json").get("num_seeds", 1))
+    require_writable(run / "evaluations", "copy the run to a folder where you may write")
+    scores = evaluate_checkpoint(
         run, step=_STEP.value, seed=_SEED.value, physics=physics, episodes=_EPISODES.value, film=film
     )
+    content = scores.content
     print(f"checkpoint {content['step']:,} of {run}")
     _print_rows(content)
     one_seed = "" if _SEED.value is None else f"-s{_SEED.value}"
@@ -58,14 +67,14 @@ def main(arguments: list[str]) -> None:
     text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
     write_atomically(run / "evaluations" / name, lambda file: file.write(text.encode()))
     print(f"wrote {run / 'evaluations' / name}")
-    if filmed is not None:
-        _write_films(filmed)
+    if scores.film is not None:
+        _write_films(scores.film)
 
 
 def _require_films() -> None:
-    """Requires what filming needs, before anything is evaluated."""
+    """Requires everything that filming needs, before the evaluation."""
     if not any(name in os.environ for name in ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY")):
-        os.environ["MUJOCO_GL"] = "egl"  # MuJoCo, not imported yet, would look for a screen
+        os.environ["MUJOCO_GL"] = "egl"  # without it MuJoCo, which is not imported yet, looks for a display
     if _VIDEO.value is not None:
         films.require_video(Path(_VIDEO.value))
     if _STRIP.value is not None:
@@ -84,16 +93,16 @@ def _print_rows(content: dict[str, Any]) -> None:
 
 
 def _number(value: float | None) -> str:
-    """One digit after the point; a dash for a task without a scale, or a return that is no number."""
+    """Formats a number with one decimal; a dash stands for None (no reference returns, or NaN)."""
     return "-" if value is None else f"{value:.1f}"
 
 
-def _write_films(filmed: Any) -> None:
+def _write_films(film: Any) -> None:
     if _VIDEO.value is not None:
-        films.write_video(Path(_VIDEO.value), filmed.pictures, filmed.pictures_per_second)
+        films.write_video(Path(_VIDEO.value), film.pictures, film.pictures_per_second)
         print(f"wrote {_VIDEO.value}")
     if _STRIP.value is not None:
-        films.write_strip(Path(_STRIP.value), filmed.pictures)
+        films.write_strip(Path(_STRIP.value), film.pictures)
         print(f"wrote {_STRIP.value}")
 
 

@@ -1,4 +1,4 @@
-"""Trains and scores one system offline.
+"""Trains and evaluates one system offline.
 
 python -m experiments.offline --config=configs/td3_bc.py:hopper-m,preset=short
 """
@@ -13,7 +13,14 @@ flags.adopt_module_key_flags(run_flags)
 
 
 def main(config: Any) -> int:
-    """Runs the offline phase of a config."""
+    """Runs the offline phase of a config.
+
+    Args:
+        config: the checked config.
+
+    Returns:
+        Exit status.
+    """
     devices.one_per_seed(config.num_seeds)
     from ssar_jax.runs import offline
 

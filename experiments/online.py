@@ -2,7 +2,7 @@
 
 python -m experiments.online --config=configs/td3_bc.py:hopper-m
 
-A finished offline run is taken where it lies; --offline_run names another one.
+An existing offline run is used; --offline_run chooses another one.
 """
 
 from functools import partial
@@ -19,28 +19,39 @@ flags.adopt_module_key_flags(run_flags)
 _OFFLINE_RUN = flags.DEFINE_string(
     "offline_run",
     None,
-    "Finished offline run to start from; by default <workdir>/offline or the one below runs/, trained if missing.",
+    "Folder of the finished offline run; the default is <workdir>/offline, or the default folder in runs/. "
+    "A missing run is trained first.",
 )
 
 
 def main(config: Any) -> int:
-    """Runs the online phase of a config, after the offline one where that is missing."""
+    """Runs the online phase of a config, after the offline phase if that is missing.
+
+    Args:
+        config: the checked config.
+
+    Returns:
+        Exit status.
+
+    Raises:
+        UserError: if config, data or folders do not allow the runs.
+    """
     devices.one_per_seed(config.num_seeds)
     from ssar_jax.runs import offline, online
 
     path = run_flags.folder(config, "online")
     if _OFFLINE_RUN.value is not None:
         return online.run(config, path, Path(_OFFLINE_RUN.value), **run_flags.options())
-    options = run_flags.options(begun=_begun(path))
+    options = run_flags.options(begun=_is_run(path))
     online.require_startable(config, path, resume=options["resume"], overwrite=options["overwrite"])
     default = default_folder(Path("runs"), config, "offline")
     offline_path = path / "offline" if run_flags.has_workdir() else default
     if not (offline_path / "summary.json").exists():
-        offline_options = run_flags.options(begun=_begun(offline_path))
-        if offline_options["overwrite"] and not run_flags.has_workdir() and _begun(offline_path):
+        offline_options = run_flags.options(begun=_is_run(offline_path))
+        if offline_options["overwrite"] and not run_flags.has_workdir() and _is_run(offline_path):
             raise UserError(
-                f"{offline_path} holds a broken-off offline run, which --overwrite replaces in a --workdir alone: "
-                "go on with it by experiments.offline --resume, or replace it by experiments.offline --overwrite"
+                f"{offline_path} contains an unfinished offline run, which --overwrite replaces only in a --workdir: "
+                "continue it with experiments.offline --resume, or replace it with experiments.offline --overwrite"
             )
         check = partial(online.require_buffer, config)
         status = offline.run(config, offline_path, require=check, **offline_options)
@@ -51,8 +62,8 @@ def main(config: Any) -> int:
     return online.run(config, path, offline_path, **options)
 
 
-def _begun(path: Path) -> bool:
-    """Whether a run lies there: --resume continues the phase that was broken off and starts the other."""
+def _is_run(path: Path) -> bool:
+    """Whether a folder contains a run, so that --resume continues it; a phase that has not begun is started."""
     return (path / "config.json").exists()
 
 

@@ -1,9 +1,9 @@
-"""Puts the results of many runs into one page, with tables and figures beside it.
+"""Writes a report on many runs: one page, with its tables and figures as files.
 
     python -m experiments.report runs/ --out=report/report.html
 
-writes the page, and into its folder `tables.md`, `tables.csv` and `figures/`. Only finished runs count; what is left
-out is named. Embedded data are not D4RL: their numbers stand in tables of their own.
+writes the page and, in its folder, `tables.md`, `tables.csv` and `figures/`. Only finished runs count; every other
+folder is named with the reason. Embedded datasets are not D4RL's: their results are in separate tables.
 """
 
 import json
@@ -21,20 +21,34 @@ from ssar_jax.data.files import require_writable, write_atomically
 from ssar_jax.data.tasks import TASKS
 from ssar_jax.errors import UserError
 from ssar_jax.reporting.figures.datasets import MazeView
-from ssar_jax.reporting.page import document, html, report, tables
+from ssar_jax.reporting.page.document import markdown
+from ssar_jax.reporting.page.html import write_page
+from ssar_jax.reporting.page.report import report_sections
+from ssar_jax.reporting.page.tables import write_csv
+from ssar_jax.reporting.read.folders import read_runs
 from ssar_jax.reporting.read.groups import Group, group_runs
-from ssar_jax.reporting.read.runs import Run, read_runs
+from ssar_jax.reporting.read.runs import Run
 
-_OUT = flags.DEFINE_string("out", "report/report.html", "The page; tables and figures go into its folder.")
+_OUT = flags.DEFINE_string(
+    "out", "report/report.html", "Path of the page; tables and figures are written into its folder."
+)
 
 
 def main(roots: list[str]) -> None:
-    """Reads the runs below the given folders and writes the report."""
+    """Reads the runs below some folders and writes the report.
+
+    Args:
+        roots: folders of runs.
+
+    Raises:
+        UserError: if no folder is given, a folder cannot be read, there is no finished run, or the report cannot be
+            written.
+    """
     out = Path(_OUT.value)
     if out.suffix != ".html":
-        raise UserError(f"--out={out} names no page: write --out={out / 'report.html'}")
+        raise UserError(f"--out={out} does not end in .html: use --out={out / 'report.html'}")
     if not roots:
-        raise UserError("no folder of runs: write python -m experiments.report runs/")
+        raise UserError("no folder of runs is given: use python -m experiments.report runs/")
     require_writable(out.parent, "choose another --out")
     runs, skipped = read_runs(*map(Path, roots))
     groups, repeated = group_runs(runs, _preset)
@@ -43,16 +57,15 @@ def main(roots: list[str]) -> None:
         print(f"left out {each.path}: {each.reason}", file=sys.stderr)
     if not groups:
         raise UserError(f"no finished run below {', '.join(roots)}")
-    sections = report.sections(groups, left_out, _mazes(groups), out.parent / "figures")
-    texts = [document.markdown(section) for section in sections if section.tables]
-    _write(out.parent / "tables.md", "\n".join(texts))
-    _write(out.parent / "tables.csv", tables.write_csv(groups))
-    _write(out, html.write_page("Results", sections))
-    print(f"wrote {out}, and beside it tables.md, tables.csv and figures/")
+    sections = report_sections(groups, left_out, _mazes(groups), out.parent / "figures")
+    _write(out.parent / "tables.md", "\n".join(markdown(section) for section in sections if section.tables))
+    _write(out.parent / "tables.csv", write_csv(groups))
+    _write(out, write_page("Results", sections))
+    print(f"wrote {out}, with tables.md, tables.csv and figures/ in the same folder")
 
 
 def _preset(run: Run) -> dict[str, Any] | None:
-    """The config of a run's task, variant and preset as JSON would hold it; None where none is shipped or fits."""
+    """Returns the config of a run's task, variant and preset as read from JSON, or None if there is none."""
     try:
         return json.loads(json.dumps(preset_config(run.config).to_dict()))
     except UserError:
@@ -60,7 +73,7 @@ def _preset(run: Run) -> dict[str, Any] | None:
 
 
 def _mazes(groups: Iterable[Group]) -> dict[str, MazeView]:
-    """The walls of the mazes that the groups' tasks are set in."""
+    """Returns the maze of every AntMaze task of the groups."""
     names = {group.key.task for group in groups}
     return {task.name: maze_view(task) for task in TASKS if task.agent == "antmaze" and task.name in names}
 

@@ -1,12 +1,12 @@
-"""Runs several systems on several tasks, each in a process of its own.
+"""Runs several systems on several tasks, each run in a separate process.
 
     python -m experiments.sweep --systems=td3_bc,td3_bc:base,cql --tasks=hopper-m,antmaze-u --num_seeds=5 --jobs=2
 
-A system is `<algorithm>` or `<algorithm>:<variant>`. The plan is shown first, with an estimate of time and memory;
---dry_run stops there. The state of a sweep is its run folders: repeating the command skips what is finished or has
-diverged in all its seeds, resumes what was broken off and starts the rest. What a run prints lies in a `.log` beside
-its folder. A run that fails does not stop the others; Ctrl-C stops all of them, saved. Fields of all configs are set by
---config.<field>=<value>.
+A system is `<algorithm>` or `<algorithm>:<variant>`. The sweep first shows its plan with estimates of time and memory;
+--dry_run stops there. The run folders are the state of a sweep: repeating the command skips runs that are finished or
+whose seeds have all diverged, resumes interrupted ones and starts the others. The output of a run is in a `.log` file
+next to its folder. A run that fails does not stop the others; Ctrl-C saves and stops all of them.
+--config.<field>=<value> sets a field of all configs.
 """
 
 import os
@@ -39,13 +39,32 @@ _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Show the plan and stop.")
 
 
 def main(overrides: Sequence[tuple[str, str | None]], arguments: list[str]) -> int:
-    """Plans, shows the plan, runs it and shows what came out."""
+    """Makes a plan, shows it, runs it and shows the outcomes.
+
+    Args:
+        overrides: (field, text) pairs as `split_overrides` returns them.
+        arguments: other arguments of the command, which are errors.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        UserError: if the plan is invalid, or a folder cannot be written.
+    """
     if arguments:
         raise UserError(f"unexpected argument {arguments[0]!r}; flags begin with --, lists have no spaces")
     shares = cores.divide(_JOBS.value)
     root = Path(_RUNS.value)
     require_writable(root, "choose another --runs")
-    settings = Settings(_PRESET.value, _PHASE.value, _SEED.value, _NUM_SEEDS.value, overrides, root, _LOG.value)
+    settings = Settings(
+        preset=_PRESET.value,
+        phase=_PHASE.value,
+        seed=_SEED.value,
+        num_seeds=_NUM_SEEDS.value,
+        overrides=overrides,
+        root=root,
+        dashboards=_LOG.value,
+    )
     runs = make_plan(_SYSTEMS.value, _TASKS.value, settings)
     from experiments.sweeping.estimates import Estimator
     from experiments.sweeping.pool import Pool
@@ -54,35 +73,35 @@ def main(overrides: Sequence[tuple[str, str | None]], arguments: list[str]) -> i
     from ssar_jax.runs.interruption import watch_signals
 
     require_dashboards(_LOG.value)
-    _leave_accelerators_alone()
+    _use_cpu()
     estimator = Estimator(root, shares[0])
     estimates = {run.folder: estimator(run) for run in runs if run.state() in ("new", "begun")}
     print(plan_text(runs, estimates, len(shares), len(shares[0])), flush=True)
     if _DRY_RUN.value:
         return 0
     with watch_signals() as interruption:
-        outcomes = Pool(runs, shares, _variables(len(shares)), partial(_say, runs)).run(interruption)
+        outcomes = Pool(runs, shares, _environment(len(shares)), partial(_report, runs)).run(interruption)
     print(outcome_text(runs, outcomes))
     if all(outcome.status.startswith("finished") for outcome in outcomes.values()):
         return 0
-    print("to go on, repeat the command: what is finished or diverged is skipped, what was begun is resumed")
+    print("to continue, repeat the command: finished and diverged runs are skipped, interrupted ones are resumed")
     return interruption.exit_status or 1
 
 
-def _leave_accelerators_alone() -> None:
-    """Keeps this process, which only asks for the shapes of states, from taking an accelerator's memory."""
+def _use_cpu() -> None:
+    """Keeps this process, which only computes shapes of states, from allocating memory of an accelerator."""
     import jax
 
     jax.config.update("jax_platforms", "cpu")
 
 
-def _variables(jobs: int) -> dict[str, str]:
-    """What the processes find in their environment: the first of several must not take all of an accelerator."""
+def _environment(jobs: int) -> dict[str, str]:
+    """Returns environment variables of the runs: with several jobs, the first must not allocate a whole accelerator."""
     name = "XLA_PYTHON_CLIENT_PREALLOCATE"
     return {name: os.environ.get(name, "false")} if jobs > 1 else {}
 
 
-def _say(runs: Sequence[PlannedRun], run: PlannedRun, text: str) -> None:
+def _report(runs: Sequence[PlannedRun], run: PlannedRun, text: str) -> None:
     print(f"[{runs.index(run) + 1}/{len(runs)}] {run.name}: {text}", flush=True)
 
 

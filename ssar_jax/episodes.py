@@ -1,4 +1,4 @@
-"""The record of one played episode: environments make it, datasets store it."""
+"""The record of one episode, as environments return it and datasets store it."""
 
 from typing import NamedTuple
 
@@ -9,11 +9,11 @@ class Episode(NamedTuple):
     """One recorded episode of T steps.
 
     Attributes:
-        observations: from the reset to the last state, [T + 1, O] float32.
-        actions: [T, A] float32, in [-1, 1].
-        rewards: [T] float32.
-        terminations: whether the step ended the episode by its own rules, [T] bool.
-        truncations: whether time ran out or the recording was cut, [T] bool.
+        observations: Observations from the reset to the last step, [T + 1, O] float32.
+        actions: Actions, [T, A] float32, in [-1, 1].
+        rewards: Raw rewards, [T] float32.
+        terminations: Whether the environment terminated in this step, [T] bool.
+        truncations: Whether the time limit or the end of the recording cut the episode here, [T] bool.
     """
 
     observations: np.ndarray

@@ -1,18 +1,22 @@
-"""Exceptions: a problem that the user can mend, and work that was asked to stop."""
+"""Exceptions: an error that the user can fix, and an interruption by the user."""
 
 
 class UserError(ValueError):
-    """A wrong input, told in one line: what is wrong, the offending value, and the way out.
+    """An error that the user can fix, as one line: what is wrong, the value, and the remedy.
 
-    Entry points print the message without a traceback and exit with status 2.
+    Commands print the message without a traceback and exit with status 2.
     """
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM ended work that has kept what it has; the message says how to go on.
+    """Ctrl-C or SIGTERM stopped work whose progress is saved; the message says how to resume it.
+
+    Args:
+        message: One line for the user.
+        exit_status: 128 + the signal's number.
 
     Attributes:
-        exit_status: 128 + the signal's number, with which entry points exit.
+        exit_status: Status with which commands exit.
     """
 
     def __init__(self, message: str, exit_status: int) -> None:

@@ -15,7 +15,7 @@ FILES = (
     "train.csv", "eval.csv", "metrics.jsonl", "preparation.npz",
 )  # fmt: skip
 FOLDERS = ("checkpoints", "diagnostics", "evaluations", "tensorboard", "wandb")
-"""What a run writes, and what is removed when another run replaces it."""
+"""Names of the files and folders that a run writes; they are removed when another run replaces it."""
 
 FREE_ONLINE = (
     "preset", "online", "evaluation", "checkpoint", "num_updates",
@@ -23,24 +23,54 @@ FREE_ONLINE = (
 )  # fmt: skip
 """Config fields that may differ between the offline run and the online run that starts from it."""
 
+RENAMED_FIELDS = {"coefficient.mask_regulariser": "coefficient.mask_regularizer"}
+"""Old names of config fields and their current names, which are in the same group. Old names are still accepted."""
+
 
 def default_folder(root: Path, config: Any, phase: str) -> Path:
-    """Returns `<root>/<algorithm>/<task>/<phase>-<variant>-<preset>-s<first seed>-<last seed>`."""
+    """Returns `<root>/<algorithm>/<task>/<phase>-<variant>-<preset>-s<first seed>-<last seed>`.
+
+    Args:
+        root: folder of all runs.
+        config: the run's config.
+        phase: `offline` or `online`.
+    """
     last = config.seed + config.num_seeds - 1
     name = f"{phase}-{config.variant}-{config.preset}-s{config.seed}-{last}"
-    return root / config.algorithm / config.task / name
+    return root / config.algorithm.replace(":", ".") / config.task / name  # no colon: Windows refuses it
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file of a run.
+    """Reads a JSON file of a run; config fields that were renamed have their current names.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its content.
 
     Raises:
-        UserError: if it is missing or damaged.
+        UserError: if the file is missing or damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}): is its folder a run?") from error
+        raise UserError(f"{path} cannot be read ({error}): check that its folder is a run") from error
+    return rename_fields(content) if isinstance(content, dict) else content
+
+
+def rename_fields(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns a stored config with the current names of the fields in `RENAMED_FIELDS`.
+
+    Args:
+        config: nested dictionaries, or a group of them.
+        prefix: dotted name of the group, with a dot at its end.
+    """
+    renamed: dict[str, Any] = {}
+    for key, value in config.items():
+        name = RENAMED_FIELDS.get(prefix + key, prefix + key).removeprefix(prefix)
+        renamed[name] = rename_fields(value, f"{prefix}{key}.") if isinstance(value, dict) else value
+    return renamed
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

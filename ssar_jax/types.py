@@ -1,33 +1,34 @@
 """Shared types, and the legend of shapes used in every docstring.
 
-Shapes: [S] seeds, [B] batch, [O] observation size, [A] action size, [E] ensemble members,
-[K] sampled actions per state, [N] dataset rows.
+Shapes: [S] seeds, [B] minibatch size, [O] observation size, [A] action size, [E] ensemble members, [K] sampled
+actions per state, [H] width of a hidden layer, [N] dataset rows.
 """
 
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import optax
 
 Array = jax.Array
 AnyArray = jax.Array | np.ndarray
 """An array on a device or on the host."""
 Key = jax.Array
-"""A typed key made by `jax.random.key`; used once, split by name."""
+"""A typed random key from `jax.random.key`; each key is used once."""
 Params = Any
-"""A pytree of arrays."""
+"""The parameters of a network, a pytree of arrays."""
 
 
 class Batch(NamedTuple):
     """A minibatch of transitions.
 
     Attributes:
-        observations: [B, O], normalised where the algorithm normalises.
+        observations: [B, O], normalized if the config normalizes states.
         actions: [B, A], within [-1, 1].
-        rewards: [B], after the task's reward map.
-        masks: [B], 1 - terminated; a time-out never zeroes a mask.
-        next_observations: [B, O].
-        trusted: [B], 1 for rows of the selected sub-dataset, else 0.
+        rewards: [B], after the task's scale and bias.
+        masks: [B], 1 - terminated; a time-out keeps its mask of 1.
+        next_observations: [B, O], normalized like `observations`.
+        trusted: [B], 1 for transitions of the selected sub-dataset, else 0.
     """
 
     observations: Array
@@ -38,12 +39,26 @@ class Batch(NamedTuple):
     trusted: Array
 
 
-class Average(NamedTuple):
-    """A metric as (total, weight), so that values of skipped steps do not dilute a mean.
+class TrainState(NamedTuple):
+    """The parameters and the optimizer state of one network.
+
+    It holds data only, so that it can be saved, stacked, vmapped and sharded.
 
     Attributes:
-        total: scalar, the weighted sum.
-        weight: scalar, 0 where the metric does not occur in an update.
+        params: the network's parameters.
+        opt_state: the state of its Optax optimizer.
+    """
+
+    params: Params
+    opt_state: optax.OptState
+
+
+class Average(NamedTuple):
+    """A metric as a weighted sum and its weight, so that skipped updates do not enter the mean.
+
+    Attributes:
+        total: scalar, the sum of the values times their weights.
+        weight: scalar, the sum of the weights; 0 if the metric did not occur.
     """
 
     total: Array
@@ -51,4 +66,4 @@ class Average(NamedTuple):
 
 
 Metrics = dict[str, Average]
-"""Metrics of one or several updates by name, `group/name`; added up leaf by leaf."""
+"""Metrics of one or more updates, by name (`group/name`); metrics of several updates are added leaf by leaf."""

@@ -63,7 +63,8 @@ def _private_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def random_rows(observation_size=3, action_size=2):
     """Twenty random rows in four episodes, prepared; the first observation is the number of the row."""
-    from ssar_jax.data import OfflineDataset, prepare
+    from ssar_jax.data.dataset import OfflineDataset
+    from ssar_jax.data.scaling import prepare
 
     rng = np.random.default_rng(0)
     observations = rng.normal(size=(21, observation_size))

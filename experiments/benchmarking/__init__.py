@@ -1,1 +1,1 @@
-"""What `experiments.benchmark` measures."""
+"""Measurements of `experiments.benchmark`."""

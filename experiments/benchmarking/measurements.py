@@ -1,4 +1,4 @@
-"""What a benchmark measures within one process, set up as a real run would be."""
+"""Measurements of a benchmark within one process, with the setup of a real run."""
 
 import resource
 import time
@@ -8,14 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmarking import flops
 from experiments.cli import devices
 
 MATMUL_SHAPES = ((256, 256, 256), (7680, 256, 256))
 
 
 def offline_updates(config: Any, updates: int, repeats: int, rows: int) -> dict[str, Any]:
-    """Trains random data and returns what it took; the best of the repeats counts."""
+    """Measures offline training on random data.
+
+    Args:
+        config: the checked config.
+        updates: number of updates per measurement.
+        repeats: number of measurements; the fastest one is reported.
+        rows: number of rows of the dataset.
+
+    Returns:
+        The row of the table by name: rates in 1/s and GFLOP/s, times in s, memory in MiB, devices.
+    """
     devices.one_per_seed(config.num_seeds)
     import jax
 
@@ -32,12 +41,14 @@ def offline_updates(config: Any, updates: int, repeats: int, rows: int) -> dict[
         seeds=range(config.seed, config.seed + config.num_seeds),
         batch_size=config.batch_size,
     )
-    trainer.load(_with_density(trainer.states()), 0)
+    trainer.load(_pretrained(trainer.states()), 0)
     init_seconds, start = time.perf_counter() - start, time.perf_counter()
     trainer.advance(1)
     compile_seconds = time.perf_counter() - start
     rate = updates / _best_seconds(lambda: trainer.advance(updates), repeats)
-    per_update = flops.PER_UPDATE[config.algorithm](config, task.observation_size, task.action_size)
+    operations = registry.get_entry(config.algorithm).operations
+    assert operations is not None
+    per_update = operations(config, task.observation_size, task.action_size)
     matmul_after = matmul_rates()
     return {
         "num_seeds": config.num_seeds,
@@ -54,10 +65,19 @@ def offline_updates(config: Any, updates: int, repeats: int, rows: int) -> dict[
 
 
 def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, Any]:
-    """Fine-tunes on random data and compares a step with its parts.
+    """Measures fine-tuning on random data, and compares an environment step with its parts.
 
-    The parts are the environments' own steps, with random actions, and the bare update of the same phase, of all seeds
-    in one program; each is measured while nothing else runs, for the loop may do both at a time.
+    The parts are the steps of the environments, with random actions, and the update of all seeds in one program. Each
+    is measured separately, because the training loop may do both at the same time.
+
+    Args:
+        config: the checked config.
+        steps: number of environment steps per measurement.
+        repeats: number of measurements; the fastest one is reported.
+        rows: number of rows of the dataset.
+
+    Returns:
+        The row of the table by name: rates in 1/s, times in ms, devices.
     """
     devices.one_per_seed(config.num_seeds)
     import jax
@@ -65,19 +85,20 @@ def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, 
     from ssar_jax.algorithms import registry
     from ssar_jax.data.tasks import get_task
     from ssar_jax.envs.lockstep import LockstepEnvs
-    from ssar_jax.envs.make import make
+    from ssar_jax.envs.make import make_env
     from ssar_jax.runs.online import protocol_from_config
     from ssar_jax.training import initial_buffer, loop
+    from ssar_jax.training import layout as layouts
     from ssar_jax.training.fine_tuner import FineTuner
 
     task, seeds = get_task(config.task), range(config.seed, config.seed + config.num_seeds)
     assert task.environment is not None
     algorithm = registry.build(config, task.action_size)
     data = random_data(task.observation_size, task.action_size, rows)
-    layout = loop.choose_layout(len(seeds))
+    layout = layouts.choose_layout(len(seeds))
     states = loop.initial_states(algorithm, seeds, layout, task.observation_size, task.action_size)
-    on_host = _with_density(jax.tree.map(lambda leaf: leaf[: len(seeds)], jax.device_get(states)))
-    states = loop.place_states(on_host, layout)
+    on_host = _pretrained(jax.tree.map(lambda leaf: leaf[: len(seeds)], jax.device_get(states)))
+    states = layouts.place_states(on_host, layout)
     trusted = np.ones(rows, np.float32)
 
     placed = loop.place_data(data.transitions, trusted, seeds, layout)
@@ -91,7 +112,7 @@ def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, 
         done += number
 
     stopwatch = Stopwatch()
-    envs = LockstepEnvs(lambda: stopwatch.watch(make(task.environment or "")), seeds)
+    envs = LockstepEnvs(lambda: stopwatch.watch(make_env(task.environment or "")), seeds)
     envs.reset()
     actions = np.random.default_rng(0).uniform(-1.0, 1.0, (steps, len(seeds), task.action_size)).astype(np.float32)
 
@@ -102,17 +123,17 @@ def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, 
         return stopwatch.seconds
 
     bare_updates(1)
-    total = max(config.online.num_steps, 10 + steps * repeats)  # buffers as large as a run's
+    total = max(config.online.num_steps, 10 + steps * repeats)  # buffers of the size of a run
     buffer = initial_buffer.make_buffer("all", np.arange(rows), data, trusted, capacity=rows + total, num_steps=total)
-    # Without blocks of updates, as FamCQL takes them: they would fall into some repeats alone.
+    # One update per step: blocks of updates, as in FamCQL, would be in only some of the measurements.
     protocol = protocol_from_config(config)._replace(warmup_steps=0, steps_between_updates=1)
     tuner = FineTuner(
-        algorithm, on_host, data, buffer, partial(make, task.environment),
+        algorithm, on_host, data, buffer, partial(make_env, task.environment),
         seeds=seeds, num_steps=total, protocol=protocol, first_update=0, layout=layout,
     )  # fmt: skip
     tuner.advance(10)
     update_seconds = environment_seconds = step_seconds = float("inf")
-    for _ in range(repeats):  # in turns: a machine that is slow for a while is slow for all three
+    for _ in range(repeats):  # alternating, so that a temporary slowdown affects all three
         update_seconds = min(update_seconds, _best_seconds(partial(bare_updates, steps), 1) / steps)
         environment_seconds = min(environment_seconds, bare_environment_steps() / steps)
         step_seconds = min(step_seconds, _best_seconds(partial(tuner.advance, steps), 1) / steps)
@@ -129,25 +150,34 @@ def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, 
 
 
 def evaluation(config: Any, repeats: int) -> dict[str, Any]:
-    """Evaluates untrained policies and compares the time with that spent within the environments' own steps."""
+    """Measures the evaluation of untrained policies, and compares it with the steps of the environments.
+
+    Args:
+        config: the checked config.
+        repeats: number of measurements; the fastest one is reported.
+
+    Returns:
+        The row of the table by name: episodes, environment steps, times in s.
+    """
     devices.one_per_seed(config.num_seeds)
     import jax
 
     from ssar_jax.algorithms import registry
     from ssar_jax.data.scaling import ObservationScaling
     from ssar_jax.data.tasks import get_task
-    from ssar_jax.envs.make import make
+    from ssar_jax.envs.make import make_env
+    from ssar_jax.training import layout as layouts
     from ssar_jax.training import loop
     from ssar_jax.training.evaluation import Evaluator
 
     task, seeds = get_task(config.task), range(config.seed, config.seed + config.num_seeds)
     algorithm = registry.build(config, task.action_size)
-    layout = loop.choose_layout(len(seeds))
+    layout = layouts.choose_layout(len(seeds))
     states = loop.initial_states(algorithm, seeds, layout, task.observation_size, task.action_size)
-    policies = jax.tree.map(lambda leaf: leaf[: len(seeds)], algorithm.policy(states))
+    policies = jax.tree.map(lambda leaf: leaf[: len(seeds)], algorithm.policy_params(states))
     stopwatch = Stopwatch()
     evaluator = Evaluator(
-        algorithm, lambda: stopwatch.watch(make(task.environment or "")), seeds, config.evaluation.episodes,
+        algorithm, lambda: stopwatch.watch(make_env(task.environment or "")), seeds, config.evaluation.episodes,
         ObservationScaling.identity(task.observation_size),
     )  # fmt: skip
     evaluator(policies)
@@ -156,31 +186,42 @@ def evaluation(config: Any, repeats: int) -> dict[str, Any]:
         stopwatch.seconds, start = 0.0, time.perf_counter()
         steps = int(evaluator(policies).lengths.sum())
         results.append((time.perf_counter() - start, stopwatch.seconds, steps))
-    seconds, within, steps = min(results)
+    seconds, environment_seconds, environment_steps = min(results)
     return {
         "num_seeds": len(seeds),
         "episodes": config.evaluation.episodes,
-        "environment_steps": steps,
+        "environment_steps": environment_steps,
         "seconds": seconds,
-        "environment_seconds": within,
-        "ratio": seconds / within,
+        "environment_seconds": environment_seconds,
+        "ratio": seconds / environment_seconds,
     }
 
 
-def _with_density(states: Any) -> Any:
-    """Host states that can train: SPOT's density model, NaN until it is trained, becomes zeros, which cost the same."""
+def _pretrained(states: Any) -> Any:
+    """Replaces the NaN of a missing pretrained model by zeros, so that the states can train at the same cost."""
     import jax
 
     return jax.tree.map(np.nan_to_num, states)
 
 
 class Stopwatch:
-    """Adds up the time that environments spend in their own steps."""
+    """Measures the total time that environments spend in their steps.
+
+    Attributes:
+        seconds: time so far in s.
+    """
 
     seconds = 0.0
 
     def watch(self, env: Any) -> Any:
-        """Times every step of an environment from now on."""
+        """Wraps the `step` of an environment so that its time is measured.
+
+        Args:
+            env: the environment, which is changed.
+
+        Returns:
+            The environment.
+        """
         step = env.step
 
         def timed(action: Any) -> Any:
@@ -194,7 +235,7 @@ class Stopwatch:
 
 
 def _best_seconds(work: Callable[[], Any], repeats: int) -> float:
-    """The shortest time of several: other work only slows a machine."""
+    """Returns the shortest of several times in s, because other processes only slow down a measurement."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -204,23 +245,33 @@ def _best_seconds(work: Callable[[], Any], repeats: int) -> float:
 
 
 def random_data(observation_size: int, action_size: int, rows: int) -> Any:
-    """A prepared dataset of standard normal observations and rewards, and uniform actions."""
-    from ssar_jax.data.scaling import ObservationScaling, PreparedData, RewardMap, Transitions
+    """Generates a prepared dataset of standard normal observations and rewards, and uniform actions.
+
+    Args:
+        observation_size: observation size O.
+        action_size: action size A.
+        rows: number of rows N.
+
+    Returns:
+        The prepared dataset.
+    """
+    from ssar_jax.data.scaling import ObservationScaling, PreparedData, RewardMap
+    from ssar_jax.transitions import Transitions
 
     rng = np.random.default_rng(0)
     observations = rng.standard_normal((rows, observation_size), np.float32)
     transitions = Transitions(
-        observations,
-        rng.uniform(-1.0, 1.0, (rows, action_size)).astype(np.float32),
-        rng.standard_normal(rows, np.float32),
-        np.ones(rows, np.float32),
-        np.roll(observations, -1, axis=0),
+        observations=observations,
+        actions=rng.uniform(-1.0, 1.0, (rows, action_size)).astype(np.float32),
+        rewards=rng.standard_normal(rows, np.float32),
+        masks=np.ones(rows, np.float32),
+        next_observations=np.roll(observations, -1, axis=0),
     )
     return PreparedData(transitions, ObservationScaling.identity(observation_size), RewardMap())
 
 
 def matmul_rates() -> dict[str, float]:
-    """This machine's float32 matmul rate in GFLOP/s, best of a few, on all devices at once."""
+    """Returns the float32 matmul rate of all devices together in GFLOP/s, by shape; the best of a few measurements."""
     import jax
     import jax.numpy as jnp
 

@@ -1,4 +1,4 @@
-"""Processes that find out one thing and print it as JSON."""
+"""Subprocesses that measure or check something and print the result as JSON."""
 
 import json
 import signal
@@ -10,14 +10,14 @@ from ssar_jax.errors import UserError
 
 
 def ask(command: Sequence[str], *, failure: str) -> Any:
-    """Runs a process to its end and returns the last line that it printed, read as JSON.
+    """Runs a subprocess and returns the last line of its output, parsed as JSON.
 
     Args:
         command: the program and its arguments.
-        failure: what it means for the user when the process fails.
+        failure: start of the message if the subprocess fails.
 
     Raises:
-        UserError: where it fails; it says why.
+        UserError: if the subprocess fails, with its reason.
     """
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
@@ -26,11 +26,11 @@ def ask(command: Sequence[str], *, failure: str) -> Any:
 
 
 def reason(status: int, printed: str) -> str:
-    """Why a process failed: the signal that killed it and its last words, or its exit status if it had none.
+    """Returns why a process failed: the signal that killed it, the last line of its messages, or its exit status.
 
     Args:
-        status: its exit status, or the negative number of the signal.
-        printed: its messages.
+        status: exit status of the process, or the negative number of the signal.
+        printed: messages of the process.
     """
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     words = [line.removeprefix("error: ") for line in lines[-1:]]

@@ -1,4 +1,7 @@
-"""Runs an entry point: flags and config in, one line and exit status 2 for what the user can mend."""
+"""Runs an entry point: reads flags and config, and prints an error that the user can fix as one line.
+
+`overrides.py` says why `ml_collections.config_flags` does not parse the command line.
+"""
 
 import contextlib
 import logging
@@ -20,8 +23,8 @@ from ssar_jax.errors import Interrupted, UserError
 _USER_ERROR = 2
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _CONFIG_HELP = (
-    "What to run: configs/<algorithm>.py:<task>[,variant=<name>][,preset=<name>], or, to repeat a run, its "
-    "config.json. Single fields are set by --config.<field>=<value>."
+    "What to run: configs/<algorithm>.py:<task>[,variant=<name>][,preset=<name>], or the config.json of a run to "
+    "repeat it. --config.<field>=<value> sets a single field."
 )
 
 
@@ -32,17 +35,16 @@ def run(main: Callable[[list[str]], int | None], *, needs_config: Literal[False]
 def run(main: Callable[[Any], int | None], *, needs_config: bool = False) -> None:
     """Reads the command line, calls `main` and ends the process.
 
-    It exits with what `main` returns (None is 0), with 2 after a `UserError`, whose message is printed as one
-    line, with the status of an `Interrupted`, and with 130 after any other Ctrl-C. Any other exception is a bug and
-    keeps its traceback.
+    The exit status is what `main` returns (None is 0), 2 after a `UserError`, whose message is printed as one line,
+    that of an `Interrupted`, and 130 after any other Ctrl-C. Any other exception is a bug and keeps its traceback.
 
     Args:
-        main: takes the checked config, or without one the arguments that are no flags.
+        main: a function of the checked config, or without a config of the arguments that are not flags.
         needs_config: whether the command takes `--config`.
     """
     if needs_config:
         flags.DEFINE_string("config", None, _CONFIG_HELP)
-        # --help shows the flags of the main module, and this one is among them.
+        # --help shows only the flags of the main module, to which this adds --config.
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["config"])
     read = _read_config if needs_config else _read_arguments
     _show_messages()
@@ -50,7 +52,7 @@ def run(main: Callable[[Any], int | None], *, needs_config: bool = False) -> Non
 
 
 def _show_messages() -> None:
-    """Prints what the project has to say, and of other packages' messages the warnings alone."""
+    """Prints all messages of the project, and the warnings of other packages."""
     absl_logging.set_verbosity(absl_logging.WARNING)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -62,7 +64,7 @@ def _show_messages() -> None:
 
 @contextlib.contextmanager
 def _errors_in_one_line() -> Iterator[None]:
-    """Ends the process when a user meets an error or interrupts."""
+    """Ends the process after a user error or an interruption, without a traceback."""
     try:
         yield
     except UserError as error:
@@ -79,7 +81,7 @@ def _errors_in_one_line() -> Iterator[None]:
 def _read_arguments(argv: list[str]) -> list[str]:
     """Parses the flags and returns the other arguments."""
     if not Path("configs").is_dir():
-        raise UserError(f"experiments are run from the repository root; there is no configs in {Path.cwd()}")
+        raise UserError(f"there is no configs/ in {Path.cwd()}: run experiments from the repository root")
     with _flag_errors():
         return flags.FLAGS(argv)[1:]
 
@@ -91,7 +93,9 @@ def _read_config(argv: list[str]) -> Config:
     overrides, others = split_overrides(argv)
     arguments = _read_arguments(others)
     if arguments:
-        raise UserError(f"unexpected argument {arguments[0]!r}; flags begin with --, --config has no spaces")
+        raise UserError(
+            f"unexpected argument {arguments[0]!r}; flags begin with --, and the value of --config has no spaces"
+        )
     source = flags.FLAGS["config"].value
     if not source:
         raise UserError("no --config: write for example --config=configs/td3_bc.py:hopper-m,preset=short")
@@ -103,22 +107,22 @@ def _read_config(argv: list[str]) -> Config:
 
 @contextlib.contextmanager
 def _flag_errors() -> Iterator[None]:
-    """Turns absl's errors into ours."""
+    """Turns absl's errors into user errors."""
     try:
         yield
     except flags.UnrecognizedFlagError as error:
         raise UserError(f"unknown flag --{error.flagname}{_suggest(error.flagname)}") from error
     except flags.Error as error:
         message = str(error).removeprefix("ERROR:: ")
-        # absl prints the arguments of its own error for a flag that is true or false.
+        # For a boolean flag absl prints the arguments of its error.
         message = re.sub(r"\('Non-boolean argument to boolean flag', .*\)", "must be true or false", message)
         raise UserError(message) from error
     except SystemExit as ending:
-        raise SystemExit(0) from ending  # --help is no failure, though absl says 1
+        raise SystemExit(0) from ending  # absl exits with 1 after --help, which is not a failure
 
 
 def _suggest(flag: str) -> str:
-    """Names the config fields of that name, or else the flags like it."""
+    """Returns a hint that names the config fields of that name, or else the nearest flags."""
     if "config" in flags.FLAGS and flags.FLAGS["config"].value:
         with contextlib.suppress(UserError):
             known = fields(load_config(flags.FLAGS["config"].value))

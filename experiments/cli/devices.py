@@ -1,14 +1,16 @@
-"""What entry points ask of JAX before it starts; the library itself never touches its settings."""
+"""JAX settings of the entry points, made before JAX starts; the library itself changes none."""
 
 import os
 
 
 def one_per_seed(num_seeds: int) -> None:
-    """Asks for one CPU device per core when several seeds train, each with matrix products of one thread.
+    """Sets up one CPU device per core for several seeds, each with single-threaded matrix products.
 
-    One seed per core beats one seed on all cores. With one seed it asks for calls that compute in the calling
-    thread: the small calls that answer environment steps take half the time so. XLA flags that the user set stay
-    as they are.
+    One seed per core is faster than one seed on all cores. For one seed, calls compute in the calling thread, which
+    halves the time of the small calls that answer environment steps. XLA_FLAGS set by the user are not changed.
+
+    Args:
+        num_seeds: number of seeds to train.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = min(num_seeds, cores)

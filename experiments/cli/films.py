@@ -1,4 +1,4 @@
-"""Films as files: whether they can be made here, videos, and strips of pictures. No MuJoCo in here."""
+"""Videos and strips of pictures as files, and checks that they can be made. Does not import MuJoCo."""
 
 import importlib.util
 import os
@@ -23,10 +23,10 @@ _DRAW = "import mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/
 def require_drawing() -> None:
     """Requires that MuJoCo can draw with the library that MUJOCO_GL names.
 
-    Another process tries it, for a missing library breaks the import of MuJoCo itself.
+    A subprocess tries it, because a missing library breaks the import of MuJoCo.
 
     Raises:
-        UserError: with what that library says.
+        UserError: with the message of the library.
     """
     result = subprocess.run([sys.executable, "-c", _DRAW], capture_output=True, text=True, check=False)
     if result.returncode != 0:
@@ -38,34 +38,46 @@ def require_drawing() -> None:
 
 
 def require_video(path: Path) -> None:
-    """Requires a name of a video that can be written.
+    """Requires that a video can be written.
+
+    Args:
+        path: path of the video.
 
     Raises:
-        UserError: for another ending, and for `.mp4` without its encoder.
+        UserError: if the suffix is not `.gif` or `.mp4`, the folder cannot be written, or the encoder of `.mp4` is not
+            installed.
     """
     if path.suffix not in (".gif", ".mp4"):
-        raise UserError(f"{path} names no video: it must end in .gif or .mp4")
+        raise UserError(f"--video={path} must end in .gif or .mp4")
     require_writable(path.parent, "choose another --video")
     if path.suffix == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
         raise UserError(f"{path} needs the package imageio-ffmpeg: pip install -e '.[video]', or write a .gif")
 
 
 def require_strip(path: Path) -> None:
-    """Requires a name of a strip that can be written.
+    """Requires that a strip of pictures can be written.
+
+    Args:
+        path: path of the strip.
 
     Raises:
-        UserError: for another ending.
+        UserError: if the suffix is not `.png`, or the folder cannot be written.
     """
     if path.suffix != ".png":
-        raise UserError(f"{path} names no strip of pictures: it must end in .png")
+        raise UserError(f"--strip={path} must end in .png")
     require_writable(path.parent, "choose another --strip")
 
 
 def write_video(path: Path, pictures: Sequence[np.ndarray], pictures_per_second: float) -> None:
-    """Writes pictures [H, W, 3] as `.gif` or `.mp4`.
+    """Writes a video.
+
+    Args:
+        path: a path that ends in `.gif` or `.mp4`.
+        pictures: the frames, [H, W, 3] of type uint8.
+        pictures_per_second: frame rate in 1/s.
 
     Raises:
-        UserError: where the file cannot be written.
+        UserError: if the file cannot be written.
     """
     is_gif = path.suffix == ".gif"
     timing: dict[str, Any] = (
@@ -75,10 +87,15 @@ def write_video(path: Path, pictures: Sequence[np.ndarray], pictures_per_second:
 
 
 def write_strip(path: Path, pictures: Sequence[np.ndarray], count: int = 8) -> None:
-    """Writes pictures [H, W, 3], evenly chosen from the first to the last, side by side as `.png`.
+    """Writes some frames of a video side by side, evenly spaced from the first to the last.
+
+    Args:
+        path: a path that ends in `.png`.
+        pictures: the frames, [H, W, 3] of type uint8.
+        count: maximum number of frames in the strip.
 
     Raises:
-        UserError: where the file cannot be written.
+        UserError: if the file cannot be written.
     """
     chosen = np.linspace(0, len(pictures) - 1, min(count, len(pictures))).round().astype(int)
     gap = np.full((pictures[0].shape[0], _GAP, 3), 255, np.uint8)

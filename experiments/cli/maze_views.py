@@ -1,4 +1,4 @@
-"""A task's maze as pictures show it."""
+"""The maze of a task for figures."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,13 @@ from ssar_jax.reporting.figures.datasets import MazeView
 
 
 def maze_view(task: Task, trajectories: Sequence[np.ndarray] = ()) -> MazeView:
-    """The maze of an AntMaze task from above, with trajectories [T, 2] in it."""
+    """Returns the maze of an AntMaze task seen from above.
+
+    Args:
+        task: an AntMaze task.
+        trajectories: positions [T, 2] of some episodes, in m.
+    """
     maze = MAZES[task.tier.partition("-")[0]]
-    walls = [maze.centre((int(row), int(column))) - CELL_SIZE / 2 for row, column in np.argwhere(maze.walls)]
-    start, goal = maze.centre(maze.start_cell), maze.centre(maze.goal_cell)
-    return MazeView(np.array(walls), CELL_SIZE, start, goal, trajectories)
+    walls = [maze.center((int(row), int(column))) - CELL_SIZE / 2 for row, column in np.argwhere(maze.walls)]
+    start, goal = maze.center(maze.start_cell), maze.center(maze.goal_cell)
+    return MazeView(walls=np.array(walls), cell_size=CELL_SIZE, start=start, goal=goal, trajectories=trajectories)

@@ -1,4 +1,4 @@
-"""The flags of every entry point that fills a run folder, and what they say."""
+"""The flags of every entry point that writes a run folder."""
 
 from pathlib import Path
 from typing import Any, TypedDict
@@ -8,16 +8,24 @@ from absl import flags
 from ssar_jax.errors import UserError
 from ssar_jax.run_format import default_folder
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Run folder; by default below runs/.")
-_RESUME = flags.DEFINE_bool("resume", False, "Continue the run that lies in the folder.")
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the run that lies in the folder.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Run folder; the default is a folder in runs/.")
+_RESUME = flags.DEFINE_bool("resume", False, "Continue the run in the folder.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the run in the folder.")
 _LOG = flags.DEFINE_list(
-    "log", [], "Where metrics go besides train.csv, eval.csv and metrics.jsonl: tensorboard, wandb or both."
+    "log",
+    [],
+    "Where to write metrics in addition to train.csv, eval.csv and metrics.jsonl: tensorboard, wandb or both.",
 )
 
 
 class Options(TypedDict):
-    """The arguments of a run besides its config and folder."""
+    """Arguments of a run in addition to its config and folder.
+
+    Attributes:
+        resume: whether to continue the run in the folder.
+        overwrite: whether to replace the run in the folder.
+        dashboards: where to write metrics in addition to files.
+    """
 
     resume: bool
     overwrite: bool
@@ -25,21 +33,29 @@ class Options(TypedDict):
 
 
 def folder(config: Any, phase: str) -> Path:
-    """The run folder that the flags name, or the default one of a phase."""
+    """Returns the run folder of --workdir, or the default folder.
+
+    Args:
+        config: the run's config.
+        phase: `offline` or `online`.
+    """
     return Path(_WORKDIR.value or default_folder(Path("runs"), config, phase))
 
 
 def has_workdir() -> bool:
-    """Whether the folder was named."""
+    """Whether --workdir is given."""
     return _WORKDIR.value is not None
 
 
 def options(*, begun: bool = True) -> Options:
-    """What the other flags say; without a run that has begun there is nothing to resume.
+    """Returns the values of the other flags.
+
+    Args:
+        begun: whether the run has begun; without that --resume has no effect.
 
     Raises:
-        UserError: where they contradict each other.
+        UserError: if --resume and --overwrite are both given.
     """
     if _RESUME.value and _OVERWRITE.value:
-        raise UserError("--resume goes on with a run and --overwrite replaces it: leave one of them out")
+        raise UserError("--resume continues a run and --overwrite replaces it: leave one of them out")
     return {"resume": _RESUME.value and begun, "overwrite": _OVERWRITE.value, "dashboards": _LOG.value}

@@ -1,1 +1,1 @@
-"""What `experiments.sweep` needs: plan, estimates, processes, tables."""
+"""Parts of `experiments.sweep`: plan, estimates, processes, tables."""

@@ -1,4 +1,4 @@
-"""The cores of this machine, divided among processes."""
+"""Divides the cores of this machine among processes."""
 
 import contextlib
 import itertools
@@ -9,10 +9,16 @@ from ssar_jax.errors import UserError
 
 
 def divide(jobs: int) -> list[list[int]]:
-    """The cores of each job: all that this process may use, in shares alike.
+    """Divides the cores that this process may use into equal shares.
+
+    Args:
+        jobs: number of shares.
+
+    Returns:
+        The cores of each share.
 
     Raises:
-        UserError: for no job, or more jobs than cores.
+        UserError: if there is no job, or there are more jobs than cores.
     """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     if not 1 <= jobs <= len(cores):
@@ -23,7 +29,11 @@ def divide(jobs: int) -> list[list[int]]:
 
 @contextlib.contextmanager
 def bind(cores: Sequence[int]) -> Iterator[None]:
-    """Processes that are started within inherit these cores, on systems that bind processes."""
+    """Binds the processes that are started in the context to some cores, on systems that support it.
+
+    Args:
+        cores: the cores.
+    """
     if not hasattr(os, "sched_setaffinity"):
         yield
         return

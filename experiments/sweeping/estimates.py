@@ -1,8 +1,9 @@
-"""What is left of a planned run: time from finished runs or a measured matmul rate, memory by arithmetic.
+"""Estimates the remaining time and the memory of planned runs.
 
-Time is that of training alone, without what is trained first: SPOT's density model and the value functions that
-select. It is counted in useful operations (see `flops`): finished runs of the same system tell how many a second a
-device does, else the machine's matrix products how many it could do at best.
+Time is for training alone, without evaluation and without models that are trained first, such as density models and
+value functions for the selection. It is the number of useful operations (see
+`ssar_jax.algorithms.operations`) divided by a rate: that of
+finished runs of the same system, or else the measured rate of matrix products, which is an upper bound.
 """
 
 import statistics
@@ -14,14 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments.benchmarking import flops
 from experiments.cli import children
 from experiments.sweeping import cores
 from experiments.sweeping.plan import PlannedRun
 from ssar_jax.data.tasks import CUSTOM, get_task
-from ssar_jax.reporting.read.runs import Run, read_runs
+from ssar_jax.reporting.read.folders import read_runs
+from ssar_jax.reporting.read.runs import Run
 
-_PROCESS_BYTES = 700 * 2**20  # JAX and what it compiles; docs/benchmarks.md, two seeds, less three copies of the data
+_PROCESS_BYTES = 700 * 2**20  # JAX and compiled programs; docs/benchmarks.md, two seeds, minus three copies of the data
 
 _MATMUL = """
 import json, sys
@@ -34,12 +35,12 @@ print(json.dumps([max(measurements.matmul_rates().values()), len(jax.devices())]
 
 
 class Rate(NamedTuple):
-    """How fast a system trains.
+    """The training speed of a system.
 
     Attributes:
         value: useful operations per second of one device.
-        devices: over which the seeds of a run are spread.
-        is_bound: whether it is that of matrix products alone, which no run reaches, and not of finished runs.
+        devices: number of devices over which the seeds of a run are spread.
+        is_bound: whether it is the rate of matrix products, which no run reaches, instead of that of finished runs.
     """
 
     value: float
@@ -48,12 +49,12 @@ class Rate(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What is left of a run.
+    """The estimate of a run.
 
     Attributes:
-        seconds: of training.
-        rate: what they were computed with.
-        num_bytes: of memory, of host and accelerator together.
+        seconds: remaining seconds of training.
+        rate: training speed behind the estimate.
+        num_bytes: bytes of memory, of host and accelerator together.
     """
 
     seconds: float
@@ -65,8 +66,8 @@ class Estimator:
     """Estimates planned runs.
 
     Args:
-        root: the folder whose finished runs are looked at; it need not exist.
-        share: the cores that a run will have.
+        root: folder of the finished runs that are used; it need not exist.
+        share: the cores of each run.
     """
 
     def __init__(self, root: Path, share: Sequence[int]) -> None:
@@ -75,20 +76,24 @@ class Estimator:
         self._matmul_rates: dict[int, Rate] = {}
 
     def __call__(self, run: PlannedRun) -> Estimate | None:
-        """Estimates what is left of a run.
+        """Estimates a run.
 
-        None for custom data, whose sizes are unknown before they are read, and for an algorithm whose operations
-        are not counted.
+        Args:
+            run: the planned run.
+
+        Returns:
+            The estimate, or None for custom data, whose sizes are unknown before they are read, and for an algorithm
+            whose operations are not counted.
         """
-        if run.config.task == CUSTOM or run.config.algorithm not in flops.PER_UPDATE:
+        if run.config.task == CUSTOM or not _is_counted(run.config.algorithm):
             return None
         rate = self._rate_of_alike(run) or self._matmul_rate(run.config.num_seeds)
         left = 1.0 - run.steps_done() / run.total_steps()
         seconds = left * operations(run.config, run.phase, rate.devices) / rate.value
-        return Estimate(seconds, rate, memory(run.config, run.phase, rate.devices))
+        return Estimate(seconds=seconds, rate=rate, num_bytes=memory(run.config, run.phase, rate.devices))
 
     def _rate_of_alike(self, run: PlannedRun) -> Rate | None:
-        """The median of the finished runs of the same system, on the same task if there are any."""
+        """Returns the median rate of the finished runs of the same system, on the same task if there are any."""
         wanted = run.phase, run.config.algorithm, run.config.variant
         alike = [other for other in self._finished if other.key[:3] == wanted and other.key.task != CUSTOM]
         alike = [other for other in alike if other.key.task == run.config.task] or alike
@@ -99,17 +104,19 @@ class Estimator:
         return rate if rate.devices else rate._replace(devices=min(run.config.num_seeds, len(self._share)))
 
     def _matmul_rate(self, num_seeds: int) -> Rate:
-        """That of matrix products, measured in a process with the cores and devices of a run."""
+        """Returns the rate of matrix products, measured in a subprocess with the cores and devices of a run."""
         if num_seeds not in self._matmul_rates:
             with cores.bind(self._share):
                 command = [sys.executable, "-c", _MATMUL, str(num_seeds)]
                 gflops, devices = children.ask(command, failure="JAX cannot compute here")
-            self._matmul_rates[num_seeds] = Rate(1e9 * gflops / devices, min(num_seeds, devices), is_bound=True)
+            self._matmul_rates[num_seeds] = Rate(
+                value=1e9 * gflops / devices, devices=min(num_seeds, devices), is_bound=True
+            )
         return self._matmul_rates[num_seeds]
 
 
 def _rate_of(run: Run) -> Rate | None:
-    """What a finished run reached; `devices` is 0 on a CPU, where the cores of the next run decide."""
+    """Returns the rate of a finished run; `devices` is 0 on a CPU, where it depends on the cores of the next run."""
     config: Any = ConfigDict(run.config)
     is_online = run.key.phase == "online"
     per_second = run.summary.get("steps_per_second" if is_online else "updates_per_second")
@@ -120,34 +127,54 @@ def _rate_of(run: Run) -> Rate | None:
         steps = config.online.num_steps if is_online else config.num_updates
         value = operations(config, run.key.phase, int(number)) * per_second / steps
     except AttributeError:
-        return None  # of a version that lacked a field
-    return Rate(value, 0 if kind == "cpu" else int(number), is_bound=False)
+        return None  # an older version without one of the fields
+    return Rate(value=value, devices=0 if kind == "cpu" else int(number), is_bound=False)
+
+
+def _is_counted(algorithm: str) -> bool:
+    """Whether the algorithm's registry entry counts its operations."""
+    from ssar_jax.algorithms import registry
+
+    return registry.get_entry(algorithm).operations is not None
 
 
 def operations(config: Any, phase: str, devices: int) -> float:
-    """Useful operations of a whole phase on the device with the most seeds, which it trains in turns."""
+    """Counts the useful operations of a phase on the device with the most seeds, which it trains one after the other.
+
+    Args:
+        config: config of the run.
+        phase: `offline` or `online`.
+        devices: number of devices over which the seeds are spread.
+    """
+    from ssar_jax.algorithms import registry
     from ssar_jax.runs.online import protocol_from_config
 
     task = get_task(config.task)
     updates = config.num_updates
     if phase == "online":
         updates = protocol_from_config(config).updates_after(config.online.num_steps)
-    per_update = flops.PER_UPDATE[config.algorithm](config, task.observation_size, task.action_size)
-    return per_update * updates * -(-config.num_seeds // devices)
+    per_update = registry.get_entry(config.algorithm).operations
+    assert per_update is not None
+    return per_update(config, task.observation_size, task.action_size) * updates * -(-config.num_seeds // devices)
 
 
 def memory(config: Any, phase: str, devices: int) -> int:
-    """Bytes of a process that trains: the dataset, the states and the buffers.
+    """Estimates the bytes of a training process: the dataset, the states and the buffers.
 
-    The dataset is there twice while it is read, once as prepared, and once on every device; one at a path is taken to
-    be as large as on the disk.
+    There are two copies of the dataset while it is read, one after preparation, and one on every device. A dataset in a
+    file is assumed to be as large as the file.
+
+    Args:
+        config: config of the run.
+        phase: `offline` or `online`.
+        devices: number of devices over which the seeds are spread.
     """
     task = get_task(config.task)
     row = 4 * (2 * task.observation_size + task.action_size + 2)  # float32: also rewards and masks
     path = config.dataset.path
     dataset = row * config.dataset.embedded.num_steps if path is None else _size(Path(path))
     rows = dataset // row
-    # Twice on the devices while they are updated, once on the host when they are saved.
+    # Two copies of the states on the devices during an update, one on the host while they are saved.
     total = _PROCESS_BYTES + (3 + devices) * dataset + 3 * state_bytes(config)
     total += 4 * rows * config.num_seeds  # trusted flags
     if phase == "online":
@@ -158,7 +185,11 @@ def memory(config: Any, phase: str, devices: int) -> int:
 
 
 def state_bytes(config: Any) -> int:
-    """Bytes of the states of all seeds, parameters and optimisers, without computing any."""
+    """Counts the bytes of the training states of all seeds, without allocating any.
+
+    Args:
+        config: config of the run.
+    """
     import jax
 
     from ssar_jax.algorithms import registry
@@ -171,5 +202,5 @@ def state_bytes(config: Any) -> int:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder; 0 where the data have yet to be found by their name."""
+    """Returns the bytes of a file or of all files in a folder; 0 if the path does not exist."""
     return sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())

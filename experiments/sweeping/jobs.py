@@ -1,4 +1,4 @@
-"""A planned run in a process of its own, and what became of it."""
+"""A planned run as a subprocess, and its outcome."""
 
 import os
 import signal
@@ -13,15 +13,16 @@ from experiments.sweeping.plan import PlannedRun
 from ssar_jax.runs.folder import IN_USE
 
 Status = Literal["finished", "finished before", "stopped", "diverged", "failed", "in use elsewhere", "not started"]
+"""How a run ended; `in use elsewhere` if another process writes to its folder."""
 
 
 class Outcome(NamedTuple):
-    """What became of a run.
+    """The outcome of a run.
 
     Attributes:
-        status: in a few words.
-        seconds: that its process took.
-        message: why, where it is not finished.
+        status: how it ended.
+        seconds: wall time of its process in s.
+        message: the reason, if it did not finish.
     """
 
     status: Status
@@ -30,12 +31,12 @@ class Outcome(NamedTuple):
 
 
 class Job:
-    """The process of a run, which prints into the run's log.
+    """The subprocess of a run, which prints into the run's log.
 
     Args:
-        run: what to start, or to continue.
+        run: the run that it starts or continues.
         share: the cores that it may use.
-        environment: its variables besides those of this process.
+        environment: environment variables in addition to those of this process.
     """
 
     def __init__(self, run: PlannedRun, share: Sequence[int], environment: Mapping[str, str]) -> None:
@@ -52,43 +53,47 @@ class Job:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
-                # With this process's group, Ctrl-C at a terminal would reach it twice, and the second one kills.
+                # In this process's group, Ctrl-C at a terminal would reach it twice, and the second one kills it.
                 process_group=0,
             )
 
     def last_line(self) -> str:
-        """The last line that it printed."""
+        """Returns the last line that it printed."""
         with self.run.log.open("rb") as log:
             log.seek(self._printed_from)
             lines = log.read().decode(errors="replace").splitlines()
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def is_preparing(self) -> bool:
-        """Whether it may be making or selecting its data."""
+        """Returns whether it may still be generating or selecting its data."""
         return not (self.run.folder / "data.json").exists()
 
     def send(self, number: int) -> None:
-        """Sends it a signal."""
+        """Sends a signal to the process.
+
+        Args:
+            number: number of the signal.
+        """
         self._process.send_signal(number)
 
     def outcome(self) -> Outcome | None:
-        """What became of it; None while it runs."""
+        """Returns its outcome, or None while it runs."""
         status = self._process.poll()
         if status is None:
             return None
         seconds = time.monotonic() - self._begin
         if status == 0:
-            return Outcome("finished", seconds)
+            return Outcome(status="finished", seconds=seconds)
         line = self.last_line().removeprefix("error: ")
         if line.startswith(f"{IN_USE} {self.run.folder}:"):
-            return Outcome("in use elsewhere", seconds)
+            return Outcome(status="in use elsewhere", seconds=seconds)
         ending = 128 - status if status < 0 else status  # as a shell reports a signal
         if ending in (128 + signal.SIGINT, 128 + signal.SIGTERM):
-            return Outcome("stopped", seconds)
+            return Outcome(status="stopped", seconds=seconds)
         failed = "diverged" if self.run.state() == "diverged" else "failed"
-        return Outcome(failed, seconds, children.reason(status, line))
+        return Outcome(status=failed, seconds=seconds, message=children.reason(status, line))
 
     def kill(self) -> None:
-        """Ends it at once."""
+        """Kills the process."""
         self._process.kill()
         self._process.wait()

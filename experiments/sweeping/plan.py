@@ -1,4 +1,4 @@
-"""The runs of a sweep: what each is, where it lies, how far it is, and the command that starts or continues it."""
+"""The runs of a sweep: their configs, folders and states, and the commands that start or continue them."""
 
 import itertools
 import shlex
@@ -13,22 +13,22 @@ from configs.common import Config, did_you_mean
 from experiments.cli.config_files import config_files, load_config
 from experiments.cli.overrides import apply_overrides
 from ssar_jax.errors import UserError
-from ssar_jax.reporting.read.runs import diverged_by
+from ssar_jax.reporting.read.folders import diverged_by
 
 State = Literal["new", "begun", "diverged", "finished"]
 
 
 class Settings(NamedTuple):
-    """What all runs of a sweep share.
+    """Settings shared by all runs of a sweep.
 
     Attributes:
-        preset: of their configs.
+        preset: preset of all configs.
         phase: `offline`, or `online` for both phases one after the other.
-        seed: the first seed.
-        num_seeds: of every run.
+        seed: the first seed of every run.
+        num_seeds: number of seeds of every run.
         overrides: (field, text) pairs as `split_overrides` returns them.
-        root: the folder of all runs.
-        dashboards: where they report besides their folders' tables: `tensorboard`, `wandb`.
+        root: folder of all run folders.
+        dashboards: dashboards of all runs: `tensorboard`, `wandb` or both.
     """
 
     preset: str
@@ -42,15 +42,15 @@ class Settings(NamedTuple):
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run.
+    """A run of a sweep.
 
     Attributes:
         system: `<algorithm>` or `<algorithm>:<variant>`.
         phase: `offline` or `online`.
-        config: checked.
-        folder: where it lies.
-        flags: of `python -m experiments.<phase>`.
-        offline: folder of the run that has to be finished before this one starts.
+        config: the checked config.
+        folder: the run folder.
+        flags: flags of `python -m experiments.<phase>`.
+        offline: folder of the offline run that must be finished before this one starts; None for an offline run.
     """
 
     system: str
@@ -62,16 +62,20 @@ class PlannedRun:
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """Name of the run in messages."""
         return f"{self.system} {self.config.task} {self.phase}"
 
     @property
     def log(self) -> Path:
-        """What it prints, beside its folder."""
+        """File next to the run folder with everything that the run prints."""
         return self.folder.with_name(f"{self.folder.name}.log")
 
     def state(self) -> State:
-        """How far it is, by its folder; one whose seeds have all diverged would do so again."""
+        """Returns the state of the run, read from its folder.
+
+        Raises:
+            UserError: if a file of the folder is damaged.
+        """
         if (self.folder / "summary.json").exists():
             return "finished"
         if not (self.folder / "config.json").exists():
@@ -79,7 +83,7 @@ class PlannedRun:
         return "begun" if diverged_by(self.folder, self.config) is None else "diverged"
 
     def score(self) -> str:
-        """Mean and standard deviation of a finished run's last scores, or of its returns where there is no scale."""
+        """Returns mean ± standard deviation of a finished run's last scores, or of its returns if it has no scores."""
         from ssar_jax.run_format import read_json
 
         if self.state() != "finished":
@@ -92,29 +96,37 @@ class PlannedRun:
         return f"{mean:.1f}{'' if std is None else f' ± {std:.1f}'}{' (return)' * (column == 'return')}"
 
     def command(self) -> list[str]:
-        """Starts or continues it."""
+        """Returns the command that starts or continues the run."""
         resume = ["--resume"] if self.state() == "begun" else []
         return [sys.executable, "-m", f"experiments.{self.phase}", *self.flags, *resume]
 
     def command_text(self) -> str:
-        """The same for people."""
+        """Returns the command as text for a shell."""
         return shlex.join(["python", *self.command()[1:]])
 
     def total_steps(self) -> int:
-        """Updates of the offline phase, environment steps of the online phase."""
+        """Returns the number of updates of an offline run or environment steps of an online run."""
         return self.config.online.num_steps if self.phase == "online" else self.config.num_updates
 
     def steps_done(self) -> int:
-        """How many of them the latest checkpoint holds."""
+        """Returns the step of the latest checkpoint."""
         names = [path.name for path in self.folder.glob("checkpoints/*")]
         return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
 def make_plan(systems: Sequence[str], tasks: Sequence[str], settings: Settings) -> list[PlannedRun]:
-    """Plans a run for every system on every task, in that order; nothing is written.
+    """Plans a run for every system on every task, in that order, without writing anything.
+
+    Args:
+        systems: systems, as `<algorithm>` or `<algorithm>:<variant>`.
+        tasks: short names of tasks.
+        settings: settings of all runs.
+
+    Returns:
+        The runs; an online run comes right after its offline run.
 
     Raises:
-        UserError: for the first system, task or setting that does not fit, and where a folder holds another run.
+        UserError: if a system, task or setting is invalid, a run is planned twice, or a folder contains another run.
     """
     for flag, names, example in (("systems", systems, "td3_bc,td3_bc:base"), ("tasks", tasks, "hopper-m,antmaze-u")):
         if not names:
@@ -137,7 +149,7 @@ def make_plan(systems: Sequence[str], tasks: Sequence[str], settings: Settings) 
 
 
 def _configure(system: str, task: str, settings: Settings) -> tuple[Config, tuple[str, ...]]:
-    """The checked config of a system on a task, and the flags that give it."""
+    """Returns the checked config of a system on a task, and the flags that produce it."""
     algorithm, _, variant = system.partition(":")
     if algorithm not in config_files():
         hint = did_you_mean(algorithm, config_files()) or f"; known are {', '.join(config_files())}"
@@ -159,28 +171,35 @@ def _plan_runs(system: str, config: Config, flags: tuple[str, ...], settings: Se
     from ssar_jax.run_format import default_folder
 
     offline = default_folder(settings.root, config, "offline")
-    yield PlannedRun(system, "offline", config, offline, (*flags, f"--workdir={offline}"))
+    yield PlannedRun(
+        system=system, phase="offline", config=config, folder=offline, flags=(*flags, f"--workdir={offline}")
+    )
     if settings.phase == "online":
         online = default_folder(settings.root, config, "online")
         yield PlannedRun(
-            system, "online", config, online, (*flags, f"--workdir={online}", f"--offline_run={offline}"), offline
+            system=system,
+            phase="online",
+            config=config,
+            folder=online,
+            flags=(*flags, f"--workdir={online}", f"--offline_run={offline}"),
+            offline=offline,
         )
 
 
 def _require_own_folder(run: PlannedRun, phase: str) -> None:
-    """Requires the run that lies in a folder to be the planned one, or an offline run that will do for it."""
+    """Requires that a folder contains the planned run, or an offline run with everything that an online one needs."""
     from ssar_jax.run_format import differences, read_json
-    from ssar_jax.runs.parent import OfflineResult
+    from ssar_jax.runs.parent import ParentRun
 
     if run.state() == "new":
         return
     config = run.config.to_dict()
     if run.state() == "finished" and run.phase != phase:
-        OfflineResult(run.folder).require_config(config)
+        ParentRun(run.folder).require_config(config)
         return
     changed = differences(read_json(run.folder / "config.json"), config)
     if changed:
         raise UserError(
-            f"{run.folder} holds a run with another config: {'; '.join(changed)}; take its values, or another "
+            f"{run.folder} holds a run with another config: {'; '.join(changed)}; use its values, or another "
             "folder with --runs"
         )

@@ -1,4 +1,4 @@
-"""Runs a plan, several processes at a time."""
+"""Runs a plan with several processes at a time."""
 
 import signal
 import time
@@ -10,21 +10,21 @@ from experiments.sweeping.plan import PlannedRun
 from ssar_jax.runs.interruption import Interruption
 
 _POLL_SECONDS = 0.2
-_NEWS_SECONDS = 60.0
-_OVER = {"finished": Outcome("finished before"), "diverged": Outcome("diverged")}  # by a run's state: not run again
+_PROGRESS_SECONDS = 60.0
+_OVER = {"finished": Outcome("finished before"), "diverged": Outcome("diverged")}  # state of a run that is not repeated
 
 
 class Pool:
-    """Starts the runs of a plan in their order, as many at a time as there are shares of cores.
+    """Starts the runs of a plan in their order, one at a time for each share of the cores.
 
-    A run that continues another one waits for it. A task's data are prepared by one run at a time, so that what
-    several runs share is made once.
+    An online run waits for its offline run. The data of a task are prepared by one run at a time, so that data shared
+    by several runs are generated only once.
 
     Args:
         runs: the plan.
         shares: the cores of each job.
-        environment: variables of the processes besides those of this one.
-        say: takes a line of progress about a run.
+        environment: environment variables of the processes in addition to those of this one.
+        report: called with a run and a line about its progress.
     """
 
     def __init__(
@@ -32,22 +32,25 @@ class Pool:
         runs: Sequence[PlannedRun],
         shares: Sequence[Sequence[int]],
         environment: Mapping[str, str],
-        say: Callable[[PlannedRun, str], None],
+        report: Callable[[PlannedRun, str], None],
     ) -> None:
         self._waiting = list(runs)
-        self._shares, self._environment, self._say = shares, environment, say
-        self._jobs: dict[int, Job] = {}  # by the share they have
+        self._shares, self._environment, self._report = shares, environment, report
+        self._jobs: dict[int, Job] = {}  # index of their share -> job
         self._outcomes: dict[Path, Outcome] = {}
-        self._news: dict[Path, str] = {}
-        self._next_news = time.monotonic() + _NEWS_SECONDS
+        self._reported: dict[Path, str] = {}  # run folder -> last line reported
+        self._next_report = time.monotonic() + _PROGRESS_SECONDS
 
     def run(self, interruption: Interruption) -> dict[Path, Outcome]:
-        """Runs everything that is not finished or diverged, and goes on where a run fails.
+        """Runs everything that is not finished or diverged; a failing run does not stop the others.
 
-        A signal is passed on to the processes, which save and stop; nothing is started any more.
+        A signal is passed on to the processes, which save and stop. No further runs are started then.
+
+        Args:
+            interruption: the signal that was received, if any.
 
         Returns:
-            What became of every run, by its folder.
+            Run folder -> outcome, for every run.
         """
         stopping = False
         try:
@@ -58,7 +61,7 @@ class Pool:
                 elif not stopping:
                     stopping = True
                     self._stop(interruption.signal_number)
-                self._tell_news()
+                self._report_progress()
                 if self._jobs:
                     time.sleep(_POLL_SECONDS)
         finally:
@@ -75,7 +78,7 @@ class Pool:
 
     def _settle(self, run: PlannedRun, outcome: Outcome) -> None:
         self._outcomes[run.folder] = outcome
-        self._say(run, ": ".join(filter(None, (outcome.status, outcome.message or run.score()))))
+        self._report(run, ": ".join(filter(None, (outcome.status, outcome.message or run.score()))))
 
     def _start(self) -> None:
         for share, cores in enumerate(self._shares):
@@ -83,17 +86,17 @@ class Pool:
             if run is not None:
                 how = f"resuming at {run.steps_done():,}" if run.state() == "begun" else "started"
                 self._jobs[share] = Job(run, cores, self._environment)
-                self._say(run, f"{how}, prints to {run.log}")
+                self._report(run, f"{how}, prints to {run.log}")
 
     def _next_run(self) -> PlannedRun | None:
-        """Takes the first waiting run that can start; those that need not or cannot are settled."""
+        """Removes and returns the first waiting run that can start; settles those that need not or cannot run."""
         prepared = {job.run.config.task for job in self._jobs.values() if job.is_preparing()}
         for run in list(self._waiting):
             before = self._outcomes.get(run.offline) if run.offline is not None else None
             if run.state() in _OVER:
                 outcome = _OVER[run.state()]
             elif before is not None and not before.status.startswith("finished"):
-                outcome = Outcome("not started", message=f"its offline run is not finished, but {before.status}")
+                outcome = Outcome(status="not started", message=f"its offline run is not finished, but {before.status}")
             elif run.config.task in prepared or (run.offline is not None and before is None):
                 continue
             else:
@@ -107,18 +110,18 @@ class Pool:
     def _stop(self, number: int) -> None:
         for job in self._jobs.values():
             job.send(number)
-            self._say(job.run, f"{signal.Signals(number).name} passed on: saving")
+            self._report(job.run, f"{signal.Signals(number).name} passed on: saving")
         for run in self._waiting:
             self._outcomes[run.folder] = _OVER.get(run.state(), Outcome("not started"))
         self._waiting.clear()
 
-    def _tell_news(self) -> None:
-        """Repeats, once a minute, the last line of every running process that has a new one."""
-        if time.monotonic() < self._next_news:
+    def _report_progress(self) -> None:
+        """Reports, once a minute, the last line of every running process if it is new."""
+        if time.monotonic() < self._next_report:
             return
-        self._next_news += _NEWS_SECONDS
+        self._next_report += _PROGRESS_SECONDS
         for job in self._jobs.values():
             line = job.last_line()
-            if line != self._news.get(job.run.folder):
-                self._news[job.run.folder] = line
-                self._say(job.run, line)
+            if line != self._reported.get(job.run.folder):
+                self._reported[job.run.folder] = line
+                self._report(job.run, line)

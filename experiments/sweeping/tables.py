@@ -1,4 +1,4 @@
-"""What a sweep shows: its plan before, and what came out after."""
+"""The tables of a sweep: the plan before, and the outcomes after."""
 
 import datetime
 import os
@@ -12,13 +12,13 @@ from experiments.sweeping.plan import PlannedRun
 
 
 def plan_text(runs: Sequence[PlannedRun], estimates: Mapping[Path, Estimate | None], jobs: int, cores: int) -> str:
-    """A row for every run, how its time was estimated, and what all take.
+    """Formats a plan: a row for every run, how times are estimated, and the total time and memory.
 
     Args:
         runs: the plan.
-        estimates: of the runs that are still to be run, by their folder; None where nothing is known.
-        jobs: runs at a time.
-        cores: that each of them has.
+        estimates: run folder -> estimate, for the runs that remain; None if a run cannot be estimated.
+        jobs: number of runs at a time.
+        cores: number of cores of each.
     """
     rows: list[tuple[str, ...]] = [("system", "task", "phase", "now", "steps left", "time", "memory", "folder")]
     for run in runs:
@@ -33,25 +33,30 @@ def plan_text(runs: Sequence[PlannedRun], estimates: Mapping[Path, Estimate | No
     each = f"{jobs} at a time with {core} each" if jobs > 1 else f"one at a time with {core}"
     lines = [f"{len(runs)} run{'s' * (len(runs) > 1)}, {each}", *_align(rows)]
     if any(not estimate.rate.is_bound for estimate in known):
-        lines.append("time: as finished runs of the same system took, counted in useful operations")
+        lines.append("time: from finished runs of the same system, scaled by the number of useful operations")
     bounds = [estimate.rate.value / 1e9 for estimate in known if estimate.rate.is_bound]
     if bounds:
         lines.append(
-            f"≥: useful operations at the {min(bounds):.0f} GFLOP/s that matrix products reach here on a device; "
-            "runs reach half to nine tenths of it"
+            f"≥: useful operations at the {min(bounds):.0f} GFLOP/s of matrix products on a device of this machine; "
+            "runs reach 50 % to 90 % of it"
         )
     if known:
         least = "at least " if bounds or len(known) < len(estimates) else ""
         lines.append(
-            f"in all {least}{_roughly(_seconds_in_all(runs, estimates, jobs))} of training, without evaluation, the "
-            "making of data and what is trained first (density models, value functions that select); "
-            f"{_bytes_in_all(known, jobs) / 2**30:.1f} of {_machine_bytes() / 2**30:.1f} GiB memory"
+            f"total: {least}{_roughly(_total_seconds(runs, estimates, jobs))} of training, without evaluation, data "
+            "generation and models trained first (density models, value functions for the selection); "
+            f"{_total_bytes(known, jobs) / 2**30:.1f} of {_machine_bytes() / 2**30:.1f} GiB memory"
         )
     return "\n".join(lines)
 
 
 def outcome_text(runs: Sequence[PlannedRun], outcomes: Mapping[Path, Outcome]) -> str:
-    """A row for every run, and why those that failed did."""
+    """Formats the outcomes: a row for every run, and the reasons of those that did not finish.
+
+    Args:
+        runs: the plan.
+        outcomes: run folder -> outcome.
+    """
     rows = [("system", "task", "phase", "status", "score", "time", "folder")]
     reasons = []
     for run in runs:
@@ -65,16 +70,20 @@ def outcome_text(runs: Sequence[PlannedRun], outcomes: Mapping[Path, Outcome]) -
 
 
 def _where(run: PlannedRun, outcome: Outcome) -> str:
-    return f" (all of it in {run.log})" if outcome.status == "failed" else ""
+    return f" (full output in {run.log})" if outcome.status == "failed" else ""
 
 
 def duration(seconds: float) -> str:
-    """Hours, minutes and seconds."""
+    """Formats seconds as hours:minutes:seconds.
+
+    Args:
+        seconds: a duration in s.
+    """
     return str(datetime.timedelta(seconds=round(seconds)))
 
 
 def _roughly(seconds: float) -> str:
-    """An estimated time in its two largest units."""
+    """Formats an estimated time in its two largest units."""
     for unit, part, size, parts in (("d", "h", 86400, 24), ("h", "min", 3600, 60), ("min", "s", 60, 60)):
         if seconds >= size:
             whole, rest = divmod(round(seconds * parts / size), parts)
@@ -82,8 +91,8 @@ def _roughly(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _seconds_in_all(runs: Sequence[PlannedRun], estimates: Mapping[Path, Estimate | None], jobs: int) -> float:
-    """No less than the work divided among the jobs, and no less than the longest of what must follow each other."""
+def _total_seconds(runs: Sequence[PlannedRun], estimates: Mapping[Path, Estimate | None], jobs: int) -> float:
+    """Returns the work divided by the number of jobs, but at least the longest chain of dependent runs."""
     chains: dict[tuple[str, str], float] = defaultdict(float)
     for run in runs:
         estimate = estimates.get(run.folder)
@@ -91,8 +100,8 @@ def _seconds_in_all(runs: Sequence[PlannedRun], estimates: Mapping[Path, Estimat
     return max(sum(chains.values()) / jobs, *chains.values())
 
 
-def _bytes_in_all(known: Sequence[Estimate], jobs: int) -> int:
-    """Of the runs that take most, as many as there are at a time."""
+def _total_bytes(known: Sequence[Estimate], jobs: int) -> int:
+    """Returns the bytes of the largest runs, as many as run at a time."""
     return sum(sorted((estimate.num_bytes for estimate in known), reverse=True)[:jobs])
 
 

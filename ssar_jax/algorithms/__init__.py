@@ -1,1 +1,1 @@
-"""One readable file per algorithm."""
+"""The algorithms, one file each, and the functions that several of them share."""

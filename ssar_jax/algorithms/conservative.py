@@ -1,7 +1,8 @@
-"""The critics' side of conservative Q-learning: which actions are pushed down, and the loss that does it.
+"""The critic loss of conservative Q-learning, which CQL and FamCQL share.
 
-Kumar et al., 2020, https://arxiv.org/abs/2006.04779, CQL(H): uniform actions, the policy's at s, and the policy's at
-s', all judged at s.
+Kumar et al., "Conservative Q-Learning for Offline Reinforcement Learning", 2020, https://arxiv.org/abs/2006.04779, in
+the form CQL(H). It lowers the values Q(s, a) of K uniform actions, K actions of the policy at s and K actions of the
+policy at s', and raises those of the dataset's actions.
 """
 
 import math
@@ -18,19 +19,20 @@ from ssar_jax.ops.distributions import TanhGaussian
 from ssar_jax.types import Array, Params
 
 DifferenceFn = Callable[[Array, Array, Array], tuple[Array, Array]]
-"""(sampled values [E, B, 3K], data values [E, B], log-densities [B, 3K]) -> (D, logsumexp), both [E, B]."""
+"""(sampled values [E, B, 3K], data values [E, B], log-densities [B, 3K]) -> (D, logsumexp), both [E, B], as in
+`conservative_difference`."""
 
 
 class CriticRows(NamedTuple):
-    """What the critics' loss needs of each state.
+    """The inputs of the critic loss per transition, which are constants in it.
 
     Attributes:
         observations: [B, O].
-        actions: [B, A], the data's.
-        target: [B], the TD target.
-        weight: [B], the coefficient.
-        sampled: [B, 3K, A], uniform, next and current actions.
-        log_densities: [B, 3K], theirs.
+        actions: actions of the dataset, [B, A].
+        target: TD targets y, [B].
+        weight: weights of the penalty, [B].
+        sampled: actions whose values are lowered, [B, 3K, A]: uniform, from the policy at s', from the policy at s.
+        log_densities: log-densities of `sampled`, [B, 3K].
     """
 
     observations: Array
@@ -42,12 +44,22 @@ class CriticRows(NamedTuple):
 
 
 def repeated(policy: TanhGaussian) -> TanhGaussian:
-    """The policy [B, A] as [B, 1, A]: several samples per state cost one pass through the network."""
+    """Adds an axis for samples to a policy, [B, A] to [B, 1, A]: K samples per state need one pass of the network."""
     return TanhGaussian(policy.mean[:, None], policy.log_std[:, None])
 
 
 def values_of(critics: CriticEnsemble, params: Params, observations: Array, actions: Array) -> Array:
-    """Values [E, B] of actions [B, A], or [E, B, K] of actions [B, K, A]."""
+    """Computes Q_e(s, a) for one or several actions per state.
+
+    Args:
+        critics: the ensemble of E critics.
+        params: parameters of the ensemble.
+        observations: [B, O].
+        actions: [B, A] or [B, K, A].
+
+    Returns:
+        Values, [E, B] or [E, B, K].
+    """
     if actions.ndim == 2:
         return critics.apply(params, observations, actions)
     count, samples, size = actions.shape
@@ -55,20 +67,20 @@ def values_of(critics: CriticEnsemble, params: Params, observations: Array, acti
     return flat.reshape(-1, count, samples)
 
 
-def penalised_actions(
+def penalized_actions(
     uniform: Array, following: TanhGaussian, following_noise: Array, current: TanhGaussian, current_noise: Array
 ) -> tuple[Array, Array]:
-    """The actions that the penalty pushes down, and their log-densities.
+    """Samples the actions whose values the penalty lowers (Kumar et al., 2020, appendix F).
 
     Args:
-        uniform: [B, K, A], on (-1, 1).
-        following: the policy at s', [B, A].
-        following_noise: [B, K, A], standard normal.
-        current: the policy at s, [B, A].
-        current_noise: [B, K, A], standard normal.
+        uniform: actions uniform on (-1, 1), [B, K, A].
+        following: policy at the next states, [B, A].
+        following_noise: standard normal, [B, K, A].
+        current: policy at the states, [B, A].
+        current_noise: standard normal, [B, K, A].
 
     Returns:
-        Actions [B, 3K, A] and log-densities [B, 3K], uniform, following, current.
+        Actions [B, 3K, A] and log-densities [B, 3K]: first the uniform ones, then `following`, then `current`.
     """
     following_actions, following_log_prob = repeated(following).sample(following_noise)
     current_actions, current_log_prob = repeated(current).sample(current_noise)
@@ -88,19 +100,22 @@ def conservative_critic_loss(
     difference_fn: DifferenceFn,
     gap: float,
 ) -> tuple[Array, Any]:
-    """sum_e sum_b [(Q_e - y)^2 + multiplier * weight * (D_e - gap)] / B, a sum over rows.
+    """Computes the critic loss sum_e sum_b [(Q_e - y)^2 + multiplier * weight * (D_e - gap)] / B.
+
+    Kumar et al., 2020, equation 4 and, for the multiplier, appendix F. The regression term has no factor 1/2, as in the
+    published programs.
 
     Args:
-        critics: the ensemble.
-        params: its parameters.
-        rows: some or all rows of the minibatch.
-        multiplier: scalar, the Lagrange multiplier or 1.
-        batch_size: B of the whole minibatch.
-        difference_fn: the penalty of each state.
-        gap: subtracted from D; 0 without a Lagrange multiplier.
+        critics: the ensemble of E critics.
+        params: parameters of the ensemble.
+        rows: b of the B rows of the minibatch.
+        multiplier: Lagrange multiplier, scalar; 1 without one.
+        batch_size: size B of the whole minibatch.
+        difference_fn: computes the conservative difference D.
+        gap: target of the difference under the Lagrange multiplier; 0 without one.
 
     Returns:
-        The loss and its parts by name, each [B, E].
+        The loss of these rows, and the values `q` and the loss terms by name, each [b, E].
     """
     values = critics.apply(params, rows.observations, rows.actions)
     sampled_values = values_of(critics, params, rows.observations, rows.sampled)
@@ -119,7 +134,19 @@ def conservative_gradients(
     difference_fn: DifferenceFn,
     gap: float,
 ) -> tuple[tuple[Array, Any], Params]:
-    """The loss of a whole minibatch with its parts, and its gradients; arguments as of `conservative_critic_loss`."""
+    """Computes the loss of a whole minibatch and its gradients.
+
+    Args:
+        critics: the ensemble of E critics.
+        params: parameters of the ensemble.
+        rows: all B rows of the minibatch.
+        multiplier: see `conservative_critic_loss`.
+        difference_fn: see `conservative_critic_loss`.
+        gap: see `conservative_critic_loss`.
+
+    Returns:
+        ((loss, its terms by name, each [B, E]), gradients).
+    """
     batch_size = rows.target.shape[0]
     return blocked_value_and_grad(
         lambda params, block: conservative_critic_loss(
@@ -129,10 +156,19 @@ def conservative_gradients(
     )  # fmt: skip
 
 
-def critic_metrics(
-    critics: CriticEnsemble, loss: Array, parts: Any, gradients: Params, rows: CriticRows, multiplier: Array
-) -> dict[str, Array]:
-    """What a step of the critics tells, by name; arguments as `conservative_gradients` takes and gives them."""
+def critic_metrics(loss: Array, parts: Any, gradients: Params, rows: CriticRows, multiplier: Array) -> dict[str, Array]:
+    """Collects the metrics of a critic step.
+
+    Args:
+        loss: loss of `conservative_gradients`.
+        parts: its terms by name.
+        gradients: its gradients.
+        rows: the rows of the minibatch.
+        multiplier: the Lagrange multiplier, or 1.
+
+    Returns:
+        Scalars by name.
+    """
     metrics = {
         "critic/loss": loss,
         "critic/q_mean": jnp.mean(parts["q"]),
@@ -142,5 +178,5 @@ def critic_metrics(
     for i in range(parts["td"].shape[1]):
         metrics[f"critic/td_loss_{i + 1}"] = jnp.mean(parts["td"][:, i])
         metrics[f"critic/penalty_{i + 1}"] = multiplier * jnp.mean(parts["penalty"][:, i])
-        metrics[f"critic/grad_norm_{i + 1}"] = optax.tree.norm(critics.member(gradients, i))
+        metrics[f"critic/grad_norm_{i + 1}"] = optax.tree.norm(gradients[i])
     return metrics

@@ -1,74 +1,79 @@
-"""FamCQL, FamO2O on CQL: a family of policies, and for every state a balance between improving and keeping close.
+"""FamCQL, which is FamO2O on top of CQL: a family of policies, and a network that chooses a member for each state.
 
 Wang et al., "Train Once, Get a Family: State-Adaptive Balances for Offline-to-Online Reinforcement Learning", 2023,
 https://arxiv.org/abs/2310.17966; Kumar et al., 2020, https://arxiv.org/abs/2006.04779, for the critics.
 
-The policy sees a coefficient b beside the state, the weight of Q in its loss. Offline it learns for all b at once; a
-balance network, trained in both phases, chooses b for each state. All losses of a step see the parameters from before
-it, and each trains its own network alone. The authors' program draws new noise for every loss; we share what can be.
+The policy receives a balance coefficient b with each state; b is the weight of Q in the policy's loss. Offline, b is
+drawn at random, so that the policy learns a family over b. A balance network, trained in both phases, chooses b for
+each state. All losses of an update are evaluated at the parameters before the update, and each trains one network.
+
+Difference from the authors' program: it draws new noise for every loss; here losses share samples where they can.
 """
 
 import math
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from ssar_jax.algorithms import sac_steps
 from ssar_jax.algorithms.base import Algorithm, Phase
 from ssar_jax.algorithms.conservative import (
     CriticRows,
     conservative_gradients,
     critic_metrics,
-    penalised_actions,
+    penalized_actions,
     values_of,
 )
+from ssar_jax.algorithms.operations import forward, train
+from ssar_jax.algorithms.sac_steps import smallest_value, temperature_step
+from ssar_jax.choices import BalanceMap, NextCoefficient
 from ssar_jax.networks.actors import TanhGaussianActor
-from ssar_jax.networks.balance import MLP_OPTIONS, BalanceMap, embed, init_actor, to_coefficients
+from ssar_jax.networks.balance import EMBEDDING_SIZE, MLP_OPTIONS, embed, to_coefficients
 from ssar_jax.networks.critics import Critic, make_ensemble
 from ssar_jax.ops.distributions import TanhGaussian
-from ssar_jax.ops.losses import conservative_difference, soft_td_target, temperature_loss
-from ssar_jax.ops.trees import apply_gradients, averages, gradient_step, polyak
-from ssar_jax.types import Array, Batch, Key, Metrics, Params
+from ssar_jax.ops.gradients import apply_gradients, create_train_state, gradient_step
+from ssar_jax.ops.losses import conservative_difference, soft_td_target
+from ssar_jax.ops.shapes import assert_batch
+from ssar_jax.ops.trees import averages, copy_params, polyak
+from ssar_jax.ranges import require_hyperparameters
+from ssar_jax.types import Array, Batch, Key, Metrics, Params, TrainState
 
 DIFFERENCE = partial(conservative_difference, temperature=1.0, minimum=-math.inf, maximum=math.inf)
-"""The difference of CQL(H), importance-sampled and not clipped."""
+"""The difference of CQL(H) with importance sampling and without clips."""
 
 
 class FamCQLState(NamedTuple):
-    """Everything that training changes."""
+    """The training state of FamCQL; `temperature` holds log alpha."""
 
-    actor: Params
-    actor_opt: optax.OptState
-    balance: Params
-    balance_opt: optax.OptState
-    critics: Params
-    critics_opt: optax.OptState
+    actor: TrainState
+    balance: TrainState
+    critics: TrainState
     target_critics: Params
-    log_temperature: Array
-    temperature_opt: optax.OptState
+    temperature: TrainState
 
 
-class Policy(NamedTuple):
-    """What acting needs: the family, and the network that chooses its member in each state."""
+class FamCQLPolicy(NamedTuple):
+    """The parameters for acting: those of the policy family and of the balance network."""
 
     actor: Params
     balance: Params
 
 
-class Draws(NamedTuple):
-    """Random numbers of one update: standard normals except for `coefficients` and `uniform`.
+class FamCQLDraws(NamedTuple):
+    """The random arrays of one update, standard normal except for `coefficients` and `uniform`.
 
     Attributes:
-        balance: [B, 1], of the balance network's samples.
-        coefficients: [B], uniform on the range of coefficients; used offline alone.
-        actions: [B, A], of the actor's loss.
-        balanced_actions: [B, A], of the balance network's loss.
-        target_actions: [B, A].
-        uniform: [B, K, A], uniform on (-1, 1).
-        current: [B, K, A].
-        following: [B, K, A].
+        balance: noise of the balance network's samples, [B, 1].
+        coefficients: balance coefficients of the offline phase, uniform on (low, high), [B].
+        actions: noise of the actions in the actor loss, [B, A].
+        balanced_actions: noise of the actions in the balance network's loss, [B, A].
+        target_actions: noise of the next actions in the TD target, [B, A].
+        uniform: random actions of the penalty, uniform on (-1, 1), [B, K, A].
+        current: noise of the penalty's actions at the states, [B, K, A].
+        following: noise of the penalty's actions at the next states, [B, K, A].
     """
 
     balance: Array
@@ -81,25 +86,26 @@ class Draws(NamedTuple):
     following: Array
 
 
-class Hyperparameters(NamedTuple):
-    """The numbers of FamCQL, as published.
+class FamCQLConfig(NamedTuple):
+    """The hyperparameters of FamCQL, as published.
 
     Attributes:
         discount: discount factor.
-        tau: rate of the target critics.
+        tau: Polyak rate of the target critics.
         actor_hidden_sizes: widths of the policy family's hidden layers.
-        actor_learning_rate: Adam's rate for the policy family and the temperature.
+        actor_learning_rate: Adam's learning rate for the policy family and the temperature.
         balance_hidden_sizes: widths of the balance network's hidden layers.
-        balance_learning_rate: Adam's rate for the balance network.
-        balance_map: how its outputs become coefficients, see `to_coefficients`.
+        balance_learning_rate: Adam's learning rate for the balance network.
+        balance_map: map from its outputs to coefficients, see `to_coefficients`.
         low: lower end of the range from which offline coefficients are drawn.
         high: upper end of that range.
-        next_coefficient: whether the policy at s' takes the coefficient chosen at s, as published, or one at s'.
+        next_coefficient: the coefficient of the policy at s': `current` takes the one chosen at s, as published, `next`
+            the one chosen at s'.
         critic_hidden_sizes: widths of both critics' hidden layers.
-        critic_layer_norm: whether LayerNorm follows every hidden linear map of the critics.
-        critic_learning_rate: Adam's rate for the critics.
-        num_actions: K.
-        penalty_weight: factor on the conservative difference.
+        critic_layer_norm: whether LayerNorm follows every hidden linear layer of the critics.
+        critic_learning_rate: Adam's learning rate for the critics.
+        num_actions: number K of sampled actions per state, for each of the three kinds.
+        penalty_weight: weight of the conservative difference.
     """
 
     discount: float = 0.99
@@ -111,7 +117,7 @@ class Hyperparameters(NamedTuple):
     balance_map: BalanceMap = "official"
     low: float = 0.5
     high: float = 1.5
-    next_coefficient: Literal["current", "next"] = "current"
+    next_coefficient: NextCoefficient = "current"
     critic_hidden_sizes: tuple[int, ...] = (256, 256)
     critic_layer_norm: bool = True
     critic_learning_rate: float = 3e-4
@@ -119,47 +125,47 @@ class Hyperparameters(NamedTuple):
     penalty_weight: float = 1.0
 
 
-PUBLISHED = Hyperparameters()
+PUBLISHED = FamCQLConfig()
 """The defaults."""
 
 
-def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED) -> Algorithm:
+def fam_cql(action_size: int, config: FamCQLConfig = PUBLISHED) -> Algorithm:
     """Builds FamCQL.
 
     Args:
-        action_size: A.
-        hyperparameters: everything else.
+        action_size: number of action dimensions A.
+        config: the hyperparameters.
+
+    Raises:
+        UserError: if a hyperparameter is out of its range, such as `tau=7`.
     """
-    hp = hyperparameters
-    actor = TanhGaussianActor(hp.actor_hidden_sizes, action_size)
-    balance = TanhGaussianActor(hp.balance_hidden_sizes, 1)
-    critics = make_ensemble([Critic(hp.critic_hidden_sizes, hp.critic_layer_norm, MLP_OPTIONS)] * 2)
-    actor_optimiser = optax.adam(hp.actor_learning_rate)
-    balance_optimiser = optax.adam(hp.balance_learning_rate)
-    critic_optimiser = optax.adam(hp.critic_learning_rate)
-    target_entropy = -float(action_size)
+    require_hyperparameters(config)
+    actor = TanhGaussianActor(config.actor_hidden_sizes, action_size, mlp_options=MLP_OPTIONS)
+    balance = TanhGaussianActor(config.balance_hidden_sizes, 1, mlp_options=MLP_OPTIONS)
+    critics = make_ensemble([Critic(config.critic_hidden_sizes, config.critic_layer_norm, MLP_OPTIONS)] * 2)
+    actor_optimizer = optax.adam(config.actor_learning_rate)
+    balance_optimizer = optax.adam(config.balance_learning_rate)
+    critic_optimizer = optax.adam(config.critic_learning_rate)
 
     def init(key: Key, observations: Array, actions: Array) -> FamCQLState:
         actor_key, balance_key, critics_key = jax.random.split(key, 3)
-        actor_params = init_actor(actor, actor_key, beside(observations, jnp.zeros(len(observations))))
-        balance_params = init_actor(balance, balance_key, observations)
+        actor_params = actor.init(actor_key, with_embedding(observations, jnp.zeros(len(observations))))["params"]
         critics_params = critics.init(critics_key, observations, actions)
-        log_temperature = jnp.zeros(())
         return FamCQLState(
-            actor_params, actor_optimiser.init(actor_params),
-            balance_params, balance_optimiser.init(balance_params),
-            critics_params, critic_optimiser.init(critics_params),
-            jax.tree.map(jnp.copy, critics_params),  # buffers of its own, so that the state can be donated
-            log_temperature, actor_optimiser.init(log_temperature),
-        )  # fmt: skip
+            actor=create_train_state(actor_params, actor_optimizer),
+            balance=create_train_state(balance.init(balance_key, observations)["params"], balance_optimizer),
+            critics=create_train_state(critics_params, critic_optimizer),
+            target_critics=copy_params(critics_params),
+            temperature=create_train_state(jnp.zeros(()), actor_optimizer),
+        )
 
-    def draw(key: Key, batch: Batch) -> Draws:
+    def draw(key: Key, batch: Batch) -> FamCQLDraws:
         keys = jax.random.split(key, 8)
         single, dtype = batch.actions.shape, batch.actions.dtype
-        rows, several = single[0], (single[0], hp.num_actions, single[1])
-        return Draws(
+        rows, several = single[0], (single[0], config.num_actions, single[1])
+        return FamCQLDraws(
             balance=jax.random.normal(keys[0], (rows, 1), dtype),
-            coefficients=jax.random.uniform(keys[1], (rows,), dtype, hp.low, hp.high),
+            coefficients=jax.random.uniform(keys[1], (rows,), dtype, config.low, config.high),
             actions=jax.random.normal(keys[2], single, dtype),
             balanced_actions=jax.random.normal(keys[3], single, dtype),
             target_actions=jax.random.normal(keys[4], single, dtype),
@@ -169,75 +175,75 @@ def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED) -> Algo
         )
 
     def family(params: Params, observations: Array, coefficients: Array) -> TanhGaussian:
-        """The member of the family with coefficients [...] at observations [..., O]."""
-        return actor.apply({"params": params}, beside(observations, coefficients))  # pyright: ignore[reportReturnType]
+        """The policies with coefficients [...] at observations [..., O]."""
+        return actor.apply({"params": params}, with_embedding(observations, coefficients))  # pyright: ignore[reportReturnType]
 
     def chosen(params: Params, observations: Array, noise: Array | None) -> Array:
-        """The balance network's coefficients [...]: a sample, or without noise [..., 1] its mode."""
-        law: Any = balance.apply({"params": params}, observations)
-        squashed = law.mode if noise is None else law.sample(noise)[0]
-        return to_coefficients(squashed[..., 0], hp.low, hp.high, hp.balance_map)
+        """The balance network's coefficients [...]: samples with noise [..., 1], or its modes without."""
+        distribution: Any = balance.apply({"params": params}, observations)
+        squashed = distribution.mode if noise is None else distribution.sample(noise)[0]
+        return to_coefficients(squashed[..., 0], config.low, config.high, config.balance_map)
 
     def actor_loss(
         params: Params, observations: Array, coefficients: Array, noise: Array, critics_params: Params, alpha: Array
     ) -> tuple[Array, tuple[TanhGaussian, Array]]:
-        """E[alpha log pi(a | s, b) - b min_e Q_e(s, a)]."""
+        """E[alpha log pi(a | s, b) - b min_e Q_e(s, a)], a ~ pi(. | s, b); Wang et al., 2023."""
         distribution = family(params, observations, coefficients)
         actions, log_prob = distribution.sample(noise)
-        values = jnp.min(critics.apply(critics_params, observations, actions), axis=0)
+        values = smallest_value(critics, critics_params, observations, actions)
         return jnp.mean(alpha * log_prob - coefficients * values), (distribution, log_prob)
 
     def balance_loss(
-        params: Params, observations: Array, draws: Draws, actor_params: Params, critics_params: Params
+        params: Params, observations: Array, draws: FamCQLDraws, actor_params: Params, critics_params: Params
     ) -> tuple[Array, Array]:
-        """-E[min_e Q_e(s, a)], a ~ pi(. | s, b(s)): the gradient comes through the embedding of b."""
+        """-E[min_e Q_e(s, a)], a ~ pi(. | s, b(s)); Wang et al., 2023.
+
+        The gradient reaches the balance network through the embedding of b.
+        """
         coefficients = chosen(params, observations, draws.balance)
         actions, _ = family(actor_params, observations, coefficients).sample(draws.balanced_actions)
-        return -jnp.mean(jnp.min(critics.apply(critics_params, observations, actions), axis=0)), coefficients
+        return -jnp.mean(smallest_value(critics, critics_params, observations, actions)), coefficients
 
     def critic_rows(
-        state: FamCQLState, batch: Batch, draws: Draws, current: TanhGaussian, coefficients: Array
+        state: FamCQLState, batch: Batch, draws: FamCQLDraws, current: TanhGaussian, coefficients: Array
     ) -> CriticRows:
-        """Samples the actions of the penalty and of the TD target from the policy before its step."""
-        if hp.next_coefficient == "next":
-            # The same noise as at s: no expectation depends on the two together.
-            coefficients = chosen(state.balance, batch.next_observations, draws.balance)
-        following = family(state.actor, batch.next_observations, coefficients)
+        """Samples the actions of the penalty and of the TD target from the policy before this update."""
+        if config.next_coefficient == "next":
+            # The same noise as at s: it correlates the two coefficients, but each has the right distribution.
+            coefficients = chosen(state.balance.params, batch.next_observations, draws.balance)
+        following = family(state.actor.params, batch.next_observations, coefficients)
         actions, log_prob = following.sample(draws.target_actions)
         values = values_of(critics, state.target_critics, batch.next_observations, actions)
-        target = soft_td_target(batch.rewards, batch.masks, values, log_prob, hp.discount, entropy_weight=0.0)
-        sampled, log_densities = penalised_actions(draws.uniform, following, draws.following, current, draws.current)
-        weight = jnp.full_like(target, hp.penalty_weight)
+        target = soft_td_target(batch.rewards, batch.masks, values, log_prob, config.discount, entropy_weight=0.0)
+        sampled, log_densities = penalized_actions(draws.uniform, following, draws.following, current, draws.current)
+        weight = jnp.full_like(target, config.penalty_weight)
         rows = CriticRows(batch.observations, batch.actions, target, weight, sampled, log_densities)
         return jax.lax.stop_gradient(rows)
 
     def update(
-        state: FamCQLState, batch: Batch, draws: Draws, *, step: Array, annealing: Array | float, phase: Phase
+        state: FamCQLState, batch: Batch, draws: FamCQLDraws, *, step: Array, annealing: Array | float, phase: Phase
     ) -> tuple[FamCQLState, Metrics]:
+        assert_batch(batch, action_size)
         del step, annealing  # FamCQL has no schedule
-        temperature, multiplier = jnp.exp(state.log_temperature), jnp.ones(())
+        temperature, multiplier = jnp.exp(state.temperature.params), jnp.ones(())
 
-        balance_params, balance_opt, choice_loss, balanced, balance_gradients = gradient_step(
-            balance_loss, balance_optimiser, state.balance, state.balance_opt,
-            batch.observations, draws, state.actor, state.critics,
+        balance_state, choice_loss, balanced, balance_gradients = gradient_step(
+            balance_loss, balance_optimizer, state.balance,
+            batch.observations, draws, state.actor.params, state.critics.params,
         )  # fmt: skip
         coefficients = draws.coefficients if phase == "offline" else balanced
-        actor_params, actor_opt, pi_loss, (current, log_prob), actor_gradients = gradient_step(
-            actor_loss, actor_optimiser, state.actor, state.actor_opt,
-            batch.observations, coefficients, draws.actions, state.critics, temperature,
+        actor_state, pi_loss, (current, log_prob), actor_gradients = gradient_step(
+            actor_loss, actor_optimizer, state.actor,
+            batch.observations, coefficients, draws.actions, state.critics.params, temperature,
         )  # fmt: skip
-        log_temperature, temperature_opt, alpha_loss, _, _ = gradient_step(
-            temperature_loss, actor_optimiser, state.log_temperature, state.temperature_opt, log_prob, target_entropy
-        )
+        temperature_state, alpha_loss, _ = temperature_step(actor_optimizer, state.temperature, log_prob, action_size)
         rows = critic_rows(state, batch, draws, current, balanced)
         (q_loss, parts), critic_gradients = conservative_gradients(
-            critics, state.critics, rows, multiplier, DIFFERENCE, gap=0.0
+            critics, state.critics.params, rows, multiplier, DIFFERENCE, gap=0.0
         )
-        critics_params, critics_opt = apply_gradients(
-            critic_optimiser, state.critics, state.critics_opt, critic_gradients
-        )
+        critics_state = apply_gradients(critic_optimizer, state.critics, critic_gradients)
 
-        metrics = critic_metrics(critics, q_loss, parts, critic_gradients, rows, multiplier) | {
+        metrics = critic_metrics(q_loss, parts, critic_gradients, rows, multiplier) | {
             "actor/loss": pi_loss,
             "actor/entropy": -jnp.mean(log_prob),
             "actor/temperature": temperature,
@@ -249,52 +255,85 @@ def make(action_size: int, hyperparameters: Hyperparameters = PUBLISHED) -> Algo
             "balance/coefficient_std": jnp.std(balanced),
             "balance/grad_norm": optax.tree.norm(balance_gradients),
         }
-        target_critics = polyak(state.target_critics, critics_params, hp.tau)
         state = FamCQLState(
-            actor_params, actor_opt, balance_params, balance_opt, critics_params, critics_opt, target_critics,
-            log_temperature, temperature_opt,
-        )  # fmt: skip
+            actor=actor_state,
+            balance=balance_state,
+            critics=critics_state,
+            target_critics=polyak(state.target_critics, critics_state.params, config.tau),
+            temperature=temperature_state,
+        )
         return state, averages(metrics)
 
-    def act(params: Policy, observations: Array, key: Key | None) -> Array:
-        # Also where the action is a sample, the coefficient is the balance network's mode.
-        distribution = family(params.actor, observations, chosen(params.balance, observations, None))
-        if key is None:
-            return distribution.mode
-        return distribution.sample(jax.random.normal(key, distribution.mean.shape))[0]
+    def act(params: FamCQLPolicy, observations: Array, key: Key | None) -> Array:
+        # The coefficient is the balance network's mode even if the action is sampled, as in the authors' program.
+        return sac_steps.act(family(params.actor, observations, chosen(params.balance, observations, None)), key)
 
     def diagnose(state: FamCQLState, observations: Array) -> dict[str, Array]:
-        return {"balance": chosen(state.balance, observations, None)}
+        return {"balance": chosen(state.balance.params, observations, None)}
 
-    return Algorithm(init, draw, update, lambda state: Policy(state.actor, state.balance), act, diagnose)
+    return Algorithm(
+        init, draw, update, lambda state: FamCQLPolicy(state.actor.params, state.balance.params), act, diagnose
+    )
 
 
-def beside(observations: Array, coefficients: Array) -> Array:
-    """The policy family's inputs: observations [..., O] with the embedding of coefficients [...] behind them."""
+def with_embedding(observations: Array, coefficients: Array) -> Array:
+    """Concatenates observations and embedded coefficients, the inputs of the policy family.
+
+    Args:
+        observations: [..., O].
+        coefficients: balance coefficients, [...].
+
+    Returns:
+        Inputs, [..., O + 6].
+    """
     return jnp.concatenate([observations, embed(coefficients)], axis=-1)
 
 
 def from_config(config: Any, action_size: int) -> Algorithm:
-    """Builds FamCQL from a config of `configs/fam_cql.py`."""
-    return make(action_size, hyperparameters_from_config(config))
+    """Builds FamCQL from a config.
 
-
-def hyperparameters_from_config(config: Any) -> Hyperparameters:
-    """Collects the hyperparameters from a config's groups."""
-    return Hyperparameters(
-        discount=config.discount,
-        tau=config.critic.tau,
-        actor_hidden_sizes=tuple(config.actor.hidden_sizes),
-        actor_learning_rate=config.actor.learning_rate,
-        balance_hidden_sizes=tuple(config.balance.hidden_sizes),
-        balance_learning_rate=config.balance.learning_rate,
-        balance_map=config.balance.map,
-        low=config.balance.low,
-        high=config.balance.high,
-        next_coefficient=config.balance.next_coefficient,
-        critic_hidden_sizes=tuple(config.critic.hidden_sizes),
-        critic_layer_norm=config.critic.layer_norm,
-        critic_learning_rate=config.critic.learning_rate,
-        num_actions=config.critic.num_actions,
-        penalty_weight=config.critic.penalty_weight,
+    Args:
+        config: a config of `configs/fam_cql.py`, read by attribute.
+        action_size: number of action dimensions A.
+    """
+    return fam_cql(
+        action_size,
+        FamCQLConfig(
+            discount=config.discount,
+            tau=config.critic.tau,
+            actor_hidden_sizes=tuple(config.actor.hidden_sizes),
+            actor_learning_rate=config.actor.learning_rate,
+            balance_hidden_sizes=tuple(config.balance.hidden_sizes),
+            balance_learning_rate=config.balance.learning_rate,
+            balance_map=config.balance.map,
+            low=config.balance.low,
+            high=config.balance.high,
+            next_coefficient=config.balance.next_coefficient,
+            critic_hidden_sizes=tuple(config.critic.hidden_sizes),
+            critic_layer_norm=config.critic.layer_norm,
+            critic_learning_rate=config.critic.learning_rate,
+            num_actions=config.critic.num_actions,
+            penalty_weight=config.critic.penalty_weight,
+        ),
     )
+
+
+def operations(config: Any, observation_size: int, action_size: int) -> float:
+    """Counts the floating-point operations per update, see `algorithms.operations`.
+
+    Args:
+        config: a config of `configs/fam_cql.py`.
+        observation_size: observation size O.
+        action_size: number of action dimensions A.
+    """
+    batch, samples = config.batch_size, config.critic.num_actions
+    actor = (observation_size + EMBEDDING_SIZE, *config.actor.hidden_sizes, 2 * action_size)
+    balance = (observation_size, *config.balance.hidden_sizes, 2)
+    critic = (observation_size + action_size, *config.critic.hidden_sizes, 1)
+    critics = 2 * train(batch * (3 * samples + 1), *critic) + 2 * forward(batch, *critic)  # and the target critics
+    actor_loss = train(batch, *actor) + 4 * forward(batch, *critic)
+    # Policy and critics need the gradient of their inputs only.
+    balance_loss = train(batch, *balance) + 2 * forward(batch, *actor) + 4 * forward(batch, *critic)
+    next_balance = forward(batch, *balance) if config.balance.next_coefficient == "next" else 0.0
+    # The last term is the policy at the next states; the penalty reuses the actor loss's pass at the states.
+    return critics + actor_loss + balance_loss + next_balance + forward(batch, *actor)

@@ -1,7 +1,7 @@
-"""IQL's value functions, without its actor: what advantage selection trains, and half of IQL.
+"""The value functions Q and V of IQL, which IQL trains with an actor and the advantage selection without.
 
-Kostrikov et al., "Offline Reinforcement Learning with Implicit Q-Learning", 2021,
-https://arxiv.org/abs/2110.06169. No value of an action outside the data is ever asked for.
+Kostrikov et al., "Offline Reinforcement Learning with Implicit Q-Learning", 2021, https://arxiv.org/abs/2110.06169.
+Q is evaluated only at actions of the dataset.
 """
 
 from collections.abc import Callable
@@ -10,141 +10,191 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from flax import linen as nn
 
 from ssar_jax.algorithms.base import Algorithm, Phase
 from ssar_jax.networks.critics import Critic, CriticEnsemble, make_ensemble
 from ssar_jax.networks.mlp import MLP
+from ssar_jax.ops.gradients import create_train_state, gradient_step
 from ssar_jax.ops.losses import expectile_loss
-from ssar_jax.ops.trees import averages, gradient_step, polyak
-from ssar_jax.types import Array, Batch, Key, Metrics, Params
+from ssar_jax.ops.trees import averages, copy_params, polyak
+from ssar_jax.types import Array, Batch, Key, Metrics, Params, TrainState
 
 
 class ValueState(NamedTuple):
-    """Everything that training changes."""
+    """The training state of Q and V."""
 
-    critics: Params
-    critics_opt: optax.OptState
+    critics: TrainState
     target_critics: Params
-    value: Params
-    value_opt: optax.OptState
+    value: TrainState
 
 
-class ValueLearner(NamedTuple):
-    """The value functions as pure functions.
+class ValueNetworks(NamedTuple):
+    """The networks of Q and V, and their optimizer.
 
     Attributes:
-        init: (key, observations [B, O], actions [B, A]) -> state.
-        update_value: (state, batch) -> (state, advantages [B] under the old V, loss).
-        update_critics: (state, batch, next_values [B]) -> (state, loss, mean value); targets move too.
-        value: (params, observations [..., O]) -> V [...].
-        critics: the twin Q.
+        critics: the ensemble of two critics Q.
+        init_value: (key, observations [B, O]) -> parameters of V.
+        value: (parameters, observations [..., O]) -> V [...].
+        optimizer: the gradient transformation of Q and of V, which have a state each.
     """
 
-    init: Callable[[Key, Array, Array], ValueState]
-    update_value: Callable[[ValueState, Batch], tuple[ValueState, Array, Array]]
-    update_critics: Callable[[ValueState, Batch, Array], tuple[ValueState, Array, Array]]
-    value: Callable[[Params, Array], Array]
     critics: CriticEnsemble
-
-    def advantages(self, state: ValueState, observations: Array, actions: Array) -> Array:
-        """min_e Q_e(s, a) - V(s) with the online critics, [B]: what selection marks by its sign."""
-        values = jnp.min(self.critics.apply(state.critics, observations, actions), axis=0)
-        return values - self.value(state.value, observations)
+    init_value: Callable[[Key, Array], Params]
+    value: Callable[[Params, Array], Array]
+    optimizer: optax.GradientTransformation
 
 
-def make_value_learner(
-    *,
+def make_value_networks(
     hidden_sizes: tuple[int, ...] = (256, 256),
     learning_rate: float = 3e-4,
-    discount: float = 0.99,
-    expectile: float = 0.7,
-    tau: float = 0.005,
-    sum_critic_losses: bool = False,
     mlp_options: dict[str, Any] | None = None,
-) -> ValueLearner:
-    """Builds Q and V.
+) -> ValueNetworks:
+    """Builds the networks of Q and V.
 
     Args:
-        hidden_sizes: widths of the hidden layers of both.
-        learning_rate: Adam's rate; one optimiser for the twin Q, one for V.
-        discount: discount factor.
-        expectile: which expectile of Q over the data's actions V regresses.
-        tau: rate of the target critics.
-        sum_critic_losses: whether the twins' losses are summed (the official program) or averaged (CORL, SSAR).
-        mlp_options: further arguments of `MLP`, such as initialisers.
+        hidden_sizes: widths of the hidden layers of Q and V.
+        learning_rate: Adam's learning rate for Q and V.
+        mlp_options: further arguments of `MLP`, such as initializers.
     """
-    critics = make_ensemble([Critic(hidden_sizes, mlp_options=mlp_options)] * 2)
-    network: nn.Module = MLP(hidden_sizes, 1, **(mlp_options or {}))
-    optimiser = optax.adam(learning_rate)
+    network = MLP(hidden_sizes, 1, **(mlp_options or {}))
 
     def value(params: Params, observations: Array) -> Array:
         return jnp.squeeze(network.apply({"params": params}, observations), axis=-1)  # pyright: ignore[reportArgumentType]
 
-    def init(key: Key, observations: Array, actions: Array) -> ValueState:
-        critics_key, value_key = jax.random.split(key)
-        critics_params = critics.init(critics_key, observations, actions)
-        value_params = network.init(value_key, observations)["params"]
-        return ValueState(
-            critics_params,
-            optimiser.init(critics_params),
-            jax.tree.map(jnp.copy, critics_params),
-            value_params,
-            optimiser.init(value_params),
-        )
-
-    def value_loss(params: Params, observations: Array, target: Array) -> tuple[Array, Array]:
-        """Equation 5: E[expectile loss of min Q' - V]."""
-        advantages = target - value(params, observations)
-        return jnp.mean(expectile_loss(advantages, expectile)), advantages
-
-    def update_value(state: ValueState, batch: Batch) -> tuple[ValueState, Array, Array]:
-        target = jnp.min(critics.apply(state.target_critics, batch.observations, batch.actions), axis=0)
-        params, opt_state, loss, advantages, _ = gradient_step(
-            value_loss, optimiser, state.value, state.value_opt, batch.observations, target
-        )
-        return state._replace(value=params, value_opt=opt_state), advantages, loss
-
-    def critic_loss(params: Params, batch: Batch, target: Array) -> tuple[Array, Array]:
-        """Equation 6: E[(r + discount * mask * V(s') - Q)^2]."""
-        values = critics.apply(params, batch.observations, batch.actions)
-        errors = jnp.mean((values - target) ** 2, axis=1)
-        return jnp.sum(errors) if sum_critic_losses else jnp.mean(errors), jnp.mean(values)
-
-    def update_critics(state: ValueState, batch: Batch, next_values: Array) -> tuple[ValueState, Array, Array]:
-        target = batch.rewards + discount * batch.masks * next_values
-        params, opt_state, loss, mean, _ = gradient_step(
-            critic_loss, optimiser, state.critics, state.critics_opt, batch, target
-        )
-        targets = polyak(state.target_critics, params, tau)
-        return state._replace(critics=params, critics_opt=opt_state, target_critics=targets), loss, mean
-
-    return ValueLearner(init, update_value, update_critics, value, critics)
+    return ValueNetworks(
+        critics=make_ensemble([Critic(hidden_sizes, mlp_options=mlp_options)] * 2),
+        init_value=lambda key, observations: network.init(key, observations)["params"],
+        value=value,
+        optimizer=optax.adam(learning_rate),
+    )
 
 
-def update_values(learner: ValueLearner, state: ValueState, batch: Batch) -> tuple[ValueState, Array, dict[str, Array]]:
-    """One step in the order of CORL and SSAR: V, then Q towards the old V(s').
+def init_values(networks: ValueNetworks, key: Key, observations: Array, actions: Array) -> ValueState:
+    """Initializes the state of Q and V.
+
+    Args:
+        networks: Q and V.
+        key: random key of the initial parameters.
+        observations: [B, O]; only the shape matters.
+        actions: [B, A]; only the shape matters.
+    """
+    critics_key, value_key = jax.random.split(key)
+    critics_params = networks.critics.init(critics_key, observations, actions)
+    return ValueState(
+        critics=create_train_state(critics_params, networks.optimizer),
+        target_critics=copy_params(critics_params),
+        value=create_train_state(networks.init_value(value_key, observations), networks.optimizer),
+    )
+
+
+def value_step(
+    networks: ValueNetworks, state: ValueState, batch: Batch, expectile: float
+) -> tuple[ValueState, Array, Array]:
+    """Takes one step of V on E[expectile_loss(min_e Q'_e(s, a) - V(s))].
+
+    Kostrikov et al., 2021, equation 5.
+
+    Args:
+        networks: Q and V.
+        state: the state of Q and V.
+        batch: a minibatch of B transitions.
+        expectile: the expectile of Q over the dataset's actions that V estimates.
 
     Returns:
-        The new state, the advantages [B] before the step, the losses by name.
+        The new state, the advantages min_e Q'_e(s, a) - V(s) [B] with V from before the step, and the loss.
     """
-    next_values = learner.value(state.value, batch.next_observations)
-    state, advantages, value_loss = learner.update_value(state, batch)
-    state, critic_loss, mean = learner.update_critics(state, batch, next_values)
-    return state, advantages, {"value/loss": value_loss, "critic/loss": critic_loss, "critic/q_mean": mean}
+    target = jnp.min(networks.critics.apply(state.target_critics, batch.observations, batch.actions), axis=0)
+
+    def loss(params: Params) -> tuple[Array, Array]:
+        advantages = target - networks.value(params, batch.observations)
+        return jnp.mean(expectile_loss(advantages, expectile)), advantages
+
+    value_state, value_loss, advantages, _ = gradient_step(loss, networks.optimizer, state.value)
+    return state._replace(value=value_state), advantages, value_loss
 
 
-def as_algorithm(learner: ValueLearner) -> Algorithm:
-    """The value functions as an algorithm without a policy, so that the ordinary loop trains them."""
+def critic_step(
+    networks: ValueNetworks,
+    state: ValueState,
+    batch: Batch,
+    next_values: Array,
+    *,
+    discount: float,
+    tau: float,
+    reduction: Callable[[Array], Array],
+) -> tuple[ValueState, Array, Array]:
+    """Takes one step of Q on E[(r + discount * mask * V(s') - Q(s, a))^2] and one Polyak step of its targets.
+
+    Kostrikov et al., 2021, equation 6.
+
+    Args:
+        networks: Q and V.
+        state: the state of Q and V.
+        batch: a minibatch of B transitions.
+        next_values: V(s'), [B].
+        discount: discount factor.
+        tau: Polyak rate of the target critics.
+        reduction: reduction of the two critics' losses, the sum in the authors' program and the mean in CORL and SSAR.
+
+    Returns:
+        The new state, the loss and the mean of Q.
+    """
+    target = batch.rewards + discount * batch.masks * next_values
+
+    def loss(params: Params) -> tuple[Array, Array]:
+        values = networks.critics.apply(params, batch.observations, batch.actions)
+        return reduction(jnp.mean((values - target) ** 2, axis=1)), jnp.mean(values)
+
+    critics_state, critic_loss, mean, _ = gradient_step(loss, networks.optimizer, state.critics)
+    targets = polyak(state.target_critics, critics_state.params, tau)
+    return state._replace(critics=critics_state, target_critics=targets), critic_loss, mean
+
+
+def advantages_of(networks: ValueNetworks, state: ValueState, observations: Array, actions: Array) -> Array:
+    """Computes the advantages min_e Q_e(s, a) - V(s) with the online critics; the selection trusts those of 0 and more.
+
+    Args:
+        networks: Q and V.
+        state: the state of Q and V.
+        observations: [B, O].
+        actions: [B, A].
+
+    Returns:
+        Advantages, [B].
+    """
+    values = jnp.min(networks.critics.apply(state.critics.params, observations, actions), axis=0)
+    return values - networks.value(state.value.params, observations)
+
+
+def value_algorithm(
+    networks: ValueNetworks, *, discount: float = 0.99, expectile: float = 0.7, tau: float = 0.005
+) -> Algorithm:
+    """Builds the training of Q and V as an algorithm without a policy, for the training loop.
+
+    The order is that of CORL and SSAR: first V, then Q with the target V(s') from before V's step.
+
+    Args:
+        networks: Q and V.
+        discount: discount factor.
+        expectile: the expectile of Q over the dataset's actions that V estimates.
+        tau: Polyak rate of the target critics.
+    """
+
+    def init(key: Key, observations: Array, actions: Array) -> ValueState:
+        return init_values(networks, key, observations, actions)
 
     def update(
         state: ValueState, batch: Batch, draws: tuple[()], *, step: Array, annealing: Array | float, phase: Phase
     ) -> tuple[ValueState, Metrics]:
         del draws, step, annealing, phase
-        state, _, losses = update_values(learner, state, batch)
-        return state, averages(losses)
+        next_values = networks.value(state.value.params, batch.next_observations)
+        state, _, value_loss = value_step(networks, state, batch, expectile)
+        state, critic_loss, mean = critic_step(
+            networks, state, batch, next_values, discount=discount, tau=tau, reduction=jnp.mean
+        )
+        return state, averages({"value/loss": value_loss, "critic/loss": critic_loss, "critic/q_mean": mean})
 
     def act(params: Params, observations: Array, key: Key | None) -> Array:
         raise TypeError("value functions have no policy")
 
-    return Algorithm(learner.init, lambda key, batch: (), update, lambda state: (), act)
+    return Algorithm(init, lambda key, batch: (), update, lambda state: (), act)

@@ -1,32 +1,92 @@
-"""From a config to an algorithm: one line per algorithm."""
+"""The registry of algorithms, with what the commands need to know about each."""
 
-from collections.abc import Callable
-from typing import Any
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from ssar_jax.algorithms import cql, fam_cql, iql, spot, td3_bc
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.errors import UserError
 
-_BUILDERS: dict[str, Callable[[Any, int], Algorithm]] = {
-    "td3_bc": td3_bc.from_config,
-    "cql": cql.from_config,
-    "iql": iql.from_config,
-    "spot": spot.from_config,
-    "fam_cql": fam_cql.from_config,
+
+class Entry(NamedTuple):
+    """An algorithm that configs can name in their field `algorithm`.
+
+    Attributes:
+        from_config: (config, action size) -> the algorithm.
+        display_names: names in tables and figures by variant; a variant that is not listed is shown as
+            `<algorithm> <variant>`.
+        operations: (config, observation size, action size) -> floating-point operations per update, for estimates and
+            benchmarks; None if unknown.
+    """
+
+    from_config: Callable[[Any, int], Algorithm]
+    display_names: Mapping[str, str] = {}
+    operations: Callable[[Any, int, int], float] | None = None
+
+
+_ENTRIES: dict[str, Entry] = {
+    "td3_bc": Entry(
+        td3_bc.from_config,
+        {"base": "TD3+BC", "sa": "TD3+BC(SA)", "base_ln": "TD3+BC with LayerNorm"},
+        td3_bc.operations,
+    ),
+    "cql": Entry(cql.from_config, {"base": "CQL", "sa": "CQL(SA)", "base_ln": "CQL with LayerNorm"}, cql.operations),
+    "iql": Entry(iql.from_config, {"corl": "IQL", "official": "IQL (authors' form)", "sa": "IQL(SA)"}, iql.operations),
+    "spot": Entry(spot.from_config, {"base": "SPOT", "sa": "SPOT(SA)"}, spot.operations),
+    "fam_cql": Entry(fam_cql.from_config, {"base": "FamCQL"}, fam_cql.operations),
 }
 
 
-def require(algorithm: str) -> None:
-    """Requires an algorithm to be here.
+def register(name: str, entry: Entry) -> None:
+    """Registers a custom algorithm, so that the commands and `load_policy` can build it.
+
+    Args:
+        name: its name in the config field `algorithm`.
+        entry: the algorithm.
 
     Raises:
-        UserError: it is not.
+        UserError: if another algorithm has this name.
     """
-    if algorithm not in _BUILDERS:
-        raise UserError(
-            f"algorithm {algorithm!r} is unknown: choose one of {', '.join(_BUILDERS)}; one of your own is a line in "
-            "ssar_jax/algorithms/registry.py"
-        )
+    if name in _ENTRIES and _ENTRIES[name] != entry:
+        raise UserError(f"algorithm {name!r} is registered already: choose another name")
+    _ENTRIES[name] = entry
+
+
+def get_entry(name: str) -> Entry:
+    """Returns the entry of an algorithm.
+
+    Args:
+        name: a registered name, or `<module>:<attribute>` for an `Entry` in an importable module, which need not be
+            registered.
+
+    Raises:
+        UserError: if the name is unknown, or does not lead to an `Entry`.
+    """
+    if name in _ENTRIES:
+        return _ENTRIES[name]
+    module, colon, attribute = name.partition(":")
+    if colon:
+        try:
+            entry = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise UserError(f"algorithm {name!r} cannot be imported ({error}): is its folder in PYTHONPATH?") from error
+        if not isinstance(entry, Entry):
+            raise UserError(f"algorithm {name!r} is a {type(entry).__name__}: name an algorithms.registry.Entry")
+        return entry
+    raise UserError(
+        f"algorithm {name!r} is unknown: choose one of {', '.join(_ENTRIES)}, or name a custom one as <module>:<entry>"
+    )
+
+
+def display_name(config: Any) -> str:
+    """Returns the name of a config's algorithm and variant in tables and figures.
+
+    Args:
+        config: a config, of which `algorithm` and `variant` are read.
+    """
+    names = get_entry(config.algorithm).display_names
+    return names.get(config.variant, f"{config.algorithm} {config.variant}")
 
 
 def build(config: Any, action_size: int) -> Algorithm:
@@ -34,10 +94,9 @@ def build(config: Any, action_size: int) -> Algorithm:
 
     Args:
         config: a config of `configs/`, read by attribute.
-        action_size: A.
+        action_size: number of action dimensions A.
 
     Raises:
-        UserError: for an unknown algorithm.
+        UserError: if the algorithm is unknown, or a hyperparameter is out of its range.
     """
-    require(config.algorithm)
-    return _BUILDERS[config.algorithm](config, action_size)
+    return get_entry(config.algorithm).from_config(config, action_size)

@@ -1,1 +1,1 @@
-"""Behaviour policies of the embedded suite, and the datasets they make."""
+"""Behavior policies of the embedded suite, and the generation of its datasets."""

@@ -1,4 +1,4 @@
-"""Plays the behaviour policies and writes the embedded datasets."""
+"""Generates the embedded datasets with the behavior policies."""
 
 import logging
 import multiprocessing
@@ -31,19 +31,24 @@ SEED = 0
 """Seed of every embedded dataset: a task has one dataset of each size."""
 
 _NUM_PIECES = 4
-"""Pieces into which a segment is cut for parallel play, whatever the number of cores, so that the data do not
-depend on it."""
+"""Pieces per segment that run in parallel; fixed, so that the data do not depend on the number of cores."""
 
 _NUM_ENVS = 8
-"""Environments stepped together in a piece."""
+"""Environments that are stepped together in a piece."""
 
 _REPORT_SECONDS = 5.0
-_STOP = -1  # the counter's value that ends all workers
-_counter: Any = None  # set in worker processes: the number of transitions made by all of them
+_STOP = -1  # value of the counter that stops all workers
+_counter: Any = None  # set in worker processes: the number of transitions of all workers
 
 
 class _Piece(NamedTuple):
-    """What one process plays in one go."""
+    """A part of a segment that one process generates.
+
+    Attributes:
+        task: The task.
+        segment: Policy and number of transitions.
+        entropy: Seed of the piece's random generator: seed of the dataset, index of the segment, index of the piece.
+    """
 
     task: Task
     segment: Segment
@@ -51,31 +56,46 @@ class _Piece(NamedTuple):
 
 
 def load_or_generate(task: Task, num_steps: int, seed: int = SEED) -> OfflineDataset:
-    """Reads a task's embedded dataset, generating it first where it is missing or made by another recipe.
+    """Read a task's embedded dataset; generate it first if it is missing or from another recipe.
 
     Args:
-        task: one of the 18 tasks.
-        num_steps: number of transitions; part of the dataset's identity.
-        seed: seed of the generation.
+        task: One of the 18 tasks.
+        num_steps: Number of transitions; part of the dataset's id.
+        seed: Seed of the generation.
+
+    Returns:
+        The dataset.
 
     Raises:
-        UserError: where the task has no recipe or the dataset cannot be written.
+        UserError: The task has no recipe, or the dataset cannot be written.
     """
     dataset_id, wanted = embedded_id(task, num_steps), recipe_hash(task, num_steps, seed)
     if has_minari(dataset_id):
         try:
             if read_minari_metadata(dataset_id).get("recipe") == wanted:
                 return read_minari(dataset_id)
-            _LOG.warning("%s was made by another recipe (policies or package versions): making it again", dataset_id)
+            _LOG.warning("%s is from another recipe (policies or package versions): generating it again", dataset_id)
         except UserError as error:
-            _LOG.warning("%s; making it again", error)
+            _LOG.warning("%s; generating it again", error)
         delete_minari(dataset_id)
     generate(task, num_steps, seed)
     return read_minari(dataset_id)
 
 
 def generate(task: Task, num_steps: int, seed: int = SEED) -> str:
-    """Plays and writes a task's embedded dataset; returns its Minari id."""
+    """Generate and write a task's embedded dataset.
+
+    Args:
+        task: One of the 18 tasks.
+        num_steps: Number of transitions.
+        seed: Seed of the generation.
+
+    Returns:
+        The Minari id.
+
+    Raises:
+        UserError: The dataset exists already or cannot be written, or a worker process dies.
+    """
     dataset_id = embedded_id(task, num_steps)
     _LOG.info("generating %s: %s transitions", dataset_id, f"{num_steps:,}")
     write_minari(
@@ -94,15 +114,23 @@ def generate(task: Task, num_steps: int, seed: int = SEED) -> str:
 
 
 def play(task: Task, num_steps: int, seed: int = SEED) -> Iterator[Episode]:
-    """Plays all segments of a dataset on all cores; the episodes come in the recipe's order.
+    """Generate the episodes of a dataset on all cores, in the recipe's order.
 
-    Nothing is played before the first episode is asked for, so that a name that is taken costs no play.
+    Work starts when the first episode is requested, so that no time is lost if the dataset's id is taken.
+
+    Args:
+        task: One of the 18 tasks.
+        num_steps: Number of transitions.
+        seed: Seed of the generation.
+
+    Yields:
+        The episodes.
 
     Raises:
-        UserError: where a worker dies.
+        UserError: A worker process dies.
     """
     pieces = list(_pieces(task, segments(task, num_steps), seed))
-    context = multiprocessing.get_context("spawn")  # JAX may be running here, and it does not survive a fork
+    context = multiprocessing.get_context("spawn")  # JAX may be running in this process and does not survive a fork
     counter = context.Value("q", 0)
     workers = min(os.cpu_count() or 1, len(pieces))
     with ProcessPoolExecutor(workers, context, _set_counter, (counter,)) as pool:
@@ -112,8 +140,8 @@ def play(task: Task, num_steps: int, seed: int = SEED) -> Iterator[Episode]:
             played = [future.result() for future in futures]
         except BrokenProcessPool as error:
             raise UserError(
-                f"a process that plays {task.name} died, for the reason that it printed or, if there is none, most "
-                "likely for lack of memory: run less at a time, or make a smaller dataset with --num_steps or "
+                f"a worker that generates {task.name} died; unless it printed an error, memory probably ran out: run "
+                "fewer programs at a time, or choose a smaller dataset with --num_steps or "
                 "--config.dataset.embedded.num_steps"
             ) from error
         except BaseException:
@@ -136,15 +164,15 @@ def _pieces(task: Task, parts: list[Segment], seed: int) -> Iterator[_Piece]:
 def _set_counter(counter: "Synchronized[int]") -> None:
     global _counter
     _counter = counter
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which stops the workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C also reaches the parent, which stops the workers
     parent = multiprocessing.parent_process()
     assert parent is not None
-    # A worker waits for work forever, so one whose parent was killed ends itself.
+    # A worker waits for work forever, so it must end itself if its parent is killed.
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _play_piece(piece: _Piece) -> list[Episode]:
-    """Plays one piece; runs in a worker process."""
+    """Return the episodes of one piece; runs in a worker process."""
     rng = np.random.default_rng(piece.entropy)
     stage, policy = stage_of(piece.task), piece.segment.policy
 
@@ -167,7 +195,7 @@ def _count(steps: int) -> None:
 
 
 def _report(futures: list[Future], counter: "Synchronized[int]", num_steps: int) -> None:
-    """Logs progress until all pieces are played or one has failed."""
+    """Log progress until all pieces are complete or one has failed."""
     start = last = time.monotonic()
     while not all(future.done() for future in futures):
         if any(future.done() and future.exception() for future in futures):

@@ -1,4 +1,4 @@
-"""An ant that walks a maze by waypoints, with a policy that knows nothing but how to walk into a direction."""
+"""Mazes with a guide: an ant policy that only walks in a given direction is led along waypoints."""
 
 from typing import Any, Literal
 
@@ -10,42 +10,50 @@ from ssar_jax.envs.antmaze import AntMazeEnv
 from ssar_jax.envs.mazes import MAZES, Cell
 
 Errand = Literal["fixed", "play", "diverse"]
-"""Where episodes start and where they lead. `fixed`: from the evaluation's start to its goal. `play`: from
-anywhere to one of a few cells, the evaluation's goal cell among them. `diverse`: from anywhere to anywhere."""
+"""Start and goal cells of the episodes. `fixed`: from the evaluation's start cell to its goal cell. `play`: from any
+free cell to one of a few cells, including the evaluation's goal cell. `diverse`: from any free cell to any other."""
 
 _PLAY_GOALS: dict[str, tuple[Cell, ...]] = {
     "medium": ((6, 6), (1, 5), (6, 1), (3, 4)),
     "large": ((7, 9), (1, 8), (7, 1), (5, 7), (1, 3)),
 }
-"""The cells that `play` leads to by maze, ours; spread over the maze, the evaluation's goal cell first."""
+"""Goal cells of `play` by maze: our choice, spread over the maze, the evaluation's goal cell first."""
 
-_NOISE = 1.0  # range of the noise on waypoints and goals, m, D4RL; around a waypoint it is centred, ours
-_ARRIVAL = 1.0  # m from a waypoint at which the next one is aimed at, ours
-_ACTION_NOISE = 0.2  # standard deviation, D4RL
+_NOISE = 1.0  # range of the noise on waypoints and goals, m, as in D4RL; we center it around a waypoint
+_ARRIVAL = 1.0  # distance to a waypoint at which the next one becomes the target, m, our choice
+_ACTION_NOISE = 0.2  # standard deviation, as in D4RL
 DIRECTION_SIZE = 2
-"""Numbers that stand behind the maze's observation: the direction to walk into."""
+"""Length of the direction vector at the end of a guided observation."""
 
 
 def walk_guided(policy: GaussianPolicy, rng: np.random.Generator, observations: np.ndarray) -> np.ndarray:
-    """Actions [N, A] of a policy trained on `ant-direction` for the observations [N, 31] of guided mazes."""
+    """Return actions of a policy trained on `ant-direction` in guided mazes.
+
+    Args:
+        policy: The policy.
+        rng: Generator of the policy's noise and of D4RL's action noise.
+        observations: Observations of `GuidedMaze`, [N, 31].
+
+    Returns:
+        Actions in [-1, 1], [N, 8].
+    """
     actions = policy.sample(observations[:, 2:], rng)
     noise = _ACTION_NOISE * rng.standard_normal(actions.shape, dtype=np.float32)
     return np.clip(actions + noise, -1.0, 1.0)
 
 
 class GuidedMaze(gymnasium.Wrapper):
-    """A maze with a guide: every observation ends with the unit vector towards the next waypoint.
+    """A maze whose observations end with the unit vector towards the next waypoint, [31].
 
-    Episodes last `horizon + 1` steps, as many rows as D4RL's have; once the ant is at its goal it is led back to it
-    whenever it drifts off. Rewards are those of the evaluation's goal, drawn for every episode as there, whatever goal
-    the guide leads to.
+    Episodes last `horizon + 1` steps, the number of rows in D4RL's files. At its goal the ant is led back to it
+    whenever it moves away. Rewards are always those for the evaluation's goal, which is drawn anew in every episode.
 
     Args:
         name: `umaze`, `medium` or `large`.
-        errand: where episodes start and where they lead.
+        errand: Start and goal cells.
 
     Attributes:
-        goal: where the guide leads, [2], m.
+        goal: The goal of the guide, [2], m.
     """
 
     def __init__(self, name: str, errand: Errand) -> None:
@@ -64,7 +72,12 @@ class GuidedMaze(gymnasium.Wrapper):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Starts an episode with a new errand."""
+        """Start an episode with a new start and goal.
+
+        Args:
+            seed: Seed of the episode.
+            options: Must be None.
+        """
         assert options is None
         rng = np.random.default_rng(seed)
         start = self._starts[rng.integers(len(self._starts))]
@@ -73,19 +86,19 @@ class GuidedMaze(gymnasium.Wrapper):
         self._waypoint_noise = rng.uniform(-_NOISE / 2, _NOISE / 2, 2)
         self._goal_cell, self._target = goal_cell, start
         self._steps = 0
-        observation, info = self.env.reset(seed=seed, options={"start": self._maze.centre(start)})
-        # D4RL's noise points one way.
-        self.goal = self._env.goal if self._fixed else self._maze.centre(goal_cell) + rng.uniform(0.0, _NOISE, 2)
+        observation, info = self.env.reset(seed=seed, options={"start": self._maze.center(start)})
+        # D4RL's noise is positive.
+        self.goal = self._env.goal if self._fixed else self._maze.center(goal_cell) + rng.uniform(0.0, _NOISE, 2)
         return self._guide(observation), info
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
-        """Takes one step; never terminates."""
+        """Take one step; never terminates."""
         observation, reward, _, _, info = self.env.step(action)
         self._steps += 1
         return self._guide(observation), reward, False, self._steps == self._maze.horizon + 1, info
 
     def _guide(self, observation: np.ndarray) -> np.ndarray:
-        """Appends the direction to the waypoint, going over to the next one on arrival."""
+        """Append the direction to the waypoint, or to the next one on arrival."""
         xy = observation[:2]
         cell = self._maze.cell_at(xy)
         strayed = abs(cell[0] - self._target[0]) + abs(cell[1] - self._target[1]) > 1
@@ -97,7 +110,7 @@ class GuidedMaze(gymnasium.Wrapper):
         return np.concatenate([observation, direction / max(float(np.linalg.norm(direction)), 1e-6)])
 
     def _aim(self) -> np.ndarray:
-        """The position of the present waypoint."""
+        """Return the position of the current waypoint, [2], m."""
         if self._target == self._goal_cell:
             return self.goal
-        return self._maze.centre(self._target) + self._waypoint_noise
+        return self._maze.center(self._target) + self._waypoint_noise

@@ -1,4 +1,4 @@
-"""Behaviour policies: SAC actors stored as float16 and played in NumPy."""
+"""Behavior policies: SAC actors that are stored in float16 and run in NumPy."""
 
 import json
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from ssar_jax.errors import UserError
 
 @dataclass(frozen=True)
 class GaussianPolicy:
-    """A tanh-Gaussian multilayer perceptron, as `ssar_jax.networks.actors.TanhGaussianActor` computes it.
+    """A tanh-Gaussian multilayer perceptron, the same function as `ssar_jax.networks.actors.TanhGaussianActor`.
 
     Attributes:
-        layers: (kernel [I, H], bias [H]) of every linear map, float32.
-        log_std_multiplier: scalar on the raw log-std.
-        log_std_offset: scalar added to it.
+        layers: (kernel [I, H], bias [H]) of every dense layer, float32.
+        log_std_multiplier: Factor of the network's log standard deviation.
+        log_std_offset: Term added to the product.
     """
 
     layers: Sequence[tuple[np.ndarray, np.ndarray]]
@@ -28,7 +28,11 @@ class GaussianPolicy:
 
     @classmethod
     def from_params(cls, params: Any) -> "GaussianPolicy":
-        """Takes the parameters of a `TanhGaussianActor`."""
+        """Return the policy with the parameters of a `TanhGaussianActor`.
+
+        Args:
+            params: Parameters of one actor, without a seed axis.
+        """
         layers = [params[f"layer{i}"] for i in range(sum(name.startswith("layer") for name in params))]
         return cls(
             [(np.asarray(layer["kernel"], np.float32), np.asarray(layer["bias"], np.float32)) for layer in layers],
@@ -37,7 +41,15 @@ class GaussianPolicy:
         )
 
     def sample(self, observations: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Draws actions [N, A] for observations [N, O]."""
+        """Sample actions.
+
+        Args:
+            observations: [N, O].
+            rng: Generator of the noise.
+
+        Returns:
+            Actions in (-1, 1), [N, A] float32.
+        """
         x = np.asarray(observations, np.float32)
         for kernel, bias in self.layers[:-1]:
             x = np.maximum(x @ kernel + bias, 0.0)
@@ -49,7 +61,13 @@ class GaussianPolicy:
 
 
 def save(path: Path, policies: Sequence[GaussianPolicy], description: dict[str, Any]) -> None:
-    """Writes policies of one environment as float16, with a description of how they were trained."""
+    """Write policies of one environment in float16.
+
+    Args:
+        path: Name of the `.npz` file.
+        policies: The policies.
+        description: JSON entries on their training, such as seed and steps.
+    """
     arrays: dict[str, Any] = {"description": json.dumps(description, sort_keys=True)}
     for p, policy in enumerate(policies):
         arrays[f"policy{p}/log_std"] = np.asarray([policy.log_std_multiplier, policy.log_std_offset], np.float32)
@@ -60,19 +78,22 @@ def save(path: Path, policies: Sequence[GaussianPolicy], description: dict[str, 
 
 
 def load(name: str) -> list[GaussianPolicy]:
-    """Reads the policies that ship with the library.
+    """Read policies that ship with the library.
 
     Args:
-        name: file name without ending, such as `hopper-medium`.
+        name: File name without its extension, such as `hopper-medium`.
+
+    Returns:
+        The policies of the file.
 
     Raises:
-        UserError: where no such file ships.
+        UserError: There is no such file.
     """
     folder = resources.files("ssar_jax.behaviour") / "trained"
     file = folder / f"{name}.npz"
     if not file.is_file():
         known = sorted(entry.name[:-4] for entry in folder.iterdir() if entry.name.endswith(".npz"))
-        raise UserError(f"no behaviour policy {name!r} ships with this version: it has {', '.join(known) or 'none'}")
+        raise UserError(f"no behavior policy {name!r} ships with this version; available: {', '.join(known) or 'none'}")
     with file.open("rb") as stream, np.load(stream) as arrays:
         return [_read(arrays, p) for p in range(sum(key.endswith("/log_std") for key in arrays.files))]
 

@@ -1,4 +1,4 @@
-"""How each embedded dataset is played: which policies, for how many transitions, in which order."""
+"""Recipes of the embedded datasets: their policies, in order, and the number of transitions of each."""
 
 import hashlib
 import json
@@ -12,18 +12,18 @@ from ssar_jax.behaviour.policies import GaussianPolicy
 from ssar_jax.data.tasks import Task
 
 VERSION = 1
-"""Raised when the way of generating changes, so that older sets are recognised."""
+"""Increased when the generation changes, so that older datasets are generated again."""
 
 _UNIFORM_SHARE = 0.05
-"""Share of medium-replay that comes from uniform actions, as a learner's first steps do."""
+"""Share of medium-replay with uniform actions, which a SAC learner takes in its first steps."""
 
 
 class Segment(NamedTuple):
-    """A part of a dataset that one policy plays.
+    """The part of a dataset from one policy.
 
     Attributes:
-        policy: the policy; None for uniform actions.
-        num_steps: its transitions.
+        policy: The policy; None for uniform actions.
+        num_steps: Number of transitions.
     """
 
     policy: GaussianPolicy | None
@@ -31,36 +31,52 @@ class Segment(NamedTuple):
 
 
 def segments(task: Task, num_steps: int) -> list[Segment]:
-    """The segments of a task's dataset in order; their lengths add up to `num_steps`.
+    """Return the segments of a task's dataset in order.
 
     medium and expert: one stochastic policy. medium-expert: half of each. medium-replay: uniform actions, then
-    the snapshots of a training run in order; D4RL has the learner's own replay buffer there. AntMaze: the ant that
-    walks into a direction.
+    the snapshots of a training run in order, where D4RL has the replay buffer of a SAC learner. AntMaze: the policy
+    that walks in a given direction.
+
+    Args:
+        task: One of the 18 tasks.
+        num_steps: Number of transitions of the dataset.
+
+    Returns:
+        The segments; their lengths add up to `num_steps`.
 
     Raises:
-        UserError: where its policies do not ship.
+        UserError: The policies do not ship.
     """
     match task.tier:
         case "medium" | "expert" as tier:
-            players: Sequence[GaussianPolicy | None] = policies.load(f"{task.agent}-{tier}")
+            actors: Sequence[GaussianPolicy | None] = policies.load(f"{task.agent}-{tier}")
         case "medium-expert":
-            players = [*policies.load(f"{task.agent}-medium"), *policies.load(f"{task.agent}-expert")]
+            actors = [*policies.load(f"{task.agent}-medium"), *policies.load(f"{task.agent}-expert")]
         case "medium-replay":
             uniform = round(_UNIFORM_SHARE * num_steps)
             snapshots = policies.load(f"{task.agent}-replay")
             return [Segment(None, uniform), *_even(snapshots, num_steps - uniform)]
         case _:
-            players = policies.load("ant-direction")
-    return _even(players, num_steps)
+            actors = policies.load("ant-direction")
+    return _even(actors, num_steps)
 
 
-def _even(players: Sequence[GaussianPolicy | None], num_steps: int) -> list[Segment]:
-    bounds = [round(i * num_steps / len(players)) for i in range(len(players) + 1)]
-    return [Segment(player, stop - start) for player, (start, stop) in zip(players, pairwise(bounds), strict=True)]
+def _even(actors: Sequence[GaussianPolicy | None], num_steps: int) -> list[Segment]:
+    bounds = [round(i * num_steps / len(actors)) for i in range(len(actors) + 1)]
+    return [Segment(actor, stop - start) for actor, (start, stop) in zip(actors, pairwise(bounds), strict=True)]
 
 
 def recipe_hash(task: Task, num_steps: int, seed: int) -> str:
-    """A hash of everything that decides a dataset's bytes on one machine."""
+    """Return a hash of everything that determines a dataset's bytes on one machine.
+
+    Args:
+        task: One of the 18 tasks.
+        num_steps: Number of transitions.
+        seed: Seed of the generation.
+
+    Returns:
+        The sha256 in hexadecimal.
+    """
     versions = {name: metadata.version(name) for name in ("mujoco", "gymnasium", "numpy")}
     recipe = {"version": VERSION, "task": task.d4rl_name, "num_steps": num_steps, "seed": seed, **versions}
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())

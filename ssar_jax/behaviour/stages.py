@@ -1,4 +1,4 @@
-"""Where the behaviour policies of a task play, how they act there, and what is kept of an episode."""
+"""The environment and the policy function that generate a task's embedded dataset."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,17 +10,17 @@ import numpy as np
 from ssar_jax.behaviour.navigation import DIRECTION_SIZE, Errand, GuidedMaze, walk_guided
 from ssar_jax.behaviour.policies import GaussianPolicy
 from ssar_jax.data.tasks import Task
-from ssar_jax.envs.make import make
+from ssar_jax.envs.make import make_env
 from ssar_jax.episodes import Episode
 
 
 class Stage(NamedTuple):
-    """A way to play.
+    """How to generate the episodes of a task.
 
     Attributes:
-        make_env: builds one environment.
-        act: (policy, generator, observations [N, ...]) -> actions [N, A].
-        finish: turns a played episode into one of the dataset.
+        make_env: Builds one environment.
+        act: (policy, random generator, observations [N, ...]) -> actions [N, A].
+        finish: Converts an episode of the environment to one of the dataset.
     """
 
     make_env: Callable[[], gymnasium.Env]
@@ -29,10 +29,14 @@ class Stage(NamedTuple):
 
 
 def stage_of(task: Task) -> Stage:
-    """The stage of a task's embedded dataset."""
+    """Return the stage of a task's embedded dataset.
+
+    Args:
+        task: One of the 18 tasks.
+    """
     assert task.environment is not None
     if task.agent != "antmaze":
-        return Stage(partial(make, task.environment), _sample, _unchanged)
+        return Stage(partial(make_env, task.environment), _sample, _unchanged)
     maze, _, variant = task.tier.partition("-")
     errands: dict[str, Errand] = {"": "fixed", "play": "play", "diverse": "diverse"}
     return Stage(partial(GuidedMaze, maze, errands[variant]), walk_guided, _without_guide)
@@ -47,5 +51,5 @@ def _unchanged(episode: Episode) -> Episode:
 
 
 def _without_guide(episode: Episode) -> Episode:
-    """Drops the guide's direction; as in D4RL every row at the goal is terminal, and none of them ends the episode."""
+    """Drop the guide's direction and mark every row at the goal as terminal; as in D4RL the episode continues."""
     return episode._replace(observations=episode.observations[:, :-DIRECTION_SIZE], terminations=episode.rewards > 0.0)

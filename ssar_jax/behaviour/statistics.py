@@ -1,4 +1,4 @@
-"""What the datasets of the embedded suite are like, as the page that docs/ keeps."""
+"""Statistics of the embedded datasets, and the page in docs/ that shows them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,36 +11,36 @@ from ssar_jax.data.tasks import Task
 _PAGE = """\
 # The embedded suite
 
-What `python -m experiments.collect embedded --tasks={tasks}{size}` generates, in D4RL v2's physics. The policies
-are described in [behaviour/](../ssar_jax/behaviour/trained/README.md), which of them play a set stands in
-`ssar_jax/behaviour/recipes.py`. This page is written by the same command with `--table=docs/embedded_suite.md`.
+The datasets that `python -m experiments.collect embedded --tasks={tasks}{size}` generates in D4RL v2's physics. The
+policies are described in [behaviour/](../ssar_jax/behaviour/trained/README.md), and the recipe of each dataset is in
+`ssar_jax/behaviour/recipes.py`. The same command with `--table=docs/embedded_suite.md` writes this page.
 
 {table}
-- cut off: episodes that the generation ended, not the time limit or a terminal state. Returns, scores and successes
-  leave them out.
-- score: the mean return, normalised by D4RL's reference returns.
-- successes: episodes that reach the goal; in AntMaze they go on there, and every row at the goal is terminal.
-- action std: an action's standard deviation over the set, mean over its dimensions; saturated: action entries beyond
-  0.99.
+- cut off: episodes that end neither at the time limit nor in a terminal state, because generation stopped. Returns,
+  score and successes leave them out.
+- score: the mean return, normalized by D4RL's reference returns.
+- successes: episodes that reach the goal. In AntMaze they continue there, and every row at the goal is terminal.
+- action std: the standard deviation of the actions over the dataset, mean over dimensions.
+- saturated: share of the action entries with an absolute value above 0.99.
 """
 
 
 class Statistics(NamedTuple):
-    """What a dataset is like.
+    """Statistics of a dataset. An episode is complete unless it is cut off.
 
     Attributes:
-        task: its name.
-        transitions: rows.
-        episodes: recorded trajectories.
-        cut_off: those of them that end neither at the time limit nor in a terminal state.
-        mean_length: rows per episode.
-        returns: the 10 %, 50 % and 90 % quantiles of the undiscounted returns of whole episodes; None where all
-            are cut off.
-        score: normalised mean return of whole episodes; None where all are cut off, and for AntMaze.
-        successes: share of the whole episodes that reach the goal; None where there is none.
-        terminals: share of the rows that are terminal.
-        action_std: standard deviation of an action around its mean over the dataset, mean over dimensions.
-        saturated: share of the action entries beyond 0.99.
+        task: Name of the task.
+        transitions: Number of rows.
+        episodes: Number of recorded episodes.
+        cut_off: Number of episodes that end neither at the time limit nor in a terminal state.
+        mean_length: Mean number of rows per episode.
+        returns: 10 %, 50 % and 90 % quantiles of the undiscounted returns of complete episodes; None if all are
+            cut off.
+        score: Normalized mean return of complete episodes; None if all are cut off, and for AntMaze.
+        successes: Share of the complete episodes that reach the goal, in [0, 1]; None for tasks without a goal.
+        terminals: Share of the rows that are terminal, in [0, 1].
+        action_std: Standard deviation of the actions over the dataset, mean over dimensions.
+        saturated: Share of the action entries with an absolute value above 0.99, in [0, 1].
     """
 
     task: str
@@ -57,7 +57,12 @@ class Statistics(NamedTuple):
 
 
 def describe(task: Task, dataset: OfflineDataset) -> Statistics:
-    """Takes the statistics of a dataset."""
+    """Return the statistics of a dataset.
+
+    Args:
+        task: Its task.
+        dataset: The data.
+    """
     returns, lengths = dataset.episode_returns(), dataset.episode_lengths()
     has_goal = task.agent == "antmaze"
     whole = lengths >= task.horizon
@@ -88,7 +93,11 @@ def describe(task: Task, dataset: OfflineDataset) -> Statistics:
 
 
 def markdown_table(rows: Sequence[Statistics]) -> str:
-    """The statistics of several sets as a Markdown table."""
+    """Return a Markdown table of statistics.
+
+    Args:
+        rows: Statistics, one per dataset.
+    """
     lines = [
         "| task | transitions | episodes | cut off | mean length | return 10 % / 50 % / 90 % | score | successes "
         "| terminals | action std | saturated |",
@@ -107,12 +116,12 @@ def markdown_table(rows: Sequence[Statistics]) -> str:
 
 
 def page(rows: Sequence[Statistics], *, tasks: Sequence[str], num_steps: int | None) -> str:
-    """The table with what its reader needs to know.
+    """Return the Markdown page with the table, the command that writes it and an explanation of the columns.
 
     Args:
-        rows: a row per dataset.
-        tasks: what --tasks named.
-        num_steps: transitions of every set; None for D4RL's sizes.
+        rows: Statistics, one per dataset.
+        tasks: Value of --tasks.
+        num_steps: Number of transitions of every dataset; None for the default sizes.
     """
     size = "" if num_steps is None else f" --num_steps={num_steps}"
     return _PAGE.format(tasks=",".join(tasks), size=size, table=markdown_table(rows))

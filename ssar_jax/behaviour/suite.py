@@ -1,4 +1,4 @@
-"""The embedded suite as a whole: what is missing, and what making it takes."""
+"""The embedded suite as a whole: which datasets are missing, and the time and space to generate them."""
 
 import time
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from ssar_jax.data.tasks import Task
 from ssar_jax.envs.rollout import collect
 from ssar_jax.errors import UserError
 
-_PROBE_STEPS = 400
-_BYTES_PER_EPISODE = 4096  # what HDF5 takes for an episode's group and the ends of its columns
+_PROBE_STEPS = 400  # transitions to measure the speed of an environment
+_BYTES_PER_EPISODE = 4096  # HDF5's overhead for an episode's group and the padding of its columns
 
 
 class Work(NamedTuple):
-    """What making missing datasets takes.
+    """Estimate of the work to generate the missing datasets.
 
     Attributes:
-        tasks: those whose set is missing or made by another recipe.
-        num_steps: transitions of all of them.
-        seconds: time on all cores.
-        gigabytes: on the disk.
+        tasks: Tasks whose dataset is missing or from another recipe.
+        num_steps: Total number of transitions.
+        seconds: Time on all cores, s.
+        gigabytes: Disk space, GB.
     """
 
     tasks: tuple[Task, ...]
@@ -35,14 +35,17 @@ class Work(NamedTuple):
 
 
 def missing_work(sizes: Sequence[tuple[Task, int]], cores: int, seed: int = generate.SEED) -> Work:
-    """Looks what is there, and plays every agent for a moment to see how fast this machine is.
+    """Return the missing datasets and an estimate of the work, from a short measurement of every environment.
 
     Args:
-        sizes: tasks, and the number of transitions wanted of each.
-        cores: number of processes that will play.
-        seed: seed of the generation.
+        sizes: Tasks, each with its number of transitions.
+        cores: Number of processes that will generate data.
+        seed: Seed of the generation.
+
+    Returns:
+        The work; without tasks if nothing is missing.
     """
-    missing = [(task, num_steps) for task, num_steps in sizes if not _is_there(task, num_steps, seed)]
+    missing = [(task, num_steps) for task, num_steps in sizes if not _exists(task, num_steps, seed)]
     rates: dict[str | None, float] = {}
     seconds = gigabytes = 0.0
     for task, num_steps in missing:
@@ -55,18 +58,18 @@ def missing_work(sizes: Sequence[tuple[Task, int]], cores: int, seed: int = gene
     return Work(tasks, sum(num_steps for _, num_steps in missing), seconds, gigabytes)
 
 
-def _is_there(task: Task, num_steps: int, seed: int) -> bool:
+def _exists(task: Task, num_steps: int, seed: int) -> bool:
     dataset_id = embedded_id(task, num_steps)
     if not has_minari(dataset_id):
         return False
     try:
         return read_minari_metadata(dataset_id).get("recipe") == recipes.recipe_hash(task, num_steps, seed)
     except UserError:
-        return False  # damaged: it will be made again
+        return False  # it is damaged and will be generated again
 
 
 def _transitions_per_second(task: Task) -> float:
-    """How fast one process plays a task here."""
+    """Return the measured speed of one process."""
     stage, rng = stage_of(task), np.random.default_rng(0)
     policy = recipes.segments(task, 1_000)[-1].policy
     assert policy is not None

@@ -1,5 +1,5 @@
-"""The SSAR component, independent of any backbone.
+"""The coefficients of SSAR, independent of the algorithms that use them.
 
-A backbone tells a coefficient how far each dataset action lies inside (+) or outside (-) the trust region of
-size n, and gets back one number per state, the strength of its regulariser there.
+An algorithm passes a function that computes the slack of each dataset action, that is by how much it is inside (+) or
+outside (-) the policy's trust region of size n. It gets back one coefficient per state, the weight of its regularizer.
 """

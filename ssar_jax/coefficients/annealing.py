@@ -1,28 +1,26 @@
-"""How the coefficient fades in the online phase."""
-
-from typing import Literal
+"""The annealing of the coefficient in the online phase."""
 
 import jax.numpy as jnp
 
+from ssar_jax.choices import Annealing
 from ssar_jax.types import Array
-
-Annealing = Literal["linear", "cosine", "none"]
 
 
 def anneal(kind: Annealing, updates: Array, decay_steps: int, floor: float = 0.0) -> Array:
-    """The factor on the regulariser after a number of online updates, always within [0, 1].
+    """Computes the factor on the regularizer after a number of online updates.
 
-    linear: max(1 - N / decay_steps, 0); the paper prints min where max is meant.
-    cosine: cos(pi / 2 * min(N / decay_steps, 1)).
+    `linear`: max(1 - N / decay_steps, floor). The SSAR poster prints a minimum where the maximum is meant.
+    `cosine`: max(cos(pi / 2 * min(N / decay_steps, 1)), floor), as in the authors' program of CQL(SA).
+    `none`: 1.
 
     Args:
         kind: the schedule.
-        updates: scalar N, online updates so far including the current one.
-        decay_steps: N at which the factor reaches 0; no decay where it is not positive.
-        floor: below which the factor does not fall; SPOT's cooling ends at 0.2.
+        updates: number N of online updates so far including this one, scalar.
+        decay_steps: N at which the schedule reaches 0; zero or less means no annealing.
+        floor: smallest value of the factor; SPOT uses 0.2.
 
     Returns:
-        Scalar.
+        The factor, a scalar in [floor, 1].
     """
     if kind == "none" or decay_steps <= 0:
         return jnp.ones(())

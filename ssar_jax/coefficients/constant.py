@@ -1,4 +1,4 @@
-"""The baseline: one strength for every state, behind the same interface."""
+"""The constant coefficient of the base algorithms."""
 
 import jax.numpy as jnp
 
@@ -6,12 +6,13 @@ from ssar_jax.coefficients.base import Coefficient, SlackFn
 from ssar_jax.types import Array, Key, Metrics
 
 
-def make(value: float, mask_regulariser: bool = False) -> Coefficient:
-    """Builds a coefficient that is `value` everywhere and never learns.
+def constant(value: float, mask_regularizer: bool = False) -> Coefficient:
+    """Builds a coefficient that is the same in every state and is not trained.
 
     Args:
-        value: the strength of the regulariser.
-        mask_regulariser: whether it acts on trusted rows alone; with True, selection without adaptivity.
+        value: weight of the regularizer.
+        mask_regularizer: whether the regularizer acts on trusted transitions only; True gives selection without
+            adaptation.
     """
 
     def init(key: Key, observations: Array) -> tuple[()]:
@@ -28,4 +29,4 @@ def make(value: float, mask_regulariser: bool = False) -> Coefficient:
         del observations, slack_fn, trusted, step
         return state, {}
 
-    return Coefficient(init, apply, update, mask_regulariser)
+    return Coefficient(init, apply, update, mask_regularizer)

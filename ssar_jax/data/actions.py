@@ -13,8 +13,8 @@ class ActionScaling:
     """The map `unit = 2 (a - low) / (high - low) - 1` and its inverse.
 
     Attributes:
-        low: Lower action bounds [A], float64, or one bound for all actions, [1].
-        high: Upper action bounds, likewise.
+        low: Lower action bounds, [A] float64, or [1] for the same bound in all dimensions.
+        high: Upper action bounds, of the same shape.
     """
 
     low: np.ndarray
@@ -22,18 +22,18 @@ class ActionScaling:
 
     @classmethod
     def from_bounds(cls, low: ArrayLike, high: ArrayLike, action_size: int | None = None) -> "ActionScaling":
-        """Check the bounds.
+        """Return the scaling from checked bounds.
 
         Args:
             low: Lower bounds, one number or [A].
             high: Upper bounds, one number or [A].
-            action_size: A; None where only the data will tell.
+            action_size: Length A of an action; None if it is not known yet.
 
         Returns:
             The scaling.
 
         Raises:
-            UserError: A bound has the wrong length, is not finite, or low is not below high.
+            UserError: A bound has the wrong length or is not finite, or `low` is not below `high`.
         """
         bounds = []
         for key, value in (("action_low", low), ("action_high", high)):
@@ -53,9 +53,9 @@ class ActionScaling:
         return cls(low_bounds, high_bounds)
 
     def to_unit(self, actions: np.ndarray) -> np.ndarray:
-        """Map actions [..., A] within the bounds to [-1, 1]."""
+        """Return actions [..., A] mapped from the bounds to [-1, 1]."""
         return 2.0 * (actions - self.low) / (self.high - self.low) - 1.0
 
     def from_unit(self, actions: np.ndarray) -> np.ndarray:
-        """Map actions [..., A] in [-1, 1] back to the bounds."""
+        """Return actions [..., A] mapped from [-1, 1] to the bounds."""
         return self.low + 0.5 * (actions + 1.0) * (self.high - self.low)

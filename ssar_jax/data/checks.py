@@ -1,26 +1,28 @@
-"""Checks of arrays that come from outside; every failure is one line that names file, key and row."""
+"""Checks of user data; every failure is one line that names the origin, the key and the row."""
 
 import numpy as np
 
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.errors import UserError
 
-# Rounding may carry a tanh-squashed action this far outside [-1, 1]; such actions are clipped, larger ones
-# refused.
+# Rounding may carry a tanh-squashed action this far outside [-1, 1]. Such actions are clipped, larger ones refused.
 ACTION_OVERSHOOT = 1e-5
 
 
 def numbers(value: object, key: str, where: str, *, ndim: int) -> np.ndarray:
-    """Return `value` as an array of numbers with `ndim` dimensions; [N, 1] passes for [N].
+    """Return `value` as an array of finite numbers with `ndim` dimensions; [N, 1] is accepted for [N].
 
     Args:
-        value: Anything numpy can turn into an array.
+        value: Anything that NumPy can turn into an array.
         key: Name of the array, for messages.
         where: File or other origin, for messages.
         ndim: 1 for [N], 2 for [N, D].
 
+    Returns:
+        The array, [N] or [N, D], not necessarily a copy.
+
     Raises:
-        UserError: The dtype is not numeric, the shape does not fit, or a value is NaN or infinite.
+        UserError: The dtype is not numeric, the shape is wrong, or a value is NaN or infinite.
     """
     try:
         array = np.asarray(value)
@@ -40,8 +42,16 @@ def numbers(value: object, key: str, where: str, *, ndim: int) -> np.ndarray:
 def as_float32(array: np.ndarray, key: str, where: str) -> np.ndarray:
     """Copy a numeric array as C-ordered float32.
 
-    An array of that kind which owns its memory and is read-only cannot change behind our back and is not
-    copied: a reader that has just built a million rows marks them so, and saves half of its time.
+    A float32 array that owns its memory and is read-only is returned without a copy, since nobody can change it.
+    Readers mark the arrays they build as read-only, which halves the time to load a million rows.
+
+    Args:
+        array: Numbers of any shape.
+        key: Name of the array, for messages.
+        where: File or other origin, for messages.
+
+    Returns:
+        The float32 array, of the same shape.
 
     Raises:
         UserError: A value is too large for float32.
@@ -60,6 +70,10 @@ def as_float32(array: np.ndarray, key: str, where: str) -> np.ndarray:
 def require_rows(arrays: dict[str, np.ndarray], where: str) -> None:
     """Require that all arrays have the same number of rows, at least one.
 
+    Args:
+        arrays: Arrays [N, ...] by name.
+        where: File or other origin, for messages.
+
     Raises:
         UserError: The numbers differ or are zero.
     """
@@ -71,8 +85,24 @@ def require_rows(arrays: dict[str, np.ndarray], where: str) -> None:
         raise UserError(f"{where}: the dataset is empty; at least one transition is needed")
 
 
+def require_same_width(observations: np.ndarray, next_observations: np.ndarray, where: str) -> None:
+    """Require that observations and next observations, both [N, O], have the same shape.
+
+    Raises:
+        UserError: The shapes differ.
+    """
+    now, after = observations.shape, next_observations.shape
+    if now != after:
+        raise UserError(f"{where}: observations has shape {now}, but next_observations has {after}")
+
+
 def require_flags(array: np.ndarray, key: str, where: str) -> np.ndarray:
     """Return 0/1 values [N] as bool.
+
+    Args:
+        array: Numbers [N].
+        key: Name of the array, for messages.
+        where: File or other origin, for messages.
 
     Raises:
         UserError: A value is neither 0 nor 1.
@@ -85,7 +115,7 @@ def require_flags(array: np.ndarray, key: str, where: str) -> np.ndarray:
 
 
 def require_complement(masks: np.ndarray, expected: np.ndarray, where: str) -> None:
-    """Require that masks [N] are 1 - terminals, where a file has both.
+    """Require that the masks [N] of a file that has both are `expected` = 1 - terminals, [N].
 
     Raises:
         UserError: They differ.
@@ -98,10 +128,10 @@ def require_complement(masks: np.ndarray, expected: np.ndarray, where: str) -> N
 
 
 def clip_overshoot(actions: np.ndarray, where: str) -> np.ndarray:
-    """Return actions [N, A], clipped to [-1, 1] if they lie outside by rounding alone.
+    """Return actions [N, A], clipped to [-1, 1] where only rounding carried them outside.
 
     Raises:
-        UserError: An action lies farther outside.
+        UserError: An action is farther outside.
     """
     if max(actions.max(), -actions.min()) <= 1.0:
         return actions
@@ -110,16 +140,16 @@ def clip_overshoot(actions: np.ndarray, where: str) -> np.ndarray:
         row, column = np.argwhere(outside)[0]
         raise UserError(
             f"{where}: actions holds {actions[row, column]:g} in row {row}, column {column}, not in [-1, 1]; "
-            "data of your own are scaled as task custom, by its environment or dataset.action_low and action_high"
+            "task custom scales actions by the bounds of its environment or dataset.action_low and action_high"
         )
     return np.clip(actions, -1.0, 1.0)
 
 
 def require_bounds(actions: np.ndarray, scaling: ActionScaling, where: str) -> None:
-    """Require actions [N, A] to lie within the bounds that are mapped to [-1, 1], but for rounding.
+    """Require actions [N, A] to be within the bounds of a scaling, up to rounding.
 
     Raises:
-        UserError: One lies outside.
+        UserError: An action is outside.
     """
     outside = np.abs(scaling.to_unit(actions)) > 1.0 + ACTION_OVERSHOOT
     if outside.any():
@@ -127,12 +157,12 @@ def require_bounds(actions: np.ndarray, scaling: ActionScaling, where: str) -> N
         low, high = (np.broadcast_to(bound, actions.shape[1:])[column] for bound in (scaling.low, scaling.high))
         raise UserError(
             f"{where}: actions holds {actions[row, column]:g} in row {row}, column {column}, outside the bounds "
-            f"[{low:g}, {high:g}]; they come from the environment, or dataset.action_low and action_high"
+            f"[{low:g}, {high:g}]; they come from the environment or dataset.action_low and action_high"
         )
 
 
 def _require_finite(array: np.ndarray, key: str, where: str) -> None:
-    """Require finite values."""
+    """Raise a UserError that names the first row with a NaN or an infinity."""
     finite = np.isfinite(array)
     if not finite.all():
         row = int(np.argwhere(~finite)[0][0])

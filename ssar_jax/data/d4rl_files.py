@@ -1,4 +1,4 @@
-"""The 18 official D4RL v2 files, as data: where each lies, how long it is, and its sha256.
+"""The 18 official D4RL v2 files: path, size and sha256 of each.
 
 Sizes and checksums are those of TensorFlow Datasets (tensorflow_datasets/d4rl/*/checksums.tsv, Apache-2.0).
 """
@@ -13,8 +13,8 @@ class D4RLFile:
     """One official file.
 
     Attributes:
-        path: Location below `D4RL_BASE_URL`; its last part is the file's name in the cache.
-        size: Length in bytes.
+        path: Path below `D4RL_BASE_URL`; its last part is the file's name in the cache.
+        size: Size in bytes.
         sha256: Checksum, 64 lower-case hexadecimal digits.
     """
 
@@ -24,12 +24,12 @@ class D4RLFile:
 
     @property
     def file_name(self) -> str:
-        """The name under which the file lies in the cache."""
+        """The name of the file in the cache."""
         return self.path.rsplit("/", 1)[-1]
 
     @property
     def url(self) -> str:
-        """The official address."""
+        """The official URL."""
         return D4RL_BASE_URL + self.path
 
 

@@ -1,9 +1,10 @@
-"""An offline dataset: immutable transitions, the ends of their episodes, and where they come from."""
+"""An offline dataset: immutable transitions, the ends of their episodes, and their source."""
 
 import dataclasses
 import functools
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,19 +18,29 @@ from ssar_jax.data.files import open_npz, write_atomically
 from ssar_jax.data.segments import Segments, find_segments
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError
+from ssar_jax.transitions import Transitions
 
 _LOG = logging.getLogger(__name__)
 
 SourceKind = Literal["d4rl", "minari", "embedded", "path", "arrays"]
 
+_NDIM = {
+    "observations": 2,
+    "actions": 2,
+    "rewards": 1,
+    "masks": 1,
+    "next_observations": 2,
+    "episode_ends": 1,
+}
+
 
 @dataclass(frozen=True)
 class DataSource:
-    """Where a dataset comes from; it stands in every result.
+    """Where a dataset comes from; every run records it.
 
     Attributes:
         kind: One of `d4rl`, `minari`, `embedded`, `path`, `arrays`.
-        name: D4RL name, Minari id, file name, or a name of the user's.
+        name: D4RL name, Minari id, file name, or a name chosen by the user.
         location: Path of the file or folder; None for arrays.
     """
 
@@ -44,22 +55,23 @@ class DataSource:
 
 @dataclass(frozen=True, eq=False)
 class OfflineDataset:
-    """Transitions in the order in which they were recorded; all arrays are checked, private and read-only.
+    """Transitions in recorded order, as checked, private and read-only arrays.
 
-    Actions that rounding carried outside [-1, 1] by at most 1e-5 are clipped; nothing else is altered.
+    Actions outside [-1, 1] by at most 1e-5, a rounding error, are clipped; nothing else changes.
 
     Attributes:
         observations: [N, O] float32.
         actions: [N, A] float32 in [-1, 1].
         rewards: Raw rewards, [N] float32.
-        masks: 1 - terminated, [N] float32; a time-out never zeroes a mask.
+        masks: 1 - terminated, [N] float32; a time limit never zeroes a mask.
         next_observations: [N, O] float32.
-        episode_ends: Whether the episode ends with this row, for whatever reason, [N] bool; the last row
-            always does.
+        episode_ends: Whether this row is the last one of its episode, for whatever reason, [N] bool; always true in
+            the last row.
         source: Where the data come from.
 
     Raises:
-        UserError: Shapes do not fit together, a value is NaN or infinite, or an action lies outside [-1, 1].
+        UserError: Shapes do not match, a value is NaN or infinite, a mask or an episode end is neither 0 nor 1, or
+            an action is outside [-1, 1].
     """
 
     observations: np.ndarray
@@ -73,18 +85,9 @@ class OfflineDataset:
     def __post_init__(self) -> None:
         """Copy, check and freeze the arrays."""
         where = str(self.source)
-        fields = {
-            "observations": checks.numbers(self.observations, "observations", where, ndim=2),
-            "actions": checks.numbers(self.actions, "actions", where, ndim=2),
-            "rewards": checks.numbers(self.rewards, "rewards", where, ndim=1),
-            "masks": checks.numbers(self.masks, "masks", where, ndim=1),
-            "next_observations": checks.numbers(self.next_observations, "next_observations", where, ndim=2),
-            "episode_ends": checks.numbers(self.episode_ends, "episode_ends", where, ndim=1),
-        }
+        fields = _numbers(self.arrays(), where)
         checks.require_rows(fields, where)
-        now, after = fields["observations"].shape, fields["next_observations"].shape
-        if now != after:
-            raise UserError(f"{where}: observations has shape {now}, but next_observations has {after}")
+        checks.require_same_width(fields["observations"], fields["next_observations"], where)
         checks.require_flags(fields["masks"], "masks", where)
         ends = checks.require_flags(fields.pop("episode_ends"), "episode_ends", where).copy()
         ends[-1] = True
@@ -108,16 +111,16 @@ class OfflineDataset:
         action_scaling: ActionScaling | None = None,
         source: DataSource | None = None,
     ) -> "OfflineDataset":
-        """Make a dataset from anything numpy understands.
+        """Make a dataset from anything that NumPy can turn into arrays.
 
         Args:
             observations: [N, O].
             actions: [N, A], in [-1, 1] after `action_scaling`.
             rewards: [N] or [N, 1].
-            masks: 1 - terminated, [N] or [N, 1]. A time-out is no termination.
+            masks: 1 - terminated, [N] or [N, 1]. A time limit is not a termination.
             next_observations: [N, O].
-            episode_ends: [N]; None cuts at zero masks and wherever `observations[t+1]` differs from
-                `next_observations[t]` by more than 1e-6.
+            episode_ends: Whether an episode ends in this row, [N] or [N, 1]; None cuts at zero masks and wherever
+                `observations[t+1]` differs from `next_observations[t]` by more than 1e-6.
             action_scaling: Map of the actions to [-1, 1]; None leaves them as they are.
             source: Origin; None names the data `arrays`.
 
@@ -125,18 +128,20 @@ class OfflineDataset:
             The dataset, with copies of the arrays.
 
         Raises:
-            UserError: As for the class.
+            UserError: As for the class, or the action scaling does not fit the actions.
         """
         source = source or DataSource("arrays", "arrays")
         where = str(source)
-        columns = {
-            "observations": checks.numbers(observations, "observations", where, ndim=2),
-            "actions": checks.numbers(actions, "actions", where, ndim=2),
-            "rewards": checks.numbers(rewards, "rewards", where, ndim=1),
-            "masks": checks.numbers(masks, "masks", where, ndim=1),
-            "next_observations": checks.numbers(next_observations, "next_observations", where, ndim=2),
-        }
-        if len(columns["masks"]) and np.mean(columns["masks"]) < 0.1:
+        given = Transitions(
+            observations=observations,
+            actions=actions,
+            rewards=rewards,
+            masks=masks,
+            next_observations=next_observations,
+        )
+        columns = _numbers(given._asdict(), where)
+        checks.require_rows(columns, where)
+        if np.mean(columns["masks"]) < 0.1:
             _LOG.warning("%s: nearly every transition is terminal; masks are 1 - terminated: are they inverted?", where)
         if action_scaling is not None:
             size, bounds = columns["actions"].shape[1], action_scaling.low.size
@@ -145,7 +150,7 @@ class OfflineDataset:
             checks.require_bounds(columns["actions"], action_scaling, where)
             columns["actions"] = action_scaling.to_unit(columns["actions"])
         if episode_ends is not None:
-            return cls(**columns, episode_ends=np.asarray(episode_ends), source=source)
+            return cls(**columns, **_numbers({"episode_ends": episode_ends}, where), source=source)
         checked = cls(**columns, episode_ends=np.zeros(len(columns["rewards"]), bool), source=source)
         segments = find_segments(checked.observations, checked.next_observations, checked.masks)
         return dataclasses.replace(checked, episode_ends=segments.ends)
@@ -161,7 +166,7 @@ class OfflineDataset:
         """Read a dataset from a `.npz` file.
 
         Args:
-            path: File with the arrays of `from_arrays`; `terminals` may stand for `masks` = 1 - terminals.
+            path: File with the arrays of `from_arrays` by name; `terminals` may replace `masks` = 1 - terminals.
             action_scaling: Map of the actions to [-1, 1].
             source: Origin; None names the file.
 
@@ -169,7 +174,7 @@ class OfflineDataset:
             The dataset.
 
         Raises:
-            UserError: The file is missing, damaged or lacks a key, or its arrays do not fit.
+            UserError: The file is missing, damaged or lacks a key, or `from_arrays` refuses its arrays.
         """
         source = source or DataSource("path", Path(path).name, str(path))
         arrays = open_npz(Path(path))
@@ -179,18 +184,22 @@ class OfflineDataset:
             if "masks" in arrays:
                 checks.require_complement(arrays["masks"], masks, str(path))
             arrays["masks"] = masks
-        needed = ("observations", "actions", "rewards", "masks", "next_observations")
-        for key in needed:
+        for key in Transitions._fields:
             if key not in arrays:
                 alternative = " (or terminals)" if key == "masks" else ""
                 raise UserError(f"{path}: missing key {key!r}{alternative}; the file has {', '.join(sorted(arrays))}")
-        columns = {key: arrays[key] for key in needed}
+        columns = {key: arrays[key] for key in Transitions._fields}
         return cls.from_arrays(
             **columns, episode_ends=arrays.get("episode_ends"), action_scaling=action_scaling, source=source
         )
 
     def save_npz(self, path: str | Path) -> None:
-        """Write the arrays to a `.npz` file that `from_npz` reads back bit for bit; never half-written.
+        """Write the arrays to a `.npz` file that `from_npz` reads back bit for bit.
+
+        The file appears under its name only when it is complete.
+
+        Args:
+            path: Name of the file; its folder is made if missing.
 
         Raises:
             UserError: The file cannot be written.
@@ -199,15 +208,8 @@ class OfflineDataset:
         write_atomically(Path(path), lambda file: np.savez(file, **arrays))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the six arrays by name."""
-        return {
-            "observations": self.observations,
-            "actions": self.actions,
-            "rewards": self.rewards,
-            "masks": self.masks,
-            "next_observations": self.next_observations,
-            "episode_ends": self.episode_ends,
-        }
+        """Return the transitions' five columns and `episode_ends` by name, without copies."""
+        return {key: getattr(self, key) for key in _NDIM}
 
     def __len__(self) -> int:
         """Return the number N of transitions."""
@@ -225,7 +227,7 @@ class OfflineDataset:
 
     @functools.cached_property
     def content_hash(self) -> str:
-        """The sha256 of all names, shapes and bytes, in hexadecimal; the same wherever the data came from."""
+        """The sha256 of all names, shapes and bytes in hexadecimal, whatever the source."""
         digest = hashlib.sha256()
         for name, array in self.arrays().items():
             digest.update(f"{name} {array.dtype.str} {array.shape};".encode())
@@ -234,7 +236,7 @@ class OfflineDataset:
 
     @functools.cached_property
     def episodes(self) -> Segments:
-        """The recorded episodes, M of them, by `episode_ends`."""
+        """The M recorded episodes, as `episode_ends` cuts them."""
         return Segments.from_ends(self.episode_ends)
 
     def episode_returns(self) -> np.ndarray:
@@ -248,6 +250,9 @@ class OfflineDataset:
     def require_sizes(self, task: Task) -> None:
         """Require the observation and action sizes of a task.
 
+        Args:
+            task: The task that the data are for.
+
         Raises:
             UserError: A size differs.
         """
@@ -259,7 +264,7 @@ class OfflineDataset:
                 raise UserError(f"{self.source}: {key}s have size {size}, but task {task.name} has {needed}")
 
     def describe_line(self) -> str:
-        """Describe the data in one line: source, file, number of transitions and episodes, mean return."""
+        """Return one line with the source, file, numbers of transitions and episodes, and mean return."""
         location = f" ({self.source.location})" if self.source.location else ""
         return (
             f"data: {self.source.kind} {self.source.name}{location}: {len(self):,} transitions, "
@@ -267,7 +272,7 @@ class OfflineDataset:
         )
 
     def card(self) -> str:
-        """Describe the data in a few lines: the dataset card."""
+        """Return the dataset card: source, sizes, returns, terminals and hash in a few lines."""
         source, returns = self.source, self.episode_returns()
         quantiles = ", ".join(
             f"{name} {value:.2f}"
@@ -287,3 +292,8 @@ class OfflineDataset:
             "content": f"sha256 {self.content_hash}",
         }
         return "\n".join(f"{key:<12} {text}" for key, text in lines.items())
+
+
+def _numbers(arrays: Mapping[str, object], where: str) -> dict[str, np.ndarray]:
+    """Return arrays of finite numbers of the right ranks, by name."""
+    return {key: checks.numbers(array, key, where, ndim=_NDIM[key]) for key, array in arrays.items()}

@@ -1,4 +1,4 @@
-"""Files on disk: read with one clear line on failure, written whole or not at all."""
+"""Files that are read with one clear line on failure and written completely or not at all."""
 
 import os
 import tempfile
@@ -16,8 +16,11 @@ from ssar_jax.errors import UserError
 def require_file(path: Path) -> None:
     """Require an existing, non-empty file.
 
+    Args:
+        path: The file.
+
     Raises:
-        UserError: There is none.
+        UserError: It is missing, empty, or not a regular file.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file")
@@ -28,14 +31,20 @@ def require_file(path: Path) -> None:
 
 
 def open_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read all arrays of a `.npz` file; pickled objects are refused.
+    """Read all arrays of a `.npz` file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The arrays by name.
 
     Raises:
-        UserError: The file is missing, damaged, or holds something else.
+        UserError: The file is missing or damaged, or it is not an archive of arrays. Pickled objects are refused.
     """
     require_file(path)
     try:
-        with path.open("rb") as file:  # numpy leaves a file that it opened itself open on failure
+        with path.open("rb") as file:  # on failure NumPy does not close a file that it opened itself
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise UserError(f"{path}: a single array, not a .npz archive of named arrays")
@@ -45,26 +54,33 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
             raise
         if "Object arrays" in str(error):
             raise UserError(f"{path}: holds Python objects; save arrays of numbers") from error
-        if "allow_pickle" in str(error):  # what numpy takes anything for that it does not know
+        if "allow_pickle" in str(error):  # NumPy takes every unknown file for a pickle
             raise UserError(f"{path}: not a .npz file") from error
         raise UserError(f"{path}: not a readable .npz file, truncated or damaged ({one_line(error)})") from error
 
 
 @contextmanager
-def way_out(remedy: str) -> Iterator[None]:
-    """Append to an error what to do about it, which only the caller knows."""
+def add_hint(hint: str) -> Iterator[None]:
+    """Append a hint to the message of a UserError raised in the `with` block.
+
+    Args:
+        hint: What the user can do, such as `delete the file`.
+
+    Raises:
+        UserError: The one of the block, with the hint.
+    """
     try:
         yield
     except UserError as error:
-        raise UserError(f"{error}; {remedy}") from error
+        raise UserError(f"{error}; {hint}") from error
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file under a temporary name beside `path`, then rename it: no reader ever sees half of it.
+    """Write a temporary file in the same folder, then rename it, so that no reader sees a partial file.
 
     Args:
         path: Final name; its folder is made if missing.
-        write: Receives the open temporary file.
+        write: Writes the content to the open temporary file.
 
     Raises:
         UserError: The folder cannot be written to, or the disk is full.
@@ -77,8 +93,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         with os.fdopen(handle, "wb") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
-        temporary.chmod(0o644)  # mkstemp gives 0600, which would hide the file from a shared folder's other users
+            os.fsync(file.fileno())  # otherwise a power cut may leave an empty file under the new name
+        temporary.chmod(0o644)  # mkstemp gives 0600, which other users of a shared folder cannot read
         temporary.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {one_line(error)}") from error
@@ -88,14 +104,14 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def require_writable(folder: Path, remedy: str) -> None:
-    """Require that a folder can be made and written to: now, not when there are hours of work to lose.
+    """Require that a folder can be created and written to, before long work starts.
 
     Args:
-        folder: What will be written to; it is not made yet.
-        remedy: What to do otherwise.
+        folder: The folder; it is not created yet.
+        remedy: Hint for the message, what to do otherwise.
 
     Raises:
-        UserError: It cannot.
+        UserError: It cannot be created or written to.
     """
     path = folder.absolute()
     existing = next(each for each in (path, *path.parents) if each.exists())
@@ -107,6 +123,10 @@ def require_writable(folder: Path, remedy: str) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the reason of an operating-system or library error in one line."""
+    """Return the reason of an operating-system or library error as one line.
+
+    Args:
+        error: The error.
+    """
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(reason).split())

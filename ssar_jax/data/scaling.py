@@ -1,38 +1,22 @@
 """Scaling of observations and rewards, the same offline and online."""
 
+import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
+from ssar_jax.data import checks
 from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.segments import Segments
 from ssar_jax.errors import UserError
+from ssar_jax.transitions import Transitions
 
 STD_EPSILON = 1e-3  # added to the standard deviation, so that constant observations stay finite
 
 
-class Transitions(NamedTuple):
-    """Prepared transitions as numpy arrays.
-
-    Attributes:
-        observations: [N, O] float32.
-        actions: [N, A] float32.
-        rewards: [N] float32.
-        masks: [N] float32.
-        next_observations: [N, O] float32.
-    """
-
-    observations: np.ndarray
-    actions: np.ndarray
-    rewards: np.ndarray
-    masks: np.ndarray
-    next_observations: np.ndarray
-
-
 @dataclass(frozen=True, eq=False)
 class ObservationScaling:
-    """The map `(s - mean) / std`, applied to every observation of a run, online and in evaluation too.
+    """The map `(s - mean) / std` for every observation of a run: in the dataset, online and in evaluation.
 
     Attributes:
         mean: [O] float32.
@@ -44,21 +28,28 @@ class ObservationScaling:
 
     @classmethod
     def identity(cls, observation_size: int) -> "ObservationScaling":
-        """Return the scaling that changes nothing: mean 0, std 1."""
+        """Return the scaling that changes nothing, with mean 0 and std 1.
+
+        Args:
+            observation_size: Length O of an observation.
+        """
         return cls(np.zeros(observation_size, np.float32), np.ones(observation_size, np.float32))
 
     @classmethod
     def from_observations(cls, observations: np.ndarray) -> "ObservationScaling":
-        """Take mean and population standard deviation + 1e-3 over observations [N, O].
+        """Return the scaling by the mean and the population standard deviation + 1e-3 over the rows.
 
-        Sums run in float64: in float32 the mean of a million rows is good to four digits only.
+        Sums run in float64, since in float32 the mean of a million rows is accurate to four digits only.
+
+        Args:
+            observations: [N, O].
         """
         mean = observations.mean(axis=0, dtype=np.float64)
         std = observations.std(axis=0, dtype=np.float64) + STD_EPSILON
         return cls(mean.astype(np.float32), std.astype(np.float32))
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
-        """Scale observations [..., O]."""
+        """Return scaled observations [..., O]."""
         return (observations - self.mean) / self.std
 
 
@@ -67,7 +58,7 @@ class RewardMap:
     """The map `scale * r + bias`, applied to dataset rewards and to online rewards alike.
 
     Attributes:
-        scale: Factor; it contains the range scaling where that is on.
+        scale: Factor, including the range scaling if there is one.
         bias: Added after scaling.
     """
 
@@ -75,7 +66,11 @@ class RewardMap:
     bias: float = 0.0
 
     def __call__(self, rewards: np.ndarray) -> np.ndarray:
-        """Map raw rewards of any shape; computed in float64, returned in the input's floating-point dtype."""
+        """Return mapped rewards of the same shape and floating-point dtype, computed in float64.
+
+        Args:
+            rewards: Raw rewards of any shape.
+        """
         rewards = np.asarray(rewards)
         mapped = self.scale * rewards.astype(np.float64) + self.bias
         return mapped.astype(rewards.dtype) if rewards.dtype.kind == "f" else mapped
@@ -86,17 +81,21 @@ def reward_range(dataset: OfflineDataset, *, boundaries: Segments | None = None)
 
     Args:
         dataset: The data.
-        boundaries: What counts as a trajectory. None takes the recorded episodes. The authors' program cuts
-            at terminals and every `max_steps` kept rows, whatever the true boundaries:
+        boundaries: The trajectories; None takes the recorded episodes. The authors' program cuts at terminals
+            and every `max_steps` kept rows, regardless of the recorded ends:
             `segments(dataset, tolerance=math.inf, max_steps=1000, tail="drop_open")`.
 
     Returns:
         (min, max) of the raw returns, summed in float64.
 
     Raises:
-        UserError: There is no trajectory within these boundaries.
+        UserError: There is no trajectory, or the boundaries belong to a dataset of another length.
     """
     boundaries = dataset.episodes if boundaries is None else boundaries
+    if boundaries.num_rows != len(dataset):
+        raise UserError(
+            f"{dataset.source}: boundaries are for {boundaries.num_rows} rows, but the dataset has {len(dataset)}"
+        )
     if not len(boundaries):
         raise UserError(f"{dataset.source}: no complete trajectory, so there is no range of returns to scale by")
     returns = boundaries.sums(dataset.rewards)
@@ -104,11 +103,18 @@ def reward_range(dataset: OfflineDataset, *, boundaries: Segments | None = None)
 
 
 def range_scale(low: float, high: float, horizon: int) -> float:
-    """Return `horizon / (high - low)`: rewards times this have returns that span `horizon`.
+    """Return `horizon / (high - low)`, the factor that makes returns span `horizon`.
+
+    Args:
+        low: Smallest return.
+        high: Largest return.
+        horizon: Time limit of an episode, steps.
 
     Raises:
-        UserError: All returns are equal.
+        UserError: All returns are equal, or the horizon is not positive.
     """
+    if horizon < 1:
+        raise UserError(f"the horizon of range scaling must be at least 1, not {horizon}")
     if not high > low:
         raise UserError(f"rewards cannot be scaled by the range of returns: all returns are {low:g}")
     return horizon / (high - low)
@@ -116,17 +122,32 @@ def range_scale(low: float, high: float, horizon: int) -> float:
 
 @dataclass(frozen=True, eq=False)
 class PreparedData:
-    """A dataset ready for training, together with the maps that made it.
+    """A dataset ready for training and the maps that scaled it.
 
     Attributes:
-        transitions: Scaled observations, possibly clipped actions, mapped rewards, masks.
-        observation_scaling: Apply to every observation that a policy sees.
-        reward_map: Apply to every online reward that is stored.
+        transitions: Scaled observations [N, O], possibly clipped actions [N, A], mapped rewards [N], masks [N] and
+            scaled next observations [N, O].
+        observation_scaling: Scales every observation that a policy sees.
+        reward_map: Maps every online reward that is stored.
+
+    Raises:
+        UserError: The columns have wrong ranks or different lengths.
     """
 
-    transitions: Transitions
+    transitions: Transitions[np.ndarray]
     observation_scaling: ObservationScaling
     reward_map: RewardMap
+
+    def __post_init__(self) -> None:
+        """Check ranks and lengths: rewards [N, 1] would broadcast to [N, N] in a loss."""
+        columns, where = self.transitions._asdict(), "prepared data"
+        for key, column in columns.items():
+            ndim = 1 if key in ("rewards", "masks") else 2
+            if np.ndim(column) != ndim:
+                needed = "[N]" if ndim == 1 else "[N, D]"
+                raise UserError(f"{where}: {key} has shape {np.shape(column)}; {needed} is needed")
+        checks.require_rows(columns, where)
+        checks.require_same_width(self.transitions.observations, self.transitions.next_observations, where)
 
 
 def prepare(
@@ -142,23 +163,28 @@ def prepare(
     """Scale a dataset for training.
 
     Args:
-        dataset: Raw data; never changed.
-        normalize_states: Scale observations by their mean and standard deviation.
+        dataset: Raw data; it does not change.
+        normalize_states: Whether to scale observations by their mean and standard deviation.
         reward_scale: Rewards become `reward_scale * r + reward_bias`.
         reward_bias: See `reward_scale`.
-        range_scaling_horizon: First replace r by `r * horizon / (R_max - R_min)`, with this horizon; None
-            does not.
-        boundaries: Trajectories for the range, see `reward_range`.
-        clip_actions: Clip actions to plus or minus this number, such as 1 - 1e-4; None leaves them.
+        range_scaling_horizon: Horizon H, steps; rewards are first multiplied by `H / (R_max - R_min)`. None leaves
+            this factor out.
+        boundaries: Trajectories of the range, see `reward_range`.
+        clip_actions: Largest absolute value of an action, such as 1 - 1e-4; larger ones are clipped. None clips
+            nothing.
 
     Returns:
-        The prepared data. Arrays that need no change are the dataset's own, read-only.
+        The prepared data. Arrays that need no change are those of the dataset, read-only.
 
     Raises:
-        UserError: `clip_actions` is not in (0, 1], or range scaling is impossible.
+        UserError: `clip_actions` is not in (0, 1], `reward_scale` or `reward_bias` is not finite, a mapped reward is
+            too large for float32, or range scaling is impossible.
     """
     if clip_actions is not None and not 0.0 < clip_actions <= 1.0:
-        raise UserError(f"clip_actions must lie in (0, 1], not {clip_actions}")
+        raise UserError(f"clip_actions must be in (0, 1], not {clip_actions}")
+    for key, value in (("reward_scale", reward_scale), ("reward_bias", reward_bias)):
+        if not math.isfinite(value):
+            raise UserError(f"{key} must be finite, not {value}")
     scale = reward_scale
     if range_scaling_horizon is not None:
         scale *= range_scale(*reward_range(dataset, boundaries=boundaries), range_scaling_horizon)
@@ -171,6 +197,26 @@ def prepare(
     actions = dataset.actions
     if clip_actions is not None:
         actions = np.clip(actions, -np.float32(clip_actions), np.float32(clip_actions))
-    rewards = dataset.rewards if reward_map == RewardMap() else reward_map(dataset.rewards)
-    transitions = Transitions(observations, actions, rewards, dataset.masks, next_observations)
+    rewards = dataset.rewards if reward_map == RewardMap() else _map_rewards(dataset, reward_map)
+
+    transitions = Transitions(
+        observations=observations,
+        actions=actions,
+        rewards=rewards,
+        masks=dataset.masks,
+        next_observations=next_observations,
+    )
     return PreparedData(transitions, scaling, reward_map)
+
+
+def _map_rewards(dataset: OfflineDataset, reward_map: RewardMap) -> np.ndarray:
+    """Return the mapped rewards [N] float32."""
+    with np.errstate(over="ignore"):
+        rewards = reward_map(dataset.rewards)
+    if not np.isfinite(rewards).all():
+        row = int(np.flatnonzero(~np.isfinite(rewards))[0])
+        raise UserError(
+            f"{dataset.source}: reward {dataset.rewards[row]:g} in row {row} times {reward_map.scale:g} is too large "
+            "for float32; choose a smaller reward_scale"
+        )
+    return rewards

@@ -1,19 +1,21 @@
-"""Runs of consecutive rows: where trajectories begin and end, and sums over them."""
+"""Segments of consecutive rows, the trajectories of a dataset, and sums over them."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from ssar_jax.errors import UserError
+
 Tail = Literal["keep", "drop_open", "drop"]
 
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Consecutive runs of rows, the first of which begins at row 0.
+    """Consecutive segments of rows, the first of which starts at row 0.
 
     Attributes:
-        stops: Row after the last one of each segment, [M] int64, rising.
+        stops: Row after the last one of each segment, [M] int64, increasing.
         num_rows: Number N of rows; those from `stops[-1]` on belong to no segment.
     """
 
@@ -22,7 +24,7 @@ class Segments:
 
     @classmethod
     def from_ends(cls, ends: np.ndarray) -> "Segments":
-        """Cut after every row with `ends` [N] true; the last row always ends a segment."""
+        """Cut after every row in which `ends` [N] is true, and after the last row."""
         closed = ends.astype(bool)
         if closed.size:
             closed[-1] = True
@@ -50,26 +52,26 @@ class Segments:
         return self.stops - self.starts
 
     def sums(self, values: np.ndarray) -> np.ndarray:
-        """Sum `values` [N] over each segment in float64, [M]."""
+        """Return the sum of `values` [N] over each segment in float64, [M]."""
         if not len(self):
             return np.zeros(0)
         return np.add.reduceat(values[: self.stops[-1]].astype(np.float64), self.starts)
 
     def sums_float32(self, values: np.ndarray) -> np.ndarray:
-        """Sum `values` [N] over each segment, one row after the other in float32, [M].
+        """Return the sum of `values` [N] over each segment, added row by row in float32, [M].
 
-        Published return thresholds were applied to sums that were accumulated like this, so a trajectory at
-        the edge of a threshold falls on the same side only if every rounding is repeated.
+        The authors' program accumulates returns in this way before it applies its thresholds. A trajectory at the
+        edge of a threshold is selected here as there only if every rounding is the same.
         """
         values = values.astype(np.float32)
         starts, lengths = self.starts, self.lengths
         totals = np.zeros(len(self), np.float32)
         longest = int(lengths.max(initial=0))
-        if len(self) <= longest:  # few long segments: go through the segments
+        if len(self) <= longest:  # few long segments: loop over the segments
             for i, (start, stop) in enumerate(zip(starts, self.stops, strict=True)):
                 totals[i] = np.cumsum(values[start:stop], dtype=np.float32)[-1]
             return totals
-        # Many short segments: add the t-th row of all that have one. Longest first, so they form a prefix.
+        # Many short segments: add the t-th row of all that have one. Sorted by length, these come first.
         order = np.argsort(-lengths, kind="stable")
         starts, running = starts[order], np.zeros(len(self), np.float32)
         num_longer = len(self) - np.searchsorted(np.sort(lengths), np.arange(longest), side="right")
@@ -79,14 +81,14 @@ class Segments:
         return totals
 
     def spread(self, flags: np.ndarray) -> np.ndarray:
-        """Give every row the flag of its segment: [M] -> [N]; rows outside all segments get 0."""
+        """Return each row's value of `flags` [M] for its segment, [N]; 0 for rows outside all segments."""
         rows = np.zeros(self.num_rows, flags.dtype)
         covered = int(self.stops[-1]) if len(self) else 0
         rows[:covered] = np.repeat(flags, self.lengths)
         return rows
 
     def rows_of(self, order: np.ndarray) -> np.ndarray:
-        """Return the row numbers of the segments `order` [K], one segment after the other, int64."""
+        """Return the row numbers [n] int64 of the segments `order` [K], segment by segment."""
         lengths = self.lengths[order]
         first_in_result = np.cumsum(lengths) - lengths
         return np.repeat(self.starts[order] - first_in_result, lengths) + np.arange(lengths.sum())
@@ -101,7 +103,7 @@ def find_segments(
     max_steps: int | None = None,
     tail: Tail = "keep",
 ) -> Segments:
-    """Cut transitions into trajectories by what the rows themselves say.
+    """Cut transitions into trajectories where masks or jumps between rows show an end.
 
     A segment ends at row t if `masks[t]` is 0, if `||observations[t+1] - next_observations[t]|| > tolerance`,
     if it has `max_steps` rows, or if t is the last row.
@@ -112,11 +114,14 @@ def find_segments(
         masks: 0 at terminal rows, 1 elsewhere, [N].
         tolerance: Largest jump between two rows of one trajectory; infinity ignores jumps.
         max_steps: Largest number of rows of a segment; None is unlimited.
-        tail: What becomes of the segment that holds the last row. `keep` keeps it; `drop_open` leaves it out
-            unless a terminal or `max_steps` closes it; `drop` leaves it out in any case.
+        tail: Whether the segment with the last row counts: `keep` keeps it, `drop_open` drops it unless a terminal
+            or `max_steps` ends it, `drop` always drops it.
 
     Returns:
         The segments.
+
+    Raises:
+        UserError: `max_steps` is not positive.
     """
     closed = masks == 0
     jumps = observations[1:] - next_observations[:-1]
@@ -125,12 +130,25 @@ def find_segments(
 
 
 def cut(closed: np.ndarray, *, max_steps: int | None = None, tail: Tail = "keep") -> Segments:
-    """Cut after every row with `closed` [N] true and after `max_steps` rows; arguments as of `find_segments`."""
+    """Cut after every row in which `closed` is true and after `max_steps` rows.
+
+    Args:
+        closed: Whether a trajectory ends in this row, [N] bool.
+        max_steps: See `find_segments`.
+        tail: See `find_segments`.
+
+    Returns:
+        The segments.
+
+    Raises:
+        UserError: `max_steps` is not positive.
+    """
+    if max_steps is not None and max_steps < 1:
+        raise UserError(f"max_steps must be at least 1, not {max_steps}")
     num_rows = closed.size
     ends = Segments.from_ends(closed)
     if max_steps is not None:
-        # Count from the start of each run: the counter restarts at every cut, so a multiple of max_steps is a
-        # cut.
+        # The position counts from the last end, so every multiple of max_steps is a cut.
         position = np.arange(num_rows) - np.repeat(ends.starts, ends.lengths)
         closed = closed | (position % max_steps == max_steps - 1)
         ends = Segments.from_ends(closed)

@@ -1,9 +1,10 @@
-"""Which transitions are trusted, and which trajectories are kept: rules from dataset to mask or rows.
+"""Selection rules: functions from a dataset to the mask of its trusted transitions, or to the rows to keep.
 
-Where the authors' program differs from what its rule means, the difference is an argument: the default is the
-meaning, and the docstring gives the value that repeats the program.
+Where the authors' program differs from the rule in their paper, the difference is an argument: its default follows
+the paper, and the docstring gives the value that follows the program.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +19,8 @@ class Selection:
     """The trusted part of a dataset.
 
     Attributes:
-        trusted: 1 at selected transitions, 0 elsewhere, [N] float32, or [S, N] where seeds differ.
-        threshold: The return above which trajectories were selected; None for other rules.
+        trusted: 1 for selected transitions, else 0, [N] float32, or [S, N] where seeds differ.
+        threshold: The raw return above which trajectories were selected; None for other rules.
     """
 
     trusted: np.ndarray
@@ -27,24 +28,25 @@ class Selection:
 
     @property
     def fraction(self) -> float:
-        """Share of the transitions that are selected."""
+        """Share of the transitions that are selected, in [0, 1]."""
         return float(self.trusted.mean(dtype=np.float64))
 
 
 def segments(
     dataset: OfflineDataset, *, tolerance: float | None = None, max_steps: int | None = None, tail: Tail = "keep"
 ) -> Segments:
-    """Cut the transitions into the trajectories that selection works on.
+    """Cut the transitions into the trajectories that are selected or not.
 
-    They end where the recorded episodes end and at every terminal, which D4RL's AntMaze goes on after.
+    A trajectory ends where a recorded episode ends and at every terminal. The latter matters in D4RL's AntMaze,
+    whose episodes continue after a terminal.
 
     Args:
         dataset: The data.
-        tolerance: Largest jump within a trajectory: with it the ends of the episodes are guessed from jumps of
-            the observations, not taken as recorded. (Authors: 1e-6, or 1e-4 in `keep_best`. On D4RL files 1e-6
-            finds the recorded ends.)
+        tolerance: Largest jump within a trajectory. If given, trajectories end where observations jump by more,
+            and recorded ends are ignored. (Authors: 1e-6, or 1e-4 in `keep_best`. On D4RL files 1e-6 finds the
+            recorded ends.)
         max_steps: Largest length of a trajectory; None is unlimited.
-        tail: What becomes of the trajectory that holds the last row, see `find_segments`.
+        tail: Whether the trajectory with the last row counts, see `find_segments`.
 
     Returns:
         The trajectories.
@@ -62,7 +64,7 @@ def segments(
 
 
 def select_all(dataset: OfflineDataset) -> Selection:
-    """Trust every transition."""
+    """Select every transition."""
     return Selection(np.ones(len(dataset), np.float32))
 
 
@@ -71,41 +73,47 @@ def select_by_return(dataset: OfflineDataset, threshold: float, *, max_steps: in
 
     Args:
         dataset: The data.
-        threshold: A raw return.
+        threshold: Raw, undiscounted return.
         max_steps: Largest length of a trajectory; None is unlimited. (Authors: the task's horizon, which
             changes nothing on D4RL files, where no episode keeps more rows.)
 
     Returns:
-        The selection; it is empty when no trajectory is that good.
+        The selection; empty if no return is above the threshold.
+
+    Raises:
+        UserError: The threshold is NaN.
     """
+    if math.isnan(threshold):
+        raise UserError(f"the return threshold of the selection must be a number, not {threshold}")
     trajectories = segments(dataset, max_steps=max_steps)
     above = trajectories.sums_float32(dataset.rewards) > threshold
     return Selection(trajectories.spread(above.astype(np.float32)), threshold)
 
 
 def select_top_fraction(dataset: OfflineDataset, fraction: float = 0.3, *, max_steps: int | None = None) -> Selection:
-    """Select the best trajectories by raw return, such as the best 30 % of them.
+    """Select the best trajectories by raw return, by default the best 30 % of them.
 
-    Published thresholds belong to the D4RL files; this is the rule for all other data.
+    Published thresholds hold for the D4RL files alone; this is the rule for other data.
 
     Args:
         dataset: The data.
-        fraction: Share of the trajectories (not of the transitions), rounded to a whole number, at least one.
+        fraction: Share of the trajectories (not of the transitions), in (0, 1]; their number is rounded and at
+            least one.
         max_steps: As in `select_by_return`.
 
     Returns:
-        The selection. Trajectories that tie with the last one selected are selected too. `threshold` is the
+        The selection. Trajectories that tie with the last selected one are selected too. `threshold` is the
         return of the best trajectory left out, so `select_by_return` with it selects the same rows.
 
     Raises:
         UserError: `fraction` is not in (0, 1].
     """
     if not 0.0 < fraction <= 1.0:
-        raise UserError(f"selection fraction must lie in (0, 1], not {fraction}")
+        raise UserError(f"selection fraction must be in (0, 1], not {fraction}")
     returns = np.sort(segments(dataset, max_steps=max_steps).sums_float32(dataset.rewards))[::-1]
     last_selected = returns[max(1, round(fraction * returns.size)) - 1]
     left_out = returns[returns < last_selected]
-    # Nothing left out: the threshold lies just below the worst return, so that it stays a finite number.
+    # If nothing is left out, the threshold is just below the worst return, so that it stays finite.
     threshold = left_out[0] if left_out.size else np.nextafter(last_selected, np.float32(-np.inf))
     return select_by_return(dataset, float(threshold), max_steps=max_steps)
 
@@ -117,23 +125,25 @@ def select_successful(
     no_reward: float | None = None,
     max_steps: int | None = None,
 ) -> Selection:
-    """Select the trajectories that reach the goal: those whose last raw reward is positive.
+    """Select the trajectories that reach the goal, those whose last raw reward is positive.
 
     Args:
         dataset: The data, with sparse rewards.
-        stored_rewards: The authors' rule instead, together with `no_reward`: select a trajectory if the last
-            of these mapped rewards [N] differs from `no_reward`.
-        no_reward: The mapped value of reward 0, `0 * scale + bias`.
+        stored_rewards: Mapped rewards [N] for the rule of the authors' program: a trajectory is selected if the
+            last of them differs from `no_reward`. None uses the raw rewards.
+        no_reward: The mapped value of reward 0, `0 * scale + bias`; given together with `stored_rewards`.
         max_steps: As in `select_by_return`.
 
     Returns:
         The selection.
 
     Raises:
-        ValueError: Only one of `stored_rewards` and `no_reward` is given.
+        UserError: Only one of `stored_rewards` and `no_reward` is given, or `stored_rewards` is not [N].
     """
     if (stored_rewards is None) != (no_reward is None):
-        raise ValueError("the authors' rule needs both stored_rewards and no_reward")
+        raise UserError("select_successful needs both stored_rewards and no_reward, or neither")
+    if stored_rewards is not None and stored_rewards.shape != (len(dataset),):
+        raise UserError(f"stored_rewards has shape {stored_rewards.shape}; [{len(dataset)}] is needed")
     trajectories = segments(dataset, max_steps=max_steps)
     last_rows = trajectories.stops - 1
     if stored_rewards is None:
@@ -152,12 +162,12 @@ def keep_best(
         dataset: The data.
         k: Number of trajectories; all of them if there are fewer.
         tolerance: As in `segments`. (Authors: 1e-4.)
-        keep_open_tail: Whether the trajectory that holds the last row counts. (Authors: False. Their scan
-            stops one row early and never completes it, even if it ends with a terminal.)
+        keep_open_tail: Whether the trajectory with the last row counts. (Authors: False. Their scan stops one
+            row early and never completes it, even if it ends with a terminal.)
 
     Returns:
-        Row numbers [n] int64, trajectory after trajectory in order of falling return; of equal ones the
-        earlier comes first.
+        Row numbers [n] int64, trajectory by trajectory in order of decreasing return; of two with equal returns
+        the earlier comes first.
 
     Raises:
         UserError: k is less than 1.

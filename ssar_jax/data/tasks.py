@@ -1,4 +1,4 @@
-"""The 18 tasks: names, sizes, horizons, reference scores and files, one row each."""
+"""The 18 tasks with their names, sizes, horizons, reference returns and files."""
 
 import difflib
 import re
@@ -19,18 +19,19 @@ class Task:
     """A dataset together with the environment in which its policies are scored.
 
     Attributes:
-        name: Short name, the one users type: `hopper-m`.
-        d4rl_name: Full D4RL name, `hopper-medium-v2`; for a custom task `custom`.
+        name: Short name that users type, such as `hopper-m`.
+        d4rl_name: Full D4RL name, such as `hopper-medium-v2`; `custom` for a custom task.
         agent: `halfcheetah`, `hopper`, `walker2d`, `antmaze` or `custom`.
-        tier: Quality of the data, `medium-replay`, or for AntMaze the maze and variant, `large-diverse`.
-        environment: Key of the evaluation environment, `hopper`, `antmaze-umaze`, or for a custom task a
-            gymnasium id; None means that nothing can be evaluated.
+        tier: Quality of the data, such as `medium-replay`; for AntMaze the maze and variant, such as
+            `large-diverse`.
+        environment: Name of the evaluation environment, such as `hopper` or `antmaze-umaze`, for a custom task a
+            Gymnasium id; None means that policies are not evaluated.
         observation_size: Length O of an observation.
-        action_size: Length A of an action; actions lie in [-1, 1].
-        horizon: Time limit of an episode in steps.
-        reference_min: Return that scores 0; None when the task has no scale.
-        reference_max: Return that scores 100.
-        file: The official D4RL file, None for a custom task.
+        action_size: Length A of an action; actions are in [-1, 1].
+        horizon: Time limit of an episode, steps.
+        reference_min: Raw return of score 0; None if the task has no scores.
+        reference_max: Raw return of score 100; None if the task has no scores.
+        file: The official D4RL file; None for a custom task.
     """
 
     name: str
@@ -49,34 +50,40 @@ class Task:
     def terminals_end_episodes(self) -> bool:
         """Whether a terminal ends the episode in the D4RL file.
 
-        AntMaze files mark every row near the goal as terminal while the trajectory goes on.
+        AntMaze files mark every row near the goal as terminal, but the trajectory continues.
         """
         return self.agent != "antmaze"
 
     @overload
-    def normalised_score(self, returns: float) -> float | None: ...
+    def normalized_score(self, returns: float) -> float | None: ...
     @overload
-    def normalised_score(self, returns: np.ndarray) -> np.ndarray | None: ...
-    def normalised_score(self, returns: float | np.ndarray) -> float | np.ndarray | None:
-        """Map undiscounted raw returns R to D4RL's scale, 100 (R - min) / (max - min).
+    def normalized_score(self, returns: np.ndarray) -> np.ndarray | None: ...
+    def normalized_score(self, returns: float | np.ndarray) -> float | np.ndarray | None:
+        """Return D4RL's normalized score of undiscounted raw returns R, 100 (R - min) / (max - min).
 
         Args:
             returns: One return or an array of any shape.
 
         Returns:
             Scores of the same shape, or None for a task without reference returns.
+
+        References:
+            Fu et al., 2020, D4RL, https://arxiv.org/abs/2004.07219
         """
         if self.reference_min is None or self.reference_max is None:
             return None
         return 100.0 * (returns - self.reference_min) / (self.reference_max - self.reference_min)
 
     def require_score(self, mean_return: float) -> float:
-        """Map one return to a score, for a task that has reference returns.
+        """Return the normalized score of one return, for a task that has reference returns.
+
+        Args:
+            mean_return: Undiscounted raw return.
 
         Raises:
-            UserError: It has none.
+            UserError: The task has no reference returns.
         """
-        score = self.normalised_score(mean_return)
+        score = self.normalized_score(mean_return)
         if score is None:
             raise UserError(f"task {self.name} has no reference returns, so there is no score")
         return score
@@ -84,7 +91,7 @@ class Task:
 
 @dataclass(frozen=True)
 class _Agent:
-    """What all tasks of one robot share. Reference returns: D4RL's infos.py; v2 keeps the values of v0."""
+    """Sizes and reference returns of one robot. The returns are from D4RL's infos.py; v2 keeps the values of v0."""
 
     observation_size: int
     action_size: int
@@ -123,7 +130,7 @@ _ROWS = (
 
 
 def _task(name: str, agent: str, tier: str, environment: str, horizon: int) -> Task:
-    """Complete one row of the table."""
+    """Return the task of one row of the table."""
     d4rl_name = f"{agent}-{tier}-v2"
     shared = _AGENTS[agent]
     return Task(
@@ -142,6 +149,8 @@ def _task(name: str, agent: str, tier: str, environment: str, horizon: int) -> T
 
 
 TASKS: tuple[Task, ...] = tuple(_task(*row) for row in _ROWS)
+"""All tasks that have an official D4RL file."""
+
 _BY_NAME = {name: task for task in TASKS for name in (task.name, task.d4rl_name)}
 
 
@@ -156,7 +165,7 @@ def get_task(name: str) -> Task:
         The task.
 
     Raises:
-        UserError: No task has that name; the message gives the nearest ones.
+        UserError: No task has that name; the message names similar ones.
     """
     if name in _BY_NAME:
         return _BY_NAME[name]
@@ -166,8 +175,8 @@ def get_task(name: str) -> Task:
             return task
     if name == CUSTOM:
         raise UserError(
-            "task 'custom' has no sizes and no data of its own: choose one of the 18 tasks, or in Python build it "
-            "with ssar_jax.data.custom_task(...)"
+            "task 'custom' has no sizes and no data: choose one of the 18 tasks, or in Python make one with "
+            "ssar_jax.data.custom_task(...)"
         )
     if name.startswith(("D4RL/", "mujoco/")):
         raise UserError(
@@ -183,16 +192,17 @@ def get_task(name: str) -> Task:
 def custom_task(
     observation_size: int, action_size: int, *, environment_id: str | None = None, horizon: int = 1000
 ) -> Task:
-    """Describe a private dataset.
+    """Return a task for a custom dataset.
 
     Args:
         observation_size: Length O of an observation.
         action_size: Length A of an action.
-        environment_id: A gymnasium id; None means that policies are not evaluated.
-        horizon: Time limit in steps; it also tells time-outs in an HDF5 file without `timeouts`.
+        environment_id: A Gymnasium id; None means that policies are not evaluated.
+        horizon: Time limit of an episode, steps; in an HDF5 file without `timeouts`, episodes of this length count
+            as timed out.
 
     Returns:
-        A task without reference scores and without an official file.
+        A task without reference returns and without an official file.
 
     Raises:
         UserError: A size or the horizon is not positive.

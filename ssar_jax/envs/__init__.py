@@ -1,1 +1,1 @@
-"""Environments and the only code that steps them."""
+"""Environments, and all code that steps them."""

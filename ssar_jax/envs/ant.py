@@ -1,4 +1,4 @@
-"""D4RL's ant, and the task of walking into a given direction, at which the ant of the embedded suite is trained."""
+"""D4RL's ant, and the task of walking in a given direction, which trains the ant policy of the embedded suite."""
 
 # MuJoCo ships no stubs for its bindings.
 # pyright: reportAttributeAccessIssue=false
@@ -13,20 +13,20 @@ import numpy as np
 from ssar_jax.envs.physics import Physics, restore_mujoco_210
 
 ANT_XML = Path(gymnasium.envs.mujoco.__file__).parent / "assets" / "ant.xml"
-"""Gymnasium's ant, from which D4RL's differs in three numbers."""
+"""Gymnasium's ant; D4RL's differs in three numbers."""
 
 _RESET_NOISE = 0.1
 _DENSITY = 5.0  # of every geom in ant.xml, kg/m^3
 
 
 class D4RLAntEnv(gymnasium.envs.mujoco.MujocoEnv):
-    """D4RL's ant on free ground: its body, the noise of its resets, and how it is simulated.
+    """D4RL's ant on open ground: body, reset noise and simulation settings; a base class without a task.
 
-    Actions are torques in units of 30 N m; a step takes 0.1 s, five steps of the simulator.
+    Actions [8] are torques in units of 30 N m. A step takes 0.1 s, five steps of the simulator.
 
     Args:
-        physics: `d4rl-v2`, or `gymnasium` for the same robot and the same task with the inertias and contact
-            margins of the installed MuJoCo.
+        physics: `d4rl-v2`, or `gymnasium` for the same robot and task with the inertias and contact margins of the
+            installed MuJoCo.
     """
 
     def __init__(self, physics: Physics) -> None:
@@ -46,19 +46,19 @@ class D4RLAntEnv(gymnasium.envs.mujoco.MujocoEnv):
         return model, data
 
     def _world(self) -> mujoco.MjSpec:
-        """Gymnasium's ant and whatever surrounds it."""
+        """Return the model of the ant and its surroundings."""
         return mujoco.MjSpec.from_file(str(ANT_XML))
 
     @property
     def xy(self) -> np.ndarray:
-        """Where the torso is, [2], m."""
+        """Position of the torso, [2], m."""
         return self.data.qpos[:2].copy()
 
     def reset_model(self) -> np.ndarray:
-        """Sets the ant near its reference pose and returns the observation."""
+        """Set the ant near its reference pose and return the observation [O]."""
         qpos = self.init_qpos + self.np_random.uniform(-_RESET_NOISE, _RESET_NOISE, self.model.nq)
         qvel = self.init_qvel + _RESET_NOISE * self.np_random.standard_normal(self.model.nv)
-        # MuJoCo 2.1.0 did this when a state was set; now the first observation would show the bare noise.
+        # MuJoCo 2.1.0 normalized quaternions when a state was set; newer versions do not.
         qpos[3:7] /= np.linalg.norm(qpos[3:7])
         self.set_state(qpos, qvel)
         return self._observe()
@@ -68,14 +68,17 @@ class D4RLAntEnv(gymnasium.envs.mujoco.MujocoEnv):
 
 
 class AntDirectionEnv(D4RLAntEnv):
-    """Walking on free ground into a direction that changes every 10 s.
+    """Walk on open ground in a direction that changes every 10 s.
 
-    The reward is the speed into the direction, m/s. An episode terminates when the ant lies on its back, for it
-    does not get up again and would learn nothing there; D4RL's mazes let it lie. It has no other end of its own.
+    The reward is the speed in that direction, m/s. An episode terminates when the ant is on its back, where it cannot
+    get up and would learn nothing; D4RL's mazes do not terminate there. There is no time limit; `make_env` adds one.
 
-    An observation [29] is the proprioception [27], which is AntMaze's observation without its first two numbers,
-    followed by the unit vector [2] of the direction in the world's frame. So a controller drives a policy through
-    a maze by putting the direction to its next waypoint there.
+    An observation [29] is the proprioception [27], AntMaze's observation without its first two numbers, followed by
+    the unit vector [2] of the direction in the world frame. A controller can steer a policy through a maze by setting
+    this vector to the direction of the next waypoint.
+
+    Args:
+        physics: See `D4RLAntEnv`.
     """
 
     STEPS_PER_DIRECTION = 100
@@ -86,27 +89,27 @@ class AntDirectionEnv(D4RLAntEnv):
         super().__init__(physics)
 
     def reset_model(self) -> np.ndarray:
-        """Starts an episode with a new direction."""
+        """Start an episode with a new direction and return the observation [29]."""
         self._steps = 0
         self._turn()
         return super().reset_model()
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.float64, bool, bool, dict[str, Any]]:
-        """Takes one step; the observation holds the direction of the step to come."""
+        """Take one step; the observation contains the direction for the next step."""
         before = self.xy
         self.do_simulation(action, self.frame_skip)
         reward = np.float64((self.xy - before) @ self.direction / self.dt)
         self._steps += 1
         if self._steps % self.STEPS_PER_DIRECTION == 0:
             self._turn()
-        return self._observe(), reward, self._lies_on_its_back(), False, {}
+        return self._observe(), reward, self._is_on_its_back(), False, {}
 
     def _turn(self) -> None:
         angle = self.np_random.uniform(-np.pi, np.pi)
         self.direction = np.array([np.cos(angle), np.sin(angle)])
 
-    def _lies_on_its_back(self) -> bool:
-        """Whether the torso's own upward axis points down: 1 - 2 (x^2 + y^2) < 0 of its quaternion."""
+    def _is_on_its_back(self) -> bool:
+        """Whether the torso's upward axis points down: 1 - 2 (x^2 + y^2) < 0 for its quaternion (w, x, y, z)."""
         _, x, y, _ = self.data.qpos[3:7]
         return bool(x**2 + y**2 > 0.5)
 

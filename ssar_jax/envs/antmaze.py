@@ -1,4 +1,4 @@
-"""AntMaze as D4RL v2 evaluates it, on gymnasium-robotics' walls."""
+"""AntMaze as D4RL v2 evaluates it, with the walls of gymnasium-robotics."""
 
 # MuJoCo ships no stubs for its bindings.
 # pyright: reportAttributeAccessIssue=false
@@ -17,40 +17,40 @@ from ssar_jax.envs.physics import Physics
 from ssar_jax.errors import UserError
 
 GOAL_RADIUS = 0.5
-"""Distance from the goal at which it is reached, m."""
+"""Distance to the goal at which it counts as reached, m."""
 
 _WALL_HEIGHT = 0.5  # in cells
 
 
 class AntMazeEnv(D4RLAntEnv):
-    """Walking from the start cell to a goal in the goal cell.
+    """Walk from the start cell to a goal in the goal cell.
 
-    The reward is 1 within 0.5 m of the goal and else 0; reaching the goal terminates the episode, falling never
-    does. An observation [29] is the position [2] in the maze's coordinates, whose origin is the start cell's
-    centre, the other positions [13] and the velocities [14]. The goal is no part of it.
+    The reward is 1 within 0.5 m of the goal and 0 elsewhere. Reaching the goal terminates the episode; falling does
+    not. An observation [29] is the position [2] relative to the center of the start cell, the other positions [13]
+    and the velocities [14]. It does not contain the goal.
 
-    Generators of data take `terminate_at_goal=False`, a start for every reset, and positions from `xy`.
+    To generate data, use `terminate_at_goal=False` and the reset options.
 
     Args:
-        maze: the maze.
-        physics: see `D4RLAntEnv`.
-        terminate_at_goal: whether an episode ends at the goal.
+        maze: The maze.
+        physics: See `D4RLAntEnv`.
+        terminate_at_goal: Whether an episode ends at the goal.
 
     Attributes:
-        goal: the goal of the episode, [2], m; may be set between steps.
+        goal: The goal of the episode, [2], m; may be set between steps.
     """
 
     def __init__(self, maze: Maze, physics: Physics = "d4rl-v2", *, terminate_at_goal: bool = True) -> None:
         self.maze = maze
-        self.goal = maze.centre(maze.goal_cell)
+        self.goal = maze.center(maze.goal_cell)
         self._terminate_at_goal = terminate_at_goal
         super().__init__(physics)
 
     def _world(self) -> mujoco.MjSpec:
-        """Gymnasium's ant among the walls, in the maze's coordinates."""
-        with contextlib.redirect_stderr(io.StringIO()):  # its first import prints a notice about other environments
+        """Return the model of the ant and the walls, in the maze's coordinates."""
+        with contextlib.redirect_stderr(io.StringIO()):  # the first import prints a notice about other environments
             from gymnasium_robotics.envs.maze.maze_v4 import Maze as Builder
-        # The builder's rows run against the y axis, and its origin is the centre of the map.
+        # The builder's rows run in the opposite direction of y, and its origin is the center of the map.
         upside_down = self.maze.walls[::-1].astype(int).tolist()
         built, path = Builder.make_maze(str(ANT_XML), upside_down, CELL_SIZE, _WALL_HEIGHT)
         try:
@@ -67,31 +67,34 @@ class AntMazeEnv(D4RLAntEnv):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Starts an episode.
+        """Start an episode.
 
         Args:
-            seed: seed of everything random in this and the following episodes.
-            options: `start` and `goal`, positions [2] in the maze: where to start, up to the reset's noise, in
-                place of the start cell's centre; and the episode's goal, in place of a drawn one.
+            seed: Seed of this episode and the following ones.
+            options: Optional positions [2] in the maze, m: `start`, where to start, up to the reset noise, instead of
+                the center of the start cell; `goal`, the episode's goal instead of a random one.
+
+        Returns:
+            The observation [29] and an empty dictionary.
 
         Raises:
-            UserError: another option, or a start in no free cell.
+            UserError: An option is unknown, or the start is not in a free cell.
         """
         options = options or {}
         if unknown := options.keys() - {"start", "goal"}:
             raise UserError(f"AntMaze has no reset option {', '.join(sorted(unknown))}: choose start or goal")
         start = np.asarray(options.get("start", (0.0, 0.0)), float)
         if self.maze.cell_at(start) not in self.maze.free_cells:
-            raise UserError(f"start {start.tolist()} is in no free cell: choose one within maze.free_cells")
+            raise UserError(f"start {start.tolist()} is not in a free cell: choose one of maze.free_cells")
         self.init_qpos[:2] = start
         observation, info = super().reset(seed=seed)
-        # D4RL draws both parts of the noise into the positive directions, never below the centre of the cell.
+        # In D4RL both parts of the noise are positive, never below the center of the cell.
         noise = self.np_random.uniform(0.0, CELL_SIZE / 4, 2) + self.np_random.uniform(0.0, CELL_SIZE / 8, 2)
-        self.goal = np.asarray(options.get("goal", self.maze.centre(self.maze.goal_cell) + noise), float)
+        self.goal = np.asarray(options.get("goal", self.maze.center(self.maze.goal_cell) + noise), float)
         return observation, info
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.float64, bool, bool, dict[str, Any]]:
-        """Takes one step."""
+        """Take one step."""
         self.do_simulation(action, self.frame_skip)
         reached = bool(np.linalg.norm(self.xy - self.goal) <= GOAL_RADIUS)
         return self._observe(), np.float64(reached), reached and self._terminate_at_goal, False, {}

@@ -1,4 +1,4 @@
-"""Training environments, one per seed, stepped together."""
+"""Training environments, one per seed, which are stepped together."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -9,21 +9,22 @@ import numpy as np
 from ssar_jax.envs import snapshot
 
 _TRAINING = 1
-"""Sets the reset seeds of training episodes apart from those of evaluation, SeedSequence((seed, episode)).
+"""Last entry of a training episode's SeedSequence, which makes it differ from that of evaluation, (seed, episode).
 
-It stands last, for SeedSequence does not see zeros at the end.
+It must not be 0, since SeedSequence ignores zeros at the end.
 """
 
 
 class Step(NamedTuple):
-    """What one step in every environment gave.
+    """Result of one step in every environment.
 
     Attributes:
-        next_observations: [S, O].
-        rewards: [S], raw.
-        terminated: [S]; false at a time limit.
-        observations: [S, O], to be acted on next: the same array, or one with the first of every new episode.
-        finished_returns: undiscounted return of the episode that ended in this step, by index of the seed.
+        next_observations: Observations after the step, [S, O] float32.
+        rewards: Raw rewards, [S] float32.
+        terminated: Whether the environment terminated, [S] bool; false at a time limit.
+        observations: Observations for the next action, [S, O] float32: those after the step, or the first ones of
+            new episodes.
+        finished_returns: Undiscounted returns of the episodes that ended in this step, by index of the seed.
     """
 
     next_observations: np.ndarray
@@ -34,13 +35,13 @@ class Step(NamedTuple):
 
 
 class LockstepEnvs:
-    """S environments that play one episode after another.
+    """S environments, each of which runs one episode after another.
 
-    Episode e of seed s starts from `SeedSequence((s, e, 1))`, whatever the other seeds do.
+    Episode e of seed s is reset with `SeedSequence((s, e, 1))`, independently of the other seeds.
 
     Args:
-        make_env: builds one environment.
-        seeds: S seeds.
+        make_env: Builds one environment.
+        seeds: The seeds, S of them.
     """
 
     def __init__(self, make_env: Callable[[], gymnasium.Env], seeds: Sequence[int]) -> None:
@@ -50,19 +51,19 @@ class LockstepEnvs:
         self._returns = [0.0] * len(seeds)
 
     def reset(self) -> np.ndarray:
-        """Starts every environment's first episode; returns the observations [S, O]."""
+        """Start every environment's first episode and return the observations [S, O]."""
         return np.stack([self._start_episode(s) for s in range(len(self._envs))])
 
     def step(self, actions: np.ndarray) -> Step:
-        """Takes one step in every environment and starts a new episode where one has ended.
+        """Take one step in every environment and start a new episode where one has ended.
 
         Args:
-            actions: [S, A], in the environments' own range.
+            actions: Actions within the environments' bounds, [S, A].
         """
         following, rewards, terminated, first, finished = [], [], [], {}, {}
         for s, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
             observation, reward, ended, cut, _ = env.step(action)
-            following.append(np.array(observation, np.float32))  # a copy: some environments reuse their buffer
+            following.append(np.array(observation, np.float32))  # a copy, since some environments reuse their buffer
             rewards.append(float(reward))
             terminated.append(ended)
             self._returns[s] += float(reward)
@@ -71,7 +72,13 @@ class LockstepEnvs:
                 first[s] = self._start_episode(s)
         observations = np.stack(following)
         begun = np.stack([first.get(s, row) for s, row in enumerate(observations)]) if first else observations
-        return Step(observations, np.asarray(rewards, np.float32), np.array(terminated), begun, finished)
+        return Step(
+            next_observations=observations,
+            rewards=np.asarray(rewards, np.float32),
+            terminated=np.array(terminated),
+            observations=begun,
+            finished_returns=finished,
+        )
 
     def _start_episode(self, s: int) -> np.ndarray:
         seed = np.random.SeedSequence((self._seeds[s], self._episodes[s], _TRAINING)).generate_state(1)[0]
@@ -81,19 +88,27 @@ class LockstepEnvs:
         return np.array(observation, np.float32)
 
     def save(self) -> list[dict[str, Any]]:
-        """Everything that decides how the environments go on; it can be pickled. `snapshot.save` says what fails."""
+        """Return the state of the environments, which can be pickled.
+
+        Raises:
+            UserError: An environment cannot be stored, see `snapshot.save`.
+        """
         return [
             {"env": snapshot.save(env), "episodes": episodes, "return": total}
             for env, episodes, total in zip(self._envs, self._episodes, self._returns, strict=True)
         ]
 
     def restore(self, saved: list[dict[str, Any]]) -> None:
-        """Goes back to what `save` gave, bit for bit."""
+        """Restore the state of the environments bit for bit.
+
+        Args:
+            saved: The result of `save` for the same seeds.
+        """
         for s, entry in enumerate(saved):
             snapshot.restore(self._envs[s], entry["env"])
             self._episodes[s], self._returns[s] = entry["episodes"], entry["return"]
 
     def close(self) -> None:
-        """Closes the environments."""
+        """Close the environments."""
         for env in self._envs:
             env.close()

@@ -1,4 +1,4 @@
-"""Builds a task's environment with the physics asked for."""
+"""Builds environments by name, with D4RL v2's physics or Gymnasium's."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -19,7 +19,14 @@ _LOG = logging.getLogger(__name__)
 
 
 class _Locomotion(NamedTuple):
-    """How an agent's v5 environment becomes its v2 one."""
+    """How to turn an agent's v5 environment into its v2 one.
+
+    Attributes:
+        environment_id: Gymnasium id of the v5 environment.
+        options: Further arguments of `gymnasium.make`.
+        total_mass: Mass of the robot in v2, kg; None if the density gives it.
+        terminal_bonus: Reward for being alive, which v2 also pays on the terminal step.
+    """
 
     environment_id: str
     options: dict[str, Any]
@@ -27,7 +34,7 @@ class _Locomotion(NamedTuple):
     terminal_bonus: float
 
 
-# walker2d_v5.xml differs from walker2d.xml in the right foot's friction alone; v2 used the latter's.
+# walker2d_v5.xml differs from walker2d.xml only in the right foot's friction; v2 used that of walker2d.xml.
 _LOCOMOTION = {
     "halfcheetah": _Locomotion("HalfCheetah-v5", {}, 14.0, 0.0),
     "hopper": _Locomotion("Hopper-v5", {}, None, 1.0),
@@ -36,7 +43,12 @@ _LOCOMOTION = {
 
 
 class _Ant(NamedTuple):
-    """One of our own environments of D4RL's ant."""
+    """One of this library's environments with D4RL's ant.
+
+    Attributes:
+        build: Builds the environment without a time limit.
+        horizon: Time limit of an episode, steps.
+    """
 
     build: Callable[[Physics], gymnasium.Env]
     horizon: int
@@ -46,15 +58,15 @@ _ANTS = {f"antmaze-{name}": _Ant(partial(AntMazeEnv, maze), maze.horizon) for na
 _ANTS["ant-direction"] = _Ant(AntDirectionEnv, 500)
 
 AGENTS = (*_LOCOMOTION, *_ANTS)
-"""The environments that have both physics."""
+"""The environments with a choice of physics."""
 
 
 class TerminalAliveBonus(gymnasium.Wrapper):
-    """Pays the alive bonus on the terminal step too, as v2 to v4 did and v5 does not.
+    """Pays the alive bonus on the terminal step too, as versions 2 to 4 did; version 5 does not.
 
     Args:
-        env: the environment.
-        bonus: the reward for being alive one step.
+        env: The environment.
+        bonus: Reward for being alive, per step.
     """
 
     def __init__(self, env: gymnasium.Env, bonus: float) -> None:
@@ -62,20 +74,23 @@ class TerminalAliveBonus(gymnasium.Wrapper):
         self._bonus = bonus
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Steps the environment and adds the bonus when the episode terminates."""
+        """Step the environment and add the bonus if the episode terminates."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         return observation, float(reward) + self._bonus * terminated, terminated, truncated, info
 
 
-def make(environment: str, physics: Physics = "d4rl-v2") -> gymnasium.Env:
-    """Builds an environment.
+def make_env(environment: str, physics: Physics = "d4rl-v2") -> gymnasium.Env:
+    """Build an environment.
 
     Args:
-        environment: one of `AGENTS`, or the id of any registered Gymnasium environment.
-        physics: see `ssar_jax.envs.physics.Physics`; registered environments have one physics.
+        environment: One of `AGENTS`, or the id of any registered Gymnasium environment.
+        physics: See `ssar_jax.envs.physics.Physics`; it has no effect on registered environments.
+
+    Returns:
+        The environment, with its time limit.
 
     Raises:
-        UserError: for an unknown environment or physics.
+        UserError: The environment or the physics is unknown, or the environment cannot be made.
     """
     if physics not in get_args(Physics):
         raise UserError(f"physics {physics!r} is unknown: choose one of {', '.join(get_args(Physics))}")
@@ -96,11 +111,11 @@ def make(environment: str, physics: Physics = "d4rl-v2") -> gymnasium.Env:
 
 
 def time_limit(environment: str, env: gymnasium.Env) -> int | None:
-    """The steps after which an environment that `make` built cuts an episode; None where it names none.
+    """Return the time limit of an environment, steps, or None if it has none.
 
     Args:
-        environment: what it was made of.
-        env: it.
+        environment: The name that was given to `make_env`.
+        env: The environment that it returned.
     """
     if environment in _ANTS:
         return _ANTS[environment].horizon
@@ -109,7 +124,7 @@ def time_limit(environment: str, env: gymnasium.Env) -> int | None:
 
 @contextmanager
 def _without_deprecations() -> Iterator[None]:
-    """Drops MuJoCo's remark on an attribute in Gymnasium's HalfCheetah model, which nobody here can change."""
+    """Hide MuJoCo's warning about a deprecated attribute in Gymnasium's HalfCheetah model."""
 
     def show(message: str) -> None:
         if "'settotalmass' is deprecated" not in message:
@@ -127,5 +142,5 @@ def _make_registered(environment: str) -> gymnasium.Env:
         return gymnasium.make(environment, disable_env_checker=True)
     except (gymnasium.error.Error, ImportError) as error:
         raise UserError(
-            f"environment {environment!r} cannot be made: {error}; known by name are {', '.join(AGENTS)}"
+            f"environment {environment!r} cannot be made: {error}; choose a Gymnasium id or one of {', '.join(AGENTS)}"
         ) from error

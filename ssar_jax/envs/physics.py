@@ -1,37 +1,39 @@
 """The physics of D4RL v2 in a current MuJoCo.
 
-D4RL's v2 datasets and reference scores come from MuJoCo 2.1.0 and older. Against it a current MuJoCo differs in
-two things that change returns:
+D4RL's v2 datasets and reference scores come from MuJoCo 2.1.0 and older. A current MuJoCo differs in two points that
+change returns:
 
-1. The inertia of a capsule was approximated by a cylinder that is longer by one radius.
-2. The margin of a contact was the larger of the two geoms' margins; since MuJoCo 3.5.0 it is their sum.
+1. MuJoCo 2.1.0 approximated the inertia of a capsule by a cylinder that is longer by one radius.
+2. Its margin of a contact was the larger of the two geoms' margins; since MuJoCo 3.5.0 it is their sum.
 
-`restore_mujoco_210` undoes both in a compiled model. tests/golden/mujoco210_onestep.npz holds the proof.
+`restore_mujoco_210` restores both in a compiled model. Tests compare it with single steps of MuJoCo 2.1.0 in
+tests/golden/mujoco210_onestep.npz.
 """
 
 # MuJoCo ships no stubs for its bindings.
 # pyright: reportAttributeAccessIssue=false
 
 import re
-from typing import Literal
 
 import mujoco
 import numpy as np
 
-Physics = Literal["d4rl-v2", "gymnasium"]
-"""`d4rl-v2`: MuJoCo 2.1.0's dynamics and v2's rewards. `gymnasium`: the installed v5 environments as they are."""
+from ssar_jax.choices import Physics as Physics
 
 
 def restore_mujoco_210(
     model: mujoco.MjModel, data: mujoco.MjData, *, density: float = 1000.0, total_mass: float | None = None
 ) -> None:
-    """Gives a compiled model the inertias and contact margins of MuJoCo 2.1.0, in place.
+    """Set the inertias and contact margins of a compiled model to those of MuJoCo 2.1.0, in place.
 
     Args:
-        model: a model whose moving bodies consist of capsules and spheres of one density.
-        data: the model's data; left at the reference pose.
-        density: density of every geom, kg/m^3.
-        total_mass: kg, for models compiled with `settotalmass`; None leaves masses as the density gives them.
+        model: A model whose moving bodies consist of capsules and spheres of one density.
+        data: The model's data; it is reset to the reference pose.
+        density: Density of every geom, kg/m^3.
+        total_mass: Total mass of models compiled with `settotalmass`, kg; None keeps the masses from the density.
+
+    Raises:
+        ValueError: A geom is neither a capsule nor a sphere.
     """
     for body in range(1, model.nbody):
         first, count = model.body_geomadr[body], model.body_geomnum[body]
@@ -49,7 +51,7 @@ def restore_mujoco_210(
 
 
 def _mujoco_version() -> tuple[int, int]:
-    """The version of the engine as numbers: as text, "3.12" would come before "3.5"."""
+    """Return MuJoCo's version as numbers, since as text "3.12" comes before "3.5"."""
     match = re.match(r"(\d+)\.(\d+)", mujoco.__version__)
     if match is None:
         raise RuntimeError(f"cannot read MuJoCo's version {mujoco.__version__!r}")
@@ -57,13 +59,13 @@ def _mujoco_version() -> tuple[int, int]:
 
 
 def _set_inertia(model: mujoco.MjModel, body: int, geoms: range, density: float) -> None:
-    """Sets mass, centre of mass and principal inertia of a body from its geoms."""
+    """Set the mass, center of mass and principal inertia of a body from its geoms."""
     parts = [_geom_inertia(model, geom, density) for geom in geoms]
     mass = sum(part[0] for part in parts)
-    centre = sum((part[0] * part[1] for part in parts), np.zeros(3)) / mass
+    center = sum((part[0] * part[1] for part in parts), np.zeros(3)) / mass
     tensor = np.zeros((3, 3))
     for part_mass, position, part_tensor in parts:
-        offset = position - centre
+        offset = position - center
         # Parallel-axis theorem.
         tensor += part_tensor + part_mass * (offset @ offset * np.eye(3) - np.outer(offset, offset))
     moments, axes = np.linalg.eigh(tensor)
@@ -73,13 +75,13 @@ def _set_inertia(model: mujoco.MjModel, body: int, geoms: range, density: float)
     quaternion = np.zeros(4)
     mujoco.mju_mat2Quat(quaternion, np.ascontiguousarray(axes).ravel())
     model.body_mass[body] = mass
-    model.body_ipos[body] = centre
+    model.body_ipos[body] = center
     model.body_inertia[body] = moments
     model.body_iquat[body] = quaternion
 
 
 def _geom_inertia(model: mujoco.MjModel, geom: int, density: float) -> tuple[float, np.ndarray, np.ndarray]:
-    """Mass, position and inertia tensor of a geom in its body's frame, as MuJoCo 2.1.0 computed them."""
+    """Return mass, position and inertia tensor of a geom in its body's frame, as MuJoCo 2.1.0 computed them."""
     kind = model.geom_type[geom]
     radius, half_length = model.geom_size[geom][:2]
     if kind == mujoco.mjtGeom.mjGEOM_CAPSULE:

@@ -1,7 +1,7 @@
-"""Steps environments: episodes for datasets, first episodes for evaluation."""
+"""Runs policies in environments: recorded episodes for datasets, returns for evaluation."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, SupportsFloat
+from typing import Any, NamedTuple, SupportsFloat
 
 import gymnasium
 import numpy as np
@@ -9,11 +9,19 @@ import numpy as np
 from ssar_jax.episodes import Episode
 
 BatchPolicy = Callable[[np.ndarray], np.ndarray]
-"""Observations [N, O] to actions [N, A]."""
+"""A function from observations [N, O] to actions [N, A]."""
+
+
+class _Row(NamedTuple):
+    """One step of an episode: the observation [O] before it, the action [A] and the reward."""
+
+    observation: np.ndarray
+    action: np.ndarray
+    reward: float
 
 
 class _Recorder:
-    """Plays one environment and remembers the running episode."""
+    """Steps one environment and records the current episode."""
 
     def __init__(self, env: gymnasium.Env, rng: np.random.Generator) -> None:
         self._env = env
@@ -22,28 +30,26 @@ class _Recorder:
 
     def reset(self) -> None:
         observation, _ = self._env.reset(seed=int(self._rng.integers(2**31)))
-        self.observation = np.array(observation, np.float32)  # a copy: some environments reuse their buffer
-        self._rows: list[tuple[np.ndarray, np.ndarray, float]] = []
+        self.observation = np.array(observation, np.float32)  # a copy, since some environments reuse their buffer
+        self._rows: list[_Row] = []
 
     def step(self, action: np.ndarray, cut: bool) -> Episode | None:
-        """Takes one step; returns the episode if it ends here, or if `cut` ends the recording."""
+        """Take one step; return the episode if it ends here or if `cut` is true, else None."""
         previous = self.observation
         observation, reward, terminated, truncated, _ = self._env.step(action)
-        self.observation = np.array(observation, np.float32)  # a copy: some environments reuse their buffer
-        self._rows.append((previous, np.asarray(action, np.float32), float(reward)))
+        self.observation = np.array(observation, np.float32)  # a copy, since some environments reuse their buffer
+        self._rows.append(_Row(previous, np.asarray(action, np.float32), float(reward)))
         if not (terminated or truncated or cut):
             return None
-        observations, actions, rewards = zip(*self._rows, strict=True)
-        ends = np.zeros(len(rewards), bool)
-        terminations, truncations = ends.copy(), ends.copy()
+        terminations, truncations = np.zeros(len(self._rows), bool), np.zeros(len(self._rows), bool)
         terminations[-1] = terminated
         truncations[-1] = not terminated
         return Episode(
-            np.stack([*observations, self.observation]),
-            np.stack(actions),
-            np.asarray(rewards, np.float32),
-            terminations,
-            truncations,
+            observations=np.stack([*(row.observation for row in self._rows), self.observation]),
+            actions=np.stack([row.action for row in self._rows]),
+            rewards=np.asarray([row.reward for row in self._rows], np.float32),
+            terminations=terminations,
+            truncations=truncations,
         )
 
 
@@ -56,16 +62,22 @@ def collect(
     rng: np.random.Generator,
     on_step: Callable[[int], None] = lambda steps: None,
 ) -> Iterator[Episode]:
-    """Plays a policy for exactly `num_steps` transitions and yields the episodes as they end.
+    """Run a policy for exactly `num_steps` transitions and yield the episodes as they end.
 
     Args:
-        make_env: builds one environment.
-        policy: maps the observations of all environments to their actions.
-        num_steps: number of transitions over all environments.
-        num_envs: number of environments stepped together; the last episode of each is cut when its share
-            of the transitions is reached.
-        rng: source of the reset seeds.
-        on_step: called with the number of transitions just made.
+        make_env: Builds one environment.
+        policy: Maps the observations of the running environments to their actions.
+        num_steps: Number of transitions over all environments.
+        num_envs: Number of environments that are stepped together; the last episode of each is cut when it has its
+            share of the transitions.
+        rng: Generator of the reset seeds.
+        on_step: Called after each step with its number of transitions.
+
+    Yields:
+        The episodes, with observations [T + 1, O] and actions [T, A].
+
+    Raises:
+        ValueError: `num_steps` is not positive.
     """
     if num_steps < 1:
         raise ValueError(f"num_steps must be at least 1, not {num_steps}")
@@ -89,12 +101,15 @@ def collect(
 
 
 class FirstEpisode(gymnasium.Wrapper):
-    """Plays one episode and then stands still, so that no autoreset can mix a second one in.
+    """Runs one episode and then does nothing, so that a vector environment never starts a second one.
+
+    Args:
+        env: The environment.
 
     Attributes:
-        finished: whether the episode has ended.
-        episode_return: undiscounted sum of its rewards so far.
-        episode_length: number of its steps so far.
+        finished: Whether the episode has ended.
+        episode_return: Undiscounted sum of rewards so far.
+        episode_length: Number of steps so far.
     """
 
     def __init__(self, env: gymnasium.Env) -> None:
@@ -105,13 +120,13 @@ class FirstEpisode(gymnasium.Wrapper):
         self._observation: Any = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Starts the episode."""
+        """Start the episode."""
         self._observation, info = self.env.reset(seed=seed, options=options)
         self.finished, self.episode_return, self.episode_length = False, 0.0, 0
         return self._observation, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Steps the episode; after its end, repeats the last observation at no cost and never reports `done`."""
+        """Take one step; after the end, return the last observation. Never reports the end to the caller."""
         if self.finished:
             return self._observation, 0.0, False, False, {}
         self._observation, reward, terminated, truncated, _ = self.env.step(action)
@@ -122,11 +137,11 @@ class FirstEpisode(gymnasium.Wrapper):
 
 
 class FirstEpisodes:
-    """A batch of environments of which exactly the first episode each is played and counted.
+    """A batch of environments, each of which runs exactly one episode at a time.
 
     Args:
-        make_env: builds one environment, which must end its episodes.
-        num_envs: number of environments.
+        make_env: Builds one environment; its episodes must end.
+        num_envs: Number of environments.
     """
 
     def __init__(self, make_env: Callable[[], gymnasium.Env], num_envs: int) -> None:
@@ -134,14 +149,14 @@ class FirstEpisodes:
         self._envs: list[FirstEpisode] = self._vector.envs  # pyright: ignore[reportAttributeAccessIssue]
 
     def play(self, policy: BatchPolicy, seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Plays one episode in every environment.
+        """Run one episode in every environment.
 
         Args:
-            policy: called once per step with the observations of all environments.
-            seeds: reset seed of each environment.
+            policy: Called once per step with the observations of all environments, [num_envs, O].
+            seeds: Reset seed of each environment, num_envs of them.
 
         Returns:
-            The undiscounted returns and the lengths of the episodes, both [num_envs].
+            The undiscounted returns and the lengths (steps) of the episodes, both [num_envs].
         """
         observations, _ = self._vector.reset(seed=list(seeds))
         while not all(env.finished for env in self._envs):
@@ -150,5 +165,5 @@ class FirstEpisodes:
         return returns, np.array([env.episode_length for env in self._envs])
 
     def close(self) -> None:
-        """Closes the environments."""
+        """Close the environments."""
         self._vector.close()

@@ -1,9 +1,9 @@
-"""The state of a running environment, so that a killed run goes on bit for bit.
+"""Saves and restores the state of a running environment, so that a resumed run continues bit for bit.
 
-Of a MuJoCo simulation that is all its data. Positions and velocities alone lack the solver's warm start and drift by
-1e-15 a step; `mjSTATE_INTEGRATION` lacks what is derived, such as the bodies' places, which Ant-v5 and Humanoid-v5 read
-before they step. Everything else that changes (time-limit counters, random generators, goals) is what the environment
-and its wrappers hold as attributes.
+The state of a MuJoCo simulation is all of its `MjData`. Positions and velocities do not suffice: they lack the
+solver's warm start, which costs 1e-15 per step. `mjSTATE_INTEGRATION` lacks derived quantities such as the positions
+of bodies, which Ant-v5 and Humanoid-v5 read before they step. All other state (time-limit counters, random generators,
+goals) is in the attributes of the environment and its wrappers.
 """
 
 # MuJoCo ships no stubs for its bindings.
@@ -20,7 +20,7 @@ from gymnasium.envs.registration import EnvSpec
 from ssar_jax.errors import UserError
 
 _REBUILT = (gymnasium.Space, EnvSpec, mujoco.MjModel, MujocoRenderer)
-"""What making the environment again gives."""
+"""Types of attributes that are not saved, since building the environment again restores them."""
 
 
 class _Simulation(NamedTuple):
@@ -30,22 +30,33 @@ class _Simulation(NamedTuple):
 
 
 class _Layer(NamedTuple):
-    """The attributes of an environment inside another."""
+    """The attributes of a wrapped environment."""
 
     attributes: dict[str, Any]
 
 
 def save(env: gymnasium.Env) -> bytes:
-    """Takes the state of an environment and of all it wraps.
+    """Return the state of an environment and of those that it wraps.
+
+    Args:
+        env: The environment.
+
+    Returns:
+        The state, pickled.
 
     Raises:
-        UserError: where an attribute cannot be stored.
+        UserError: An attribute cannot be pickled.
     """
     return pickle.dumps(_attributes(env))
 
 
 def restore(env: gymnasium.Env, saved: bytes) -> None:
-    """Gives an environment, made as the saved one was, the state that `save` took."""
+    """Restore the state of an environment.
+
+    Args:
+        env: An environment that was built in the same way as the saved one.
+        saved: The result of `save`; only load what you saved, since unpickling runs code.
+    """
     _assign(env, pickle.loads(saved))
 
 
@@ -62,7 +73,7 @@ def _attributes(env: Any) -> dict[str, Any]:
             except (TypeError, AttributeError, pickle.PicklingError) as error:
                 raise UserError(
                     f"environment {type(env).__name__} cannot be stored in a checkpoint: its attribute {name!r} "
-                    f"({error}); give it __getstate__, or make it again in reset()"
+                    f"({error}); define __getstate__, or create the attribute in reset()"
                 ) from error
             attributes[name] = value
     return attributes

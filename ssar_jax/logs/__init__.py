@@ -1,1 +1,1 @@
-"""What a run writes while it trains; no JAX."""
+"""Logs of a run while it trains: CSV, JSON lines, TensorBoard and W&B. No JAX."""

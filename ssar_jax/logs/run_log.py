@@ -1,4 +1,4 @@
-"""What a run reports as it goes: tables in its folder always, dashboards where they are asked for."""
+"""The log of a run: tables in its folder, and dashboards if requested."""
 
 import importlib.util
 from collections.abc import Mapping, Sequence
@@ -13,55 +13,67 @@ from ssar_jax.logs.wandb import WandbLog
 
 
 class Dashboard(Protocol):
-    """A program that draws curves, each under its tag, of every seed."""
+    """A program that shows curves of every seed, each under its tag."""
 
     def add(self, step: int, seed: int, scalars: Mapping[str, float]) -> None:
-        """Takes one point of each curve of a seed."""
+        """Adds one point to each curve of a seed.
+
+        Args:
+            step: step of the point.
+            seed: seed of the curves.
+            scalars: tag of a curve -> value.
+        """
         ...
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes all pending points and closes the dashboard."""
         ...
 
 
 class _Kind(NamedTuple):
     package: str  # of the extra `log`
-    open: type[TensorBoardLog] | type[WandbLog]  # takes the run folder and the seeds
+    open: type[TensorBoardLog] | type[WandbLog]  # called with the run folder and the seeds
 
 
-_KINDS = {"tensorboard": _Kind("tensorboardX", TensorBoardLog), "wandb": _Kind("wandb", WandbLog)}
+_KINDS = {
+    "tensorboard": _Kind(package="tensorboardX", open=TensorBoardLog),
+    "wandb": _Kind(package="wandb", open=WandbLog),
+}
 _TAG_GROUPS = {"eval": "evaluation"}
 
 
 def require_dashboards(names: Sequence[str]) -> None:
-    """Requires known dashboards that can be opened.
+    """Requires that the requested dashboards can be opened.
+
+    Args:
+        names: `tensorboard`, `wandb` or both.
 
     Raises:
-        UserError: for an unknown name, a package that is not installed, or a missing login.
+        UserError: if a name is unknown, a package is not installed, or a login is missing.
     """
     for name in names:
         if name not in _KINDS:
             raise UserError(f"--log: unknown {name!r}; known are {', '.join(_KINDS)}")
         package = _KINDS[name].package
         spec = importlib.util.find_spec(package)
-        if spec is None or spec.origin is None:  # without an origin it is a mere folder of that name, such as wandb/
+        if spec is None or spec.origin is None:  # without an origin it is just a folder with that name, such as wandb/
             raise UserError(f"--log={name} needs the package {package}: pip install -e '.[log]'")
     if "wandb" in names:
         wandb.require_login()
 
 
 class RunLog:
-    """Every row of a run: `train.csv`, `eval.csv`, the rows of both in `metrics.jsonl`, and dashboards.
+    """Writes the rows of a run to `train.csv` and `eval.csv`, to `metrics.jsonl`, and to dashboards.
 
-    A dashboard that is opened shows all rows that are kept, so a resumed run has whole curves there even where it
-    began without that dashboard. It gets the finite numbers alone, under tags such as `critic/loss` and
+    A dashboard gets all rows that are kept when it is opened, so a resumed run has complete curves there even if it
+    started without that dashboard. It gets only finite numbers, under tags such as `critic/loss` and
     `evaluation/score`.
 
     Args:
         folder: the run folder.
         seeds: the seeds of the run.
-        keep: rows after this step are forgotten, for the run will write them again; -1 forgets all.
-        dashboards: names that `require_dashboards` has let pass.
+        keep: rows after this step are removed, because a resumed run writes them again; -1 removes all rows.
+        dashboards: names that `require_dashboards` has accepted.
     """
 
     def __init__(self, folder: Path, seeds: Sequence[int], *, keep: int, dashboards: Sequence[str] = ()) -> None:
@@ -75,15 +87,19 @@ class RunLog:
                 self._show(row)
 
     def rows(self, table: str) -> list[dict[str, str]]:
-        """All rows of a table so far, cells as text."""
-        return self._tables[table].rows
-
-    def add(self, table: str, row: Mapping[str, Any]) -> None:
-        """Reports a row at once.
+        """Returns all rows of a table so far, with cells as text.
 
         Args:
             table: `train` or `eval`.
-            row: its `step`, its `seed`, and values by name; names need not be those of earlier rows.
+        """
+        return self._tables[table].rows
+
+    def add(self, table: str, row: Mapping[str, Any]) -> None:
+        """Writes a row to all logs immediately.
+
+        Args:
+            table: `train` or `eval`.
+            row: `step`, `seed` and other values by name; names may differ from those of earlier rows.
         """
         self._tables[table].add(row)
         line = json_values({"table": table, **row})
@@ -102,7 +118,7 @@ class RunLog:
 
 
 def _scalars(line: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a row under their tags; a name without a group gets that of its table."""
+    """Returns the numbers of a row under their tags; a name without a group gets the group of its table."""
     group = _TAG_GROUPS.get(line["table"], line["table"])
     return {
         name if "/" in name else f"{group}/{name}": value

@@ -1,4 +1,4 @@
-"""Rows on disk that grow one by one, as CSV and as JSON lines: no row is lost to a new column or a kill."""
+"""Tables on disk that grow row by row, as CSV and as JSON lines; no row is lost to a new column or a kill."""
 
 import csv
 import io
@@ -15,10 +15,10 @@ import numpy as np
 class CsvTable:
     """A CSV file that accepts new columns at any time without losing a row.
 
-    A row is flushed when it is written; a new column rewrites the file under a temporary name.
+    A row is flushed when it is written. A new column rewrites the file through a temporary file.
 
     Args:
-        path: the file; rows that it holds already are kept.
+        path: the file; its existing rows are kept.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,18 +34,26 @@ class CsvTable:
 
     @property
     def rows(self) -> list[dict[str, str]]:
-        """All rows so far, cells as text."""
+        """All rows so far, with cells as text."""
         return self._rows
 
     def drop_after(self, step: int) -> None:
-        """Forgets the rows after a step, which a resumed run will write again."""
+        """Removes the rows after a step, which a resumed run writes again.
+
+        Args:
+            step: last step that is kept.
+        """
         kept = [row for row in self._rows if int(row["step"]) <= step]
         if len(kept) < len(self._rows):
             self._rows = kept
             self._rewrite()
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Appends a row; values are written with all their digits, None and NaN as empty cells."""
+        """Appends a row.
+
+        Args:
+            row: column -> value; numbers are written with all their digits, None and NaN as empty cells.
+        """
         cells = {name: _cell(value) for name, value in row.items()}
         new = [name for name in cells if name not in self._columns]
         self._rows.append(cells)
@@ -65,10 +73,10 @@ class CsvTable:
 
 
 class JsonLines:
-    """A file of one JSON object per row, each with the columns that it has.
+    """A file with one JSON object per row, each with its own fields.
 
     Args:
-        path: the file; rows that it holds already are kept.
+        path: the file; its existing rows are kept.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,29 +87,40 @@ class JsonLines:
                 _replace(path, "".join(whole))
 
     def rows(self) -> list[dict[str, Any]]:
-        """All rows so far."""
+        """Returns all rows so far."""
         if not self._path.exists():
             return []
         return [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
 
     def drop_after(self, step: int) -> None:
-        """Forgets the rows after a step, which a resumed run will write again."""
+        """Removes the rows after a step, which a resumed run writes again.
+
+        Args:
+            step: last step that is kept.
+        """
         rows = self.rows()
         kept = [row for row in rows if row["step"] <= step]
         if len(kept) < len(rows):
             _replace(self._path, "".join(map(_line, kept)))
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Appends a row of JSON values, as `json_values` makes them."""
+        """Appends a row.
+
+        Args:
+            row: field -> value, as `json_values` returns them.
+        """
         with self._path.open("a", encoding="utf-8", newline="") as file:
             file.write(_line(row))
 
 
 def json_values(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a row in the values that JSON has.
+    """Converts the values of a row to values that JSON can represent.
 
-    Numbers keep the digits that the CSV shows. NaN is None, and the infinities are the texts "inf" and "-inf", for
-    JSON has no such numbers; `float` and `pandas.read_json(..., lines=True)` read these texts as numbers.
+    Numbers keep the digits of the CSV file. JSON has neither NaN nor infinities: NaN becomes None, and infinities
+    become the texts "inf" and "-inf", which `float` and `pandas.read_json(..., lines=True)` read as numbers.
+
+    Args:
+        row: field -> value.
     """
     return {name: _json_value(value) for name, value in row.items()}
 
@@ -112,7 +131,9 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, np.bool_ | np.integer):
         return value.item()
     if isinstance(value, float | np.floating):
-        return float(str(value)) if math.isfinite(value) else str(value)  # by its text: a float32 0.1 stays 0.1
+        return (
+            float(str(value)) if math.isfinite(value) else str(value)
+        )  # through its text, so that a float32 0.1 stays 0.1
     return value
 
 
@@ -127,14 +148,14 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _whole_lines(path: Path) -> tuple[list[str], bool]:
-    """Returns the lines of a file, and whether its last one was cut and left out, as a killed run's may be."""
+    """Returns the complete lines of a file, and whether an incomplete last line of a killed run was left out."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
     return whole, whole != lines
 
 
 def _replace(path: Path, text: str) -> None:
-    """Rewrites a file whole or not at all."""
+    """Rewrites a file atomically."""
     temporary = path.with_suffix(".partial")
     temporary.write_text(text, encoding="utf-8", newline="")
     os.replace(temporary, path)

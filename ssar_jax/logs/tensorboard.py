@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _FLUSH_SECONDS = 10
-"""Seconds until a row can be seen in a running TensorBoard."""
+"""Maximum delay in seconds until a running TensorBoard shows a row."""
 
 
 class TensorBoardLog:
-    """`tensorboard/seed-<seed>` in the run folder, one TensorBoard run per seed.
+    """Writes one TensorBoard run per seed, in `tensorboard/seed-<seed>` of the run folder.
 
     Args:
         folder: the run folder.
@@ -19,17 +19,23 @@ class TensorBoardLog:
         from tensorboardX import SummaryWriter
 
         self._writers = {
-            # A resumed run writes all its rows anew: TensorBoard forgets those of older files, from step 0 on.
+            # A resumed run writes all its rows again, so TensorBoard must drop those of older files from step 0 on.
             seed: SummaryWriter(str(folder / "tensorboard" / f"seed-{seed}"), purge_step=0, flush_secs=_FLUSH_SECONDS)
             for seed in seeds
         }
 
     def add(self, step: int, seed: int, scalars: Mapping[str, float]) -> None:
-        """Adds one point to the curve of each tag."""
+        """Adds one point to the curve of each tag.
+
+        Args:
+            step: step of the point.
+            seed: seed of the curves.
+            scalars: tag -> value.
+        """
         for tag, value in scalars.items():
             self._writers[seed].add_scalar(tag, value, step)
 
     def close(self) -> None:
-        """Writes what is left and closes the files."""
+        """Writes all pending points and closes the files."""
         for writer in self._writers.values():
             writer.close()

@@ -1,4 +1,4 @@
-"""Weights & Biases runs, on this machine alone unless the user asks for more."""
+"""Weights & Biases runs, which stay on this machine unless the user sets WANDB_MODE."""
 
 import json
 import logging
@@ -13,26 +13,26 @@ _LOG = logging.getLogger(__name__)
 
 
 class WandbLog:
-    """One W&B run per seed in `wandb/` of the run folder, grouped by the folder.
+    """Writes one W&B run per seed in `wandb/` of the run folder, grouped by the folder.
 
-    Nothing leaves this machine, logged in or not, unless WANDB_MODE is set: `wandb sync` uploads the runs afterwards,
-    WANDB_MODE=online as they go. WANDB_PROJECT names the project, by default ssar_jax.
+    Nothing is uploaded, logged in or not, unless WANDB_MODE is set: `wandb sync` uploads the runs later, and
+    WANDB_MODE=online uploads them during training. WANDB_PROJECT is the name of the project, by default ssar_jax.
 
     Args:
-        folder: the run folder, with the run's `config.json`.
+        folder: the run folder, with its `config.json`.
         seeds: the seeds of the run.
     """
 
     def __init__(self, folder: Path, seeds: Sequence[int]) -> None:
         asked = bool(os.environ.get("WANDB_MODE"))
-        if not asked:  # offline runs too make W&B report its own errors and use to its makers
+        if not asked:  # even offline runs report errors and usage to W&B
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
 
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         group = f"{config['algorithm']}-{config['task']}-{folder.name}"
         if (folder / "wandb").exists():
-            shutil.rmtree(folder / "wandb")  # a broken-off run's, which has its rows in what follows
+            shutil.rmtree(folder / "wandb")  # of an interrupted run; all its rows are logged again
         self._runs = {
             seed: wandb.init(
                 project=os.environ.get("WANDB_PROJECT", "ssar_jax"),
@@ -42,7 +42,7 @@ class WandbLog:
                 dir=folder,
                 mode=None if asked else "offline",
                 reinit="create_new",
-                # The terminal shows the run's own lines; who asked for a mode also reads where W&B shows the run.
+                # The terminal shows the run's own lines, and the URL of the W&B run if a mode was requested.
                 settings={"console": "off", "quiet" if asked else "silent": True},
             )
             for seed in seeds
@@ -51,7 +51,13 @@ class WandbLog:
             _LOG.info("W&B runs stay on this machine; to upload them: wandb sync %s", folder / "wandb/offline-run-*")
 
     def add(self, step: int, seed: int, scalars: Mapping[str, float]) -> None:
-        """Logs one row; rows of one step are one row in W&B, and steps never go back."""
+        """Logs one row; W&B merges rows of the same step, and steps must not decrease.
+
+        Args:
+            step: step of the row.
+            seed: seed of the row.
+            scalars: tag -> value.
+        """
         self._runs[seed].log(dict(scalars), step=step)
 
     def close(self) -> None:
@@ -61,10 +67,10 @@ class WandbLog:
 
 
 def require_login() -> None:
-    """Requires an account where WANDB_MODE asks for one, so that W&B does not stop the run to ask for a login.
+    """Requires a login if WANDB_MODE=online, so that W&B does not pause the run to ask for one.
 
     Raises:
-        UserError: there is none.
+        UserError: if there is no login.
     """
     if os.environ.get("WANDB_MODE") != "online":
         return

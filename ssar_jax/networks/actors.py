@@ -1,4 +1,4 @@
-"""Policies: observation in, action or action distribution out."""
+"""Policy networks, which map observations to actions or to distributions over actions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,33 +13,48 @@ from ssar_jax.types import Array
 
 
 class DeterministicActor(nn.Module):
-    """The TD3 actor, tanh(MLP(s)).
+    """The deterministic actor of TD3, tanh(MLP(s)).
+
+    Fujimoto et al., 2018, https://arxiv.org/abs/1802.09477.
 
     Attributes:
         hidden_sizes: widths of the hidden layers.
-        action_size: A.
+        action_size: number of action dimensions A.
+        mlp_options: further arguments of `MLP`, such as initializers.
     """
 
     hidden_sizes: Sequence[int]
     action_size: int
+    mlp_options: dict[str, Any] | None = None
 
     @nn.compact
-    def __call__(self, observations: Array) -> Array:
-        """Maps observations [..., O] to actions [..., A] in (-1, 1)."""
+    def __call__(self, observations: Array, dropout: Sequence[Array] = ()) -> Array:
+        """Maps observations to actions.
+
+        Args:
+            observations: [..., O].
+            dropout: factors on the hidden layers, see `MLP`.
+
+        Returns:
+            Actions [..., A] in (-1, 1).
+        """
         # share_scope keeps the parameter names layer0, layer1, ... at the top of the tree.
-        mlp = MLP(self.hidden_sizes, self.action_size)
+        mlp = MLP(self.hidden_sizes, self.action_size, **(self.mlp_options or {}))
         nn.share_scope(self, mlp)
-        return jnp.tanh(mlp(observations))
+        return jnp.tanh(mlp(observations, dropout))
 
 
 class GaussianActor(nn.Module):
-    """The IQL actor: a Gaussian around tanh(MLP(s)) that is not squashed, with one free log-std per action.
+    """The stochastic actor of IQL, N(tanh(MLP(s)), exp(log_std)^2), with one trainable log-std per action dimension.
+
+    Unlike SAC's actor, the distribution itself is not squashed. Kostrikov et al., 2021,
+    https://arxiv.org/abs/2110.06169.
 
     Attributes:
         hidden_sizes: widths of the hidden layers.
-        action_size: A.
-        log_std_min: lower clip on the log-std, whose upper clip is 2.
-        mlp_options: further arguments of `MLP`, such as initialisers.
+        action_size: number of action dimensions A.
+        log_std_min: lower clip on the log-std; the upper clip is 2.
+        mlp_options: further arguments of `MLP`, such as initializers.
     """
 
     hidden_sizes: Sequence[int]
@@ -57,16 +72,18 @@ class GaussianActor(nn.Module):
 
 
 class TanhGaussianActor(nn.Module):
-    """The SAC and CQL actor: a Gaussian squashed by tanh, with two trainable scalars on its log-std.
+    """The actor of SAC and CQL, a Gaussian squashed by tanh.
 
-    log_std = clip(log_std_multiplier * raw + log_std_offset, -20, 2).
+    log_std = clip(multiplier * raw + offset, -20, 2) with two trainable scalars, as in the published CQL programs.
+    Haarnoja et al., 2018, appendix C, https://arxiv.org/abs/1812.05905.
 
     Attributes:
         hidden_sizes: widths of the hidden layers.
-        action_size: A.
-        log_std_multiplier: starting value of the first scalar.
-        log_std_offset: starting value of the second scalar.
-        output_gain: Xavier gain of the output kernel, whose bias starts at 0.
+        action_size: number of action dimensions A.
+        log_std_multiplier: initial value of the multiplier.
+        log_std_offset: initial value of the offset.
+        output_gain: gain of the output layer's Xavier kernel; its bias starts at 0.
+        mlp_options: further arguments of `MLP`; they win over the two output initializers above.
     """
 
     hidden_sizes: Sequence[int]
@@ -74,16 +91,16 @@ class TanhGaussianActor(nn.Module):
     log_std_multiplier: float = 1.0
     log_std_offset: float = -1.0
     output_gain: float = 0.01
+    mlp_options: dict[str, Any] | None = None
 
     @nn.compact
     def __call__(self, observations: Array) -> TanhGaussian:
         """Maps observations [..., O] to a distribution over actions [..., A]."""
-        mlp = MLP(
-            self.hidden_sizes,
-            2 * self.action_size,
-            output_kernel_init=initializers.xavier_uniform(self.output_gain),
-            output_bias_init=nn.initializers.zeros,
-        )
+        output: dict[str, Any] = {
+            "output_kernel_init": initializers.xavier_uniform(self.output_gain),
+            "output_bias_init": nn.initializers.zeros,
+        }
+        mlp = MLP(self.hidden_sizes, 2 * self.action_size, **{**output, **(self.mlp_options or {})})
         nn.share_scope(self, mlp)
         mean, raw = jnp.split(mlp(observations), 2, axis=-1)
         multiplier = self.param("log_std_multiplier", nn.initializers.constant(self.log_std_multiplier), ())

@@ -1,31 +1,31 @@
 """The coefficient network beta(s) of SSAR."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ssar_jax.choices import LastKernelInit
 from ssar_jax.networks import initializers
 from ssar_jax.networks.mlp import MLP
 from ssar_jax.types import Array
 
 LAST_BIAS = 0.6931
-"""About ln 2, where the sigmoid is 2/3, so that a maximum of 1.5 times the base value starts at the base value."""
-
-LastKernelInit = Literal["xavier", "zeros"]
+"""Initial bias of the output, as published. sigmoid(0.6931) = 2/3, so with `max_ratio` 1.5 beta starts at `base`."""
 
 
 class CoefficientNet(nn.Module):
-    """beta(s) = max_ratio * base * sigmoid(MLP(s)), in (0, max_ratio * base).
+    """The coefficient network beta(s) = max_ratio * base * sigmoid(MLP(s)).
+
+    Luo et al., 2025, https://arxiv.org/abs/2505.19923.
 
     Attributes:
-        base: the value that a constant coefficient would have.
+        base: base value, the coefficient of the algorithm without adaptation.
         max_ratio: largest coefficient as a multiple of `base`.
         hidden_sizes: widths of the hidden layers.
-        last_kernel_init: `zeros` starts every state at the base value; `xavier`, as published, scatters the
-            start around it.
+        last_kernel_init: `zeros` starts beta(s) at `base` in every state; `xavier`, as published, starts it
+            near `base`.
     """
 
     base: float
@@ -35,7 +35,7 @@ class CoefficientNet(nn.Module):
 
     @nn.compact
     def __call__(self, observations: Array) -> Array:
-        """Maps observations [..., O] to coefficients [...]."""
+        """Maps observations [..., O] to coefficients [...] in (0, max_ratio * base)."""
         xavier = initializers.xavier_uniform()
         mlp = MLP(
             self.hidden_sizes,

@@ -1,4 +1,4 @@
-"""The multilayer perceptron under every network of the library."""
+"""The multilayer perceptron that all networks are built from."""
 
 from collections.abc import Sequence
 
@@ -9,38 +9,45 @@ from ssar_jax.types import Array
 
 
 class MLP(nn.Module):
-    """Linear, optional LayerNorm, ReLU for every hidden layer; then a linear output layer.
+    """A multilayer perceptron: hidden layers (linear, optional LayerNorm, ReLU) and a linear output layer.
 
-    Parameters are named `layer{i}` and `layernorm{i}`. A bias without an initialiser of its own gets
-    PyTorch's default, which depends on the width of the layer's input.
+    Parameters are named `layer{i}` and `layernorm{i}`.
 
     Attributes:
         hidden_sizes: widths of the hidden layers.
-        output_size: width of the output.
-        layer_norm: whether LayerNorm stands between a hidden linear map and its ReLU.
-        layer_norm_epsilon: added to the variance; PyTorch's value, where Flax's own is 1e-6.
-        kernel_init: initialiser of the hidden kernels.
-        bias_init: initialiser of the hidden biases; None for PyTorch's default.
-        output_kernel_init: initialiser of the last kernel; None for `kernel_init`.
-        output_bias_init: initialiser of the last bias; None for `bias_init`.
+        output_size: width of the output layer.
+        layer_norm: whether LayerNorm follows every hidden linear layer.
+        layer_norm_epsilon: added to the variance; 1e-5 is PyTorch's default, Flax's is 1e-6.
+        kernel_init: initializer of the hidden kernels.
+        bias_init: initializer of the hidden biases; None for PyTorch's default.
+        output_kernel_init: initializer of the last kernel; None for `kernel_init`.
+        output_bias_init: initializer of the last bias; None for `bias_init`.
     """
 
     hidden_sizes: Sequence[int]
     output_size: int
     layer_norm: bool = False
     layer_norm_epsilon: float = 1e-5
-    kernel_init: initializers.Initialiser = initializers.torch_kernel()
-    bias_init: initializers.Initialiser | None = None
-    output_kernel_init: initializers.Initialiser | None = None
-    output_bias_init: initializers.Initialiser | None = None
+    kernel_init: initializers.Initializer = initializers.torch_kernel()
+    bias_init: initializers.Initializer | None = None
+    output_kernel_init: initializers.Initializer | None = None
+    output_bias_init: initializers.Initializer | None = None
 
     @nn.compact
-    def __call__(self, inputs: Array) -> Array:
-        """Maps [..., I] to [..., output_size]."""
+    def __call__(self, inputs: Array, dropout: Sequence[Array] = ()) -> Array:
+        """Maps inputs [..., I] to outputs [..., output_size].
+
+        Args:
+            inputs: [..., I].
+            dropout: factors on the output of each hidden linear layer, 0 or 1 / (1 - rate), one [..., H] per layer;
+                empty for no dropout.
+        """
         x = inputs
         for i, width in enumerate(self.hidden_sizes):
             bias_init = self.bias_init or initializers.torch_bias(x.shape[-1])
             x = nn.Dense(width, kernel_init=self.kernel_init, bias_init=bias_init, name=f"layer{i}")(x)
+            if dropout:
+                x = x * dropout[i]
             if self.layer_norm:
                 x = nn.LayerNorm(epsilon=self.layer_norm_epsilon, use_fast_variance=False, name=f"layernorm{i}")(x)
             x = nn.relu(x)

@@ -1,7 +1,7 @@
-"""The conditional variational autoencoder that tells SPOT where the data's actions lie.
+"""The conditional variational autoencoder (VAE) with which SPOT estimates the density of the dataset's actions.
 
-Kingma and Welling, "Auto-Encoding Variational Bayes", 2013, https://arxiv.org/abs/1312.6114; as a model of the
-behaviour, Wu et al., "Supported Policy Optimization for Offline Reinforcement Learning", 2022,
+Kingma and Welling, "Auto-Encoding Variational Bayes", 2013, https://arxiv.org/abs/1312.6114;
+Wu et al., "Supported Policy Optimization for Offline Reinforcement Learning", 2022,
 https://arxiv.org/abs/2202.06239.
 """
 
@@ -14,30 +14,38 @@ from ssar_jax.networks.mlp import MLP
 from ssar_jax.types import Array
 
 DIVERGENCE_WEIGHT = 0.5
-"""Of the divergence in the score, both being means over their dimensions."""
+"""Weight of the KL divergence in the score."""
 
 LOG_STD_RANGE = -4.0, 15.0
 """Clip on the log-std of the latent."""
 
 
 def divergence(mean: Array, log_std: Array) -> Array:
-    """KL(N(mean, std^2) || N(0, 1)) = (mean^2 + std^2 - 1) / 2 - log std, per dimension."""
+    """Computes KL(N(mean, std^2) || N(0, 1)) = (mean^2 + std^2 - 1) / 2 - log std per dimension.
+
+    Args:
+        mean: [...].
+        log_std: [...].
+
+    Returns:
+        Divergences, [...].
+    """
     return 0.5 * (mean**2 + jnp.exp(2.0 * log_std) - 1.0) - log_std
 
 
 class VAE(nn.Module):
-    """A model of actions given observations, with 2 A latent dimensions.
+    """A conditional VAE of actions given observations, with 2 A latent dimensions.
 
     Attributes:
-        hidden_sizes: widths of the hidden layers of encoder and decoder.
-        action_size: A.
+        hidden_sizes: widths of the hidden layers of the encoder and of the decoder.
+        action_size: number of action dimensions A.
     """
 
     hidden_sizes: Sequence[int]
     action_size: int
 
     def setup(self) -> None:
-        """Makes the two networks; the heads of mean and log-std are one linear map."""
+        """Creates encoder and decoder; one linear layer outputs both the mean and the log-std of the latent."""
         self.encoder = MLP(self.hidden_sizes, 4 * self.action_size)
         self.decoder = MLP(self.hidden_sizes, self.action_size)
 
@@ -51,18 +59,18 @@ class VAE(nn.Module):
         return jnp.tanh(self.decoder(jnp.concatenate([observations, latent], axis=-1)))
 
     def __call__(self, observations: Array, actions: Array, noise: Array) -> Array:
-        """A one-sample estimate of how little the model expects the actions, its negative evidence bound.
+        """Computes a score of the actions, an estimate of the negative evidence lower bound (ELBO) from one sample.
 
-        mean_j (decode(s, z)_j - a_j)^2 + 0.5 mean_k KL_k with z = mean + std * noise, lower where data are dense. The
-        authors' program takes means over the dimensions, where the bound has sums.
+        mean_j (decode(s, z)_j - a_j)^2 + 0.5 mean_k KL_k with z = mean + std * noise. It is low where the dataset's
+        density is high. As in the authors' program it has means over the dimensions where the bound has sums.
 
         Args:
             observations: [..., O].
-            actions: [..., A]; gradients reach them through the encoder and as what is to be reconstructed.
-            noise: [..., 2 A], standard normal.
+            actions: [..., A]. Gradients reach them through the encoder and through the squared error.
+            noise: standard normal, [..., 2 A].
 
         Returns:
-            [...].
+            Scores, [...].
         """
         mean, log_std = self.encode(observations, actions)
         reconstruction = self.decode(observations, mean + jnp.exp(log_std) * noise)

@@ -1,1 +1,1 @@
-"""Mathematics: arrays in, arrays out; no networks, no configuration."""
+"""Functions of arrays: losses, distributions, gradient steps; no networks and no configs."""

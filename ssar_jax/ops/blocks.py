@@ -1,4 +1,4 @@
-"""Gradients of a sum over rows, taken block by block."""
+"""Gradients of a sum over rows, computed in blocks of rows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,15 +12,16 @@ from ssar_jax.types import Array, Params
 def blocked_value_and_grad(
     loss: Callable[[Params, Any], tuple[Array, Any]], params: Params, rows: Any, block_size: int
 ) -> tuple[tuple[Array, Any], Params]:
-    """Value and gradients of a loss that is a sum over rows, exact whatever the block size.
+    """Computes value and gradients of a loss that is a sum over rows, one block of rows after the other.
 
-    Forward and backward pass run block after block, so that activations stay in the caches.
+    The result does not depend on the block size, except for rounding. Small blocks keep the activations of the forward
+    and the backward pass in the CPU caches.
 
     Args:
-        loss: (params, block of rows) -> (sum over the rows, auxiliary arrays with the rows first).
-        params: what to differentiate by.
+        loss: (params, rows [b, ...]) -> (sum over the rows, auxiliary arrays [b, ...]).
+        params: the parameters to differentiate with respect to.
         rows: a pytree of arrays [B, ...].
-        block_size: rows per block; divides B.
+        block_size: number of rows per block, a divisor of B.
 
     Returns:
         ((sum over all rows, auxiliary arrays [B, ...]), gradients).

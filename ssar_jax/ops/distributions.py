@@ -13,16 +13,27 @@ _LOG_2 = math.log(2.0)
 
 
 def gaussian_log_prob(x: Array, mean: Array, log_std: Array) -> Array:
-    """The log-density log N(x; mean, exp(log_std)) per dimension."""
+    """Computes log N(x; mean, exp(log_std)^2) per dimension.
+
+    Args:
+        x: values, [..., A].
+        mean: means, [..., A].
+        log_std: logarithms of the standard deviations, [..., A] or [A].
+
+    Returns:
+        Log-densities, [..., A].
+    """
     return -0.5 * ((x - mean) * jnp.exp(-log_std)) ** 2 - log_std - _LOG_SQRT_2PI
 
 
 class TanhGaussian(NamedTuple):
-    """The law of tanh(x) for x ~ Normal(mean, exp(log_std)), independent per dimension.
+    """The distribution of tanh(x) with x ~ N(mean, exp(log_std)^2), independent per dimension.
+
+    Haarnoja et al., 2018, appendix C, https://arxiv.org/abs/1812.05905.
 
     Attributes:
-        mean: [..., A], before the tanh.
-        log_std: [..., A].
+        mean: means of x, [..., A].
+        log_std: logarithms of the standard deviations of x, [..., A].
     """
 
     mean: Array
@@ -34,22 +45,29 @@ class TanhGaussian(NamedTuple):
         return jnp.tanh(self.mean)
 
     def sample(self, noise: Array) -> tuple[Array, Array]:
-        """Reparametrised sample from standard normal `noise`.
+        """Draws reparametrized samples, differentiable in `mean` and `log_std`.
 
         Args:
-            noise: [..., A], or with extra axes that broadcast against the parameters.
+            noise: standard normal, [..., A], or with extra axes that broadcast against the parameters.
 
         Returns:
-            The actions [..., A] and their joint log-density [...], computed from the value before the tanh,
-            so that no inverse of a rounded tanh occurs.
+            Actions [..., A] in (-1, 1) and their joint log-densities [...]. The densities are computed from x, because
+            tanh rounds to 1 for large x and could not be inverted.
         """
         x = self.mean + jnp.exp(self.log_std) * noise
         return jnp.tanh(x), jnp.sum(self._log_density(x), axis=-1)
 
     def log_prob(self, actions: Array) -> Array:
-        """Log-density per dimension of given actions strictly inside (-1, 1), [..., A]."""
+        """Computes the log-density of given actions per dimension.
+
+        Args:
+            actions: [..., A], strictly inside (-1, 1).
+
+        Returns:
+            Log-densities, [..., A].
+        """
         return self._log_density(jnp.arctanh(actions))
 
     def _log_density(self, x: Array) -> Array:
-        """The log-density log N(x; mean, std) - log(1 - tanh(x)^2), the latter in its stable form."""
+        """Computes log N(x; mean, std^2) - log(1 - tanh(x)^2), whose second term is written in its stable form."""
         return gaussian_log_prob(x, self.mean, self.log_std) - 2.0 * (_LOG_2 - x - jax.nn.softplus(-2.0 * x))

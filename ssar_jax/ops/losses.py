@@ -1,5 +1,6 @@
-"""Targets and penalties of the value losses."""
+"""TD targets and loss terms that several algorithms share."""
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -7,19 +8,20 @@ from ssar_jax.types import Array
 
 
 def td_target(rewards: Array, masks: Array, target_values: Array, discount: float) -> Array:
-    """r + discount * mask * min_e Q'_e(s', a'), clipped double Q-learning.
+    """Computes the target of clipped double Q-learning, r + discount * mask * min_e Q'_e(s', a').
 
     Fujimoto et al., 2018, equation 10, https://arxiv.org/abs/1802.09477.
 
     Args:
         rewards: [B].
-        masks: [B].
-        target_values: [E, B].
+        masks: 1 - terminated, [B].
+        target_values: target critics' values of the next actions, [E, B].
         discount: discount factor.
 
     Returns:
-        [B].
+        Targets, [B].
     """
+    chex.assert_rank([rewards, masks, target_values], [1, 1, 2])
     return rewards + discount * masks * jnp.min(target_values, axis=0)
 
 
@@ -31,22 +33,25 @@ def soft_td_target(
     discount: float,
     entropy_weight: Array | float,
 ) -> Array:
-    """r + discount * mask * (max_k [min_e Q'_e(s', a'_k)] - entropy_weight * log pi(a'_k)).
+    """Computes the soft target r + discount * mask * (min_e Q'_e(s', a'_k) - entropy_weight * log pi(a'_k | s')).
 
-    Haarnoja et al., 2018, equation 3, https://arxiv.org/abs/1812.05905; the maximum over several next actions is
-    Kumar et al., 2020, appendix F, https://arxiv.org/abs/2006.04779.
+    Of several next actions a'_k the target takes the one with the largest min_e Q'_e(s', a'_k).
+
+    Haarnoja et al., 2018, equations 2 and 3, https://arxiv.org/abs/1812.05905; the maximum over several next actions
+    is from Kumar et al., 2020, appendix F, https://arxiv.org/abs/2006.04779.
 
     Args:
         rewards: [B].
-        masks: [B].
-        target_values: [E, B], or [E, B, K] for the best of K actions.
-        log_prob: [B] or [B, K], of the next actions.
+        masks: 1 - terminated, [B].
+        target_values: target critics' values of the next actions, [E, B], or [E, B, K] for the best of K actions.
+        log_prob: log-densities of the next actions, [B] or [B, K].
         discount: discount factor.
-        entropy_weight: the temperature where the target holds the entropy, else 0.
+        entropy_weight: the temperature alpha; 0 for a target without entropy.
 
     Returns:
-        [B].
+        Targets, [B].
     """
+    chex.assert_rank([rewards, masks, target_values, log_prob], [1, 1, {2, 3}, {1, 2}])
     values = jnp.min(target_values, axis=0)
     if values.ndim == 2:
         best = jnp.argmax(values, axis=1)[:, None]
@@ -56,16 +61,19 @@ def soft_td_target(
 
 
 def temperature_loss(log_temperature: Array, log_prob: Array, target_entropy: float) -> tuple[Array, None]:
-    """-log alpha * E[log pi + target entropy], for `gradient_step`.
+    """Computes the loss of the temperature, -log alpha * E[log pi(a | s) + target_entropy].
 
-    Haarnoja et al., 2018, equation 18, https://arxiv.org/abs/1812.05905, with the log of the temperature as the
-    variable.
+    Haarnoja et al., 2018, equation 18, https://arxiv.org/abs/1812.05905, with log alpha in place of alpha.
 
     Args:
-        log_temperature: scalar.
-        log_prob: [B], of the policy's own actions.
-        target_entropy: the entropy that the temperature holds.
+        log_temperature: log alpha, scalar.
+        log_prob: log-densities of actions sampled from the policy, [B].
+        target_entropy: the entropy that the temperature maintains.
+
+    Returns:
+        The loss, and None as the auxiliary output that `gradient_step` expects.
     """
+    chex.assert_rank([log_temperature, log_prob], [0, 1])
     return -log_temperature * jnp.mean(log_prob + target_entropy), None
 
 
@@ -78,22 +86,23 @@ def conservative_difference(
     minimum: float,
     maximum: float,
 ) -> tuple[Array, Array]:
-    """T logsumexp(X / T) - Q(s, a), clipped per sample: the penalty of CQL(H).
+    """Computes the penalty of CQL(H), clip(T logsumexp(X / T) - Q(s, a)).
 
-    Kumar et al., 2020, equation 4 and appendix F, https://arxiv.org/abs/2006.04779. X holds the sampled values
-    minus their log-densities; without importance sampling the plain values and the data's.
+    Kumar et al., 2020, equation 4 and appendix F, https://arxiv.org/abs/2006.04779. X holds the values of the sampled
+    actions minus their log-densities; without importance sampling X holds the plain values and Q(s, a).
 
     Args:
-        sampled_values: [E, B, K].
-        data_values: [E, B].
-        log_densities: [B, K]; None turns importance sampling off.
-        temperature: T.
-        minimum: lower clip.
-        maximum: upper clip.
+        sampled_values: values of the sampled actions, [E, B, K].
+        data_values: values Q(s, a) of the dataset's actions, [E, B].
+        log_densities: log-densities of the sampled actions, [B, K]; None turns importance sampling off.
+        temperature: temperature T of the logsumexp.
+        minimum: lower clip, applied per state.
+        maximum: upper clip, applied per state.
 
     Returns:
-        The difference and the logsumexp, both [E, B].
+        The difference and T logsumexp(X / T), both [E, B].
     """
+    chex.assert_rank([sampled_values, data_values], [3, 2])
     if log_densities is None:
         terms = jnp.concatenate([sampled_values, data_values[..., None]], axis=-1)
     else:
@@ -103,12 +112,15 @@ def conservative_difference(
 
 
 def expectile_loss(advantages: Array, expectile: float) -> Array:
-    """|expectile - 1[u < 0]| u^2 per element, the asymmetric squared loss.
+    """Computes the asymmetric squared loss |expectile - 1[u < 0]| u^2 of expectile regression.
 
-    Kostrikov et al., 2021, equation 4, https://arxiv.org/abs/2110.06169.
+    Kostrikov et al., 2021, section 4.1, https://arxiv.org/abs/2110.06169.
 
     Args:
-        advantages: u, any shape.
-        expectile: in (0, 1); one half gives half the squared error.
+        advantages: differences u, [...].
+        expectile: expectile in (0, 1); 0.5 gives half the squared error.
+
+    Returns:
+        Losses per element, [...].
     """
     return jnp.abs(expectile - (advantages < 0.0)) * advantages**2

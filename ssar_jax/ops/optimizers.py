@@ -8,10 +8,13 @@ from ssar_jax.types import Array, Params
 
 
 def clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
-    """Rescales all gradients by min(1, max_norm / (norm + 1e-6)), PyTorch's `clip_grad_norm_`.
+    """Rescales gradients by min(1, max_norm / (norm + 1e-6)), as PyTorch's `clip_grad_norm_` does.
 
-    `optax.clip_by_global_norm` has no 1e-6; behind Adam the difference is of the order 1e-10 in the parameters,
-    which the double-precision vectors see.
+    `optax.clip_by_global_norm` has no 1e-6. After Adam the difference is about 1e-10 in the parameters, which the
+    conformance tests in double precision detect.
+
+    Args:
+        max_norm: largest global norm of the gradients after clipping.
     """
 
     def update(updates: Params, state: optax.OptState, params: Params | None = None) -> tuple[Params, optax.OptState]:
@@ -23,5 +26,10 @@ def clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
 
 
 def clip_factor(norm: Array, max_norm: float) -> Array:
-    """The factor that brings gradients of global norm `norm` to at most `max_norm`."""
+    """Computes the factor min(1, max_norm / (norm + 1e-6)).
+
+    Args:
+        norm: global norm of the gradients, scalar.
+        max_norm: largest norm after scaling.
+    """
     return jnp.minimum(1.0, max_norm / (norm + 1e-6))

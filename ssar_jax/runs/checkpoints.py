@@ -1,4 +1,4 @@
-"""Checkpoints: everything a killed run needs to go on, written whole or not at all."""
+"""Checkpoints: everything needed to resume a run, written atomically."""
 
 import base64
 import contextlib
@@ -16,115 +16,149 @@ from ssar_jax.data.files import one_line
 from ssar_jax.errors import UserError
 
 _REASON_LENGTH = 200
-"""Characters of Orbax's reasons that are worth reading; the rest describes its storage."""
+"""Maximum number of characters of an Orbax error in a message; the rest describes its storage."""
 
-FORMAT_VERSION = 2
-"""Raised when the layout of a checkpoint changes; others are refused."""
+FORMAT_VERSION = 3
+"""Version of the structure of checkpoints; those of other versions are refused."""
 
 
 class Checkpoints:
     """The checkpoints of one run, in `<folder>/<step>/`.
 
-    A checkpoint holds the states of all seeds, the step and the format version. Random keys are not state: they
-    follow from seed and step (see `ssar_jax.training.loop`).
+    A checkpoint contains the states of all seeds, the step and the format version. It contains no random keys, which
+    are functions of seed and step (see `ssar_jax.training.loop`).
 
     Args:
-        folder: made if missing.
-        keep: how many of the latest to keep; None keeps all.
+        folder: folder of the checkpoints; created if missing.
+        keep: number of checkpoints to keep, the latest ones; None keeps all.
     """
 
     def __init__(self, folder: Path, keep: int | None) -> None:
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
         arrays = ocp.StandardCheckpointHandler
-        handlers = {"arrays": arrays(), "memory": arrays(), "host": ocp.JsonCheckpointHandler()}
+        json = ocp.JsonCheckpointHandler
+        handlers = {"arrays": arrays(), "memory": arrays(), "host": json(), "format": json()}
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options, item_handlers=handlers)
 
     @property
     def latest_step(self) -> int | None:
-        """The step of the latest complete checkpoint."""
+        """Step of the latest complete checkpoint; None if there is none."""
         return self._manager.latest_step()
 
     @property
     def steps(self) -> list[int]:
-        """The steps of all complete checkpoints, ascending."""
+        """Steps of all complete checkpoints, ascending."""
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, states: Any, *, memory: Any = None, host: Any = None) -> None:
-        """Writes a checkpoint under a temporary name and renames it when complete.
+        """Writes a checkpoint under a temporary name and renames it when it is complete.
+
+        Does nothing if the step already has a checkpoint.
 
         Args:
-            step: its number.
-            states: a tree of arrays.
-            memory: another tree of arrays.
-            host: anything that can be pickled.
+            step: step of the checkpoint.
+            states: a tree of arrays, leaves [S, ...].
+            memory: a second tree of arrays, such as the replay buffers.
+            host: a picklable object, such as the states of environments.
 
         Raises:
-            UserError: where the folder cannot be written to, such as on a full disk.
+            UserError: if the folder is not writable, such as on a full disk.
         """
         if step in self._manager.all_steps():
             return
-        tree = {"format_version": np.int32(FORMAT_VERSION), "step": np.int64(step), "states": states}
-        items: dict[str, Any] = {"arrays": ocp.args.StandardSave(tree)}
+        tree = {"step": np.int64(step), "states": states}
+        items: dict[str, Any] = {
+            "arrays": ocp.args.StandardSave(tree),
+            "format": ocp.args.JsonSave({"version": FORMAT_VERSION}),
+        }
         if memory is not None:
             items["memory"] = ocp.args.StandardSave(memory)
         if host is not None:
             items["host"] = ocp.args.JsonSave({"pickle": base64.b64encode(pickle.dumps(host)).decode()})
         try:
-            with _orbax_keeps_quiet():
+            with _without_orbax_tracebacks():
                 self._manager.save(step, args=ocp.args.Composite(**items))
         except (OSError, ValueError) as error:
             reason = one_line(error).rpartition(": ")[2]
             if not isinstance(error, OSError) and "os_error_code" not in reason:
                 raise
             raise UserError(
-                f"cannot write checkpoint {step} to {self._manager.directory} ({reason}): make room there, then go on "
-                "from the checkpoint before by --resume"
+                f"cannot write checkpoint {step} to {self._manager.directory} ({reason}): free some space, then "
+                "continue from the previous checkpoint with --resume"
             ) from error
 
     def restore(self, step: int, like: Any) -> Any:
         """Reads the states of a checkpoint.
 
         Args:
-            step: which one.
-            like: states of the same structure, shapes and placement; only these are looked at.
+            step: step of the checkpoint.
+            like: states, or shapes and types, with the structure and placement of those to read.
+
+        Returns:
+            The states, leaves [S, ...].
 
         Raises:
-            UserError: where the checkpoint is of another format or does not fit.
+            UserError: if the checkpoint is missing or damaged, has another format, or does not fit `like`.
         """
-        target = {"format_version": np.int32(0), "step": np.int64(0), "states": like}
+        self._require_format(step)
+        target = {"step": np.int64(0), "states": like}
         try:
             wanted = ocp.args.StandardRestore(jax.tree.map(_abstract, target))
             tree = self._manager.restore(step, args=ocp.args.Composite(arrays=wanted))["arrays"]
         except (ValueError, KeyError, FileNotFoundError) as error:
-            raise UserError(
-                f"checkpoint {step} of {self._manager.directory} is damaged or does not fit this configuration "
-                f"({one_line(error)[:_REASON_LENGTH]}): take the config and version it was made with, or an earlier one"
-            ) from error
-        if tree["format_version"] != FORMAT_VERSION:
-            raise UserError(
-                f"checkpoint {step} of {self._manager.directory} has format {tree['format_version']}, this version "
-                f"reads {FORMAT_VERSION}: train again, or use the version named in versions.json"
-            )
+            raise self._misfit(step, error) from error
         self._require_fit(step, like)
         return tree["states"]
 
     def restore_memory(self, step: int, like: Any) -> Any:
-        """Reads the second tree of a checkpoint.
+        """Reads the memory of a checkpoint.
 
         Args:
-            step: which one.
-            like: a tree of the same structure, shapes and types.
+            step: step of the checkpoint.
+            like: a tree with the structure, shapes and types of the memory.
+
+        Returns:
+            The memory as it was saved.
         """
         wanted = ocp.args.StandardRestore(jax.tree.map(_abstract, like))
         return self._manager.restore(step, args=ocp.args.Composite(memory=wanted))["memory"]
 
     def restore_host(self, step: int) -> Any:
-        """Reads what else was pickled into a checkpoint."""
+        """Reads the pickled object of a checkpoint.
+
+        Args:
+            step: step of the checkpoint.
+
+        Returns:
+            The object as it was saved.
+        """
         host = self._manager.restore(step, args=ocp.args.Composite(host=ocp.args.JsonRestore()))["host"]
         return pickle.loads(base64.b64decode(host["pickle"]))
 
+    def _require_format(self, step: int) -> None:
+        """Requires a checkpoint to have the current format."""
+        folder = Path(self._manager.directory) / str(step)
+        version: Any = "2 or older"  # these have no item `format`
+        if not folder.is_dir() or (folder / "format").is_dir():
+            try:
+                version = self._manager.restore(step, args=ocp.args.Composite(format=ocp.args.JsonRestore()))["format"]
+                version = version["version"]
+            except (ValueError, KeyError, FileNotFoundError) as error:
+                raise self._misfit(step, error) from error
+        if version != FORMAT_VERSION:
+            raise UserError(
+                f"checkpoint {step} of {self._manager.directory} has format {version}, this version reads "
+                f"{FORMAT_VERSION}: train again, or use the version named in versions.json"
+            )
+
+    def _misfit(self, step: int, error: Exception) -> UserError:
+        return UserError(
+            f"checkpoint {step} of {self._manager.directory} is damaged or does not fit this configuration "
+            f"({one_line(error)[:_REASON_LENGTH]}): use the config and version that wrote it, or an earlier checkpoint"
+        )
+
     def _require_fit(self, step: int, like: Any) -> None:
-        """Requires the stored shapes and types to be those of `like`; Orbax would load others, and cast."""
+        """Requires the stored shapes and types to be those of `like`, because Orbax would load others and cast them."""
         stored = {leaf.name: leaf for leaf in jax.tree.leaves(self._manager.item_metadata(step)["arrays"]["states"])}
         for path, wanted in jax.tree_util.tree_leaves_with_path(like):
             name = jax.tree_util.keystr(path, simple=True, separator=".")
@@ -136,22 +170,22 @@ class Checkpoints:
                 )
 
     def close(self) -> None:
-        """Waits for what is being written."""
+        """Waits until everything is written."""
         self._manager.close()
 
 
 @contextlib.contextmanager
-def _orbax_keeps_quiet() -> Iterator[None]:
-    """Its threads log the traceback of an error that it raises as well, which says everything."""
+def _without_orbax_tracebacks() -> Iterator[None]:
+    """Suppresses the tracebacks that Orbax's threads log in addition to raising the error."""
     logger = logging.getLogger("absl")
-    logger.addFilter(_is_no_thread)
+    logger.addFilter(_is_not_from_thread)
     try:
         yield
     finally:
-        logger.removeFilter(_is_no_thread)
+        logger.removeFilter(_is_not_from_thread)
 
 
-def _is_no_thread(record: logging.LogRecord) -> bool:
+def _is_not_from_thread(record: logging.LogRecord) -> bool:
     return "_SignalingThread" not in record.getMessage()
 
 

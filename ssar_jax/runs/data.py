@@ -1,4 +1,4 @@
-"""From a config to the data of a run: the dataset, its preparation and its selection."""
+"""The data of a run: dataset, preparation and selection, as its config describes them."""
 
 import logging
 from functools import partial
@@ -22,7 +22,7 @@ from ssar_jax.data.selection import (
 )
 from ssar_jax.data.sources.find import load_dataset, read_path
 from ssar_jax.data.tasks import CUSTOM, Task, custom_task, get_task
-from ssar_jax.envs.make import AGENTS, make, time_limit
+from ssar_jax.envs.make import AGENTS, make_env, time_limit
 from ssar_jax.envs.physics import Physics
 from ssar_jax.errors import UserError
 from ssar_jax.runs.pretraining.advantage import select_by_advantage
@@ -30,7 +30,7 @@ from ssar_jax.runs.pretraining.advantage import select_by_advantage
 _LOG = logging.getLogger(__name__)
 
 _TINY = 1e-3
-"""Share of the transitions below which a selection is worth a loud warning."""
+"""Fraction of selected transitions below which a warning is logged."""
 
 
 class TaskData(NamedTuple):
@@ -38,11 +38,11 @@ class TaskData(NamedTuple):
 
     Attributes:
         task: the task.
-        dataset: the raw dataset.
-        prepared: the same, normalised and with mapped rewards.
-        selection: the trusted rows.
-        action_scaling: maps actions from [-1, 1] to the environment's range; None where they agree.
-        physics: of evaluation and fine-tuning.
+        dataset: the raw dataset, N rows.
+        prepared: the dataset with scaled observations and mapped rewards.
+        selection: the trusted rows, [N] or [S, N].
+        action_scaling: maps actions from [-1, 1] to the environment's range; None if the ranges are the same.
+        physics: physics of evaluation and fine-tuning.
     """
 
     task: Task
@@ -53,7 +53,7 @@ class TaskData(NamedTuple):
     physics: Physics
 
     def describe(self) -> dict[str, Any]:
-        """What every result states about its data, for JSON."""
+        """Returns source, hash, size, physics and selection by name, for JSON."""
         return {
             "data_source": self.dataset.source.kind,
             "data_name": self.dataset.source.name,
@@ -65,7 +65,11 @@ class TaskData(NamedTuple):
         }
 
     def save_preparation(self, path: Path) -> None:
-        """Writes what a policy needs besides its parameters."""
+        """Writes what a policy needs in addition to its parameters: the scalings and the action size.
+
+        Args:
+            path: the `.npz` file.
+        """
         scaling, bounds = self.prepared.observation_scaling, self.action_scaling
         arrays: dict[str, Any] = {} if bounds is None else {"action_low": bounds.low, "action_high": bounds.high}
         arrays |= {"mean": scaling.mean, "std": scaling.std, "action_size": self.dataset.action_size}
@@ -73,17 +77,33 @@ class TaskData(NamedTuple):
 
 
 def load_preparation(path: Path) -> tuple[ObservationScaling, ActionScaling | None, int]:
-    """Reads what `save_preparation` wrote: observation scaling, action scaling, action size."""
+    """Reads a file written by `TaskData.save_preparation`.
+
+    Args:
+        path: the `.npz` file.
+
+    Returns:
+        Observation scaling, action scaling (None if there is none) and action size.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
     arrays = open_npz(path)
     bounds = ActionScaling(arrays["action_low"], arrays["action_high"]) if "action_low" in arrays else None
     return ObservationScaling(arrays["mean"], arrays["std"]), bounds, int(arrays["action_size"])
 
 
 def load_data(config: Any) -> TaskData:
-    """Finds or generates the data of a config, prepares them and selects the trusted rows.
+    """Finds or generates the dataset of a config, prepares it and selects the trusted rows.
+
+    Args:
+        config: a checked config of `configs/`.
+
+    Returns:
+        The data of the run.
 
     Raises:
-        UserError: where they are missing, damaged or do not fit.
+        UserError: if the dataset is missing or damaged or does not fit the config.
     """
     if config.task == CUSTOM:
         task, dataset, action_scaling = _load_custom(config)
@@ -100,17 +120,32 @@ def load_data(config: Any) -> TaskData:
         clip_actions=config.dataset.clip_actions,
     )
     selection = select(config, dataset, prepared)
-    return TaskData(task, dataset, prepared, selection, action_scaling, _physics(config, dataset))
+    return TaskData(
+        task=task,
+        dataset=dataset,
+        prepared=prepared,
+        selection=selection,
+        action_scaling=action_scaling,
+        physics=_physics(config, dataset),
+    )
 
 
 def select(config: Any, dataset: OfflineDataset, prepared: PreparedData) -> Selection:
     """Applies the selection rule of a config.
 
-    A published return threshold belongs to D4RL's files and one of your own to your data; on the other data of a
-    named task the best trajectories by return take its place, `selection.fraction` of them.
+    A published return threshold is valid for D4RL's files only, and a custom one for a custom task. For other data of
+    a named task the rule `return` selects the fraction `selection.fraction` of trajectories with the highest returns.
+
+    Args:
+        config: a checked config of `configs/`.
+        dataset: the raw dataset, N rows.
+        prepared: the dataset as prepared for training.
+
+    Returns:
+        The selected rows, [N] or, where each seed has its own, [S, N].
 
     Raises:
-        UserError: where the rule selects less than `selection.min_fraction`.
+        UserError: if the rule is unknown or selects less than `selection.min_fraction`.
     """
     rule = config.selection
     match rule.rule:
@@ -136,35 +171,48 @@ def select(config: Any, dataset: OfflineDataset, prepared: PreparedData) -> Sele
             )
     if selection.fraction < rule.min_fraction:
         raise UserError(
-            f"the selection holds {selection.fraction:.4f} of the data, less than selection.min_fraction="
-            f"{rule.min_fraction}: lower one of the thresholds"
+            f"the selection contains {selection.fraction:.4f} of the data, less than selection.min_fraction="
+            f"{rule.min_fraction}: lower the threshold of the rule or min_fraction"
         )
     _warn_of_small(selection, dataset)
     return selection
 
 
 def _warn_of_small(selection: Selection, dataset: OfflineDataset) -> None:
-    """Warns loudly of an empty or tiny selection, which changes the algorithm silently otherwise."""
+    """Warns of an empty or tiny selection, which would otherwise change the algorithm silently."""
     if selection.fraction >= _TINY:
         return
     size = "EMPTY" if selection.fraction == 0.0 else f"TINY ({selection.fraction:.4%} of the transitions)"
     limit = "" if selection.threshold is None else f"the threshold is a return of {selection.threshold:.1f}, "
     _LOG.warning(
         "\n%s\nTHE SELECTION IS %s: %sthe best trajectory of the data has %.1f.\nWithout selected rows the "
-        "coefficient does not train, the threshold n grows to its end, and a masked regulariser is off:\nthe "
-        "algorithm runs unregularised. --config.selection.min_fraction turns this into an error.\n%s",
+        "coefficient does not train, the threshold n grows to its end, and a masked regularizer is off:\nthe "
+        "algorithm runs unregularized. --config.selection.min_fraction turns this into an error.\n%s",
         "*" * 80, size, limit, dataset.episode_returns().max(), "*" * 80,
     )  # fmt: skip
 
 
 def value_updates(config: Any, dataset: OfflineDataset) -> int:
-    """Updates of the value functions that select by advantage: as published on D4RL's files, fewer elsewhere."""
+    """Number of updates of the value functions for selection by advantage.
+
+    Args:
+        config: a checked config of `configs/`.
+        dataset: the raw dataset.
+
+    Returns:
+        The number in the config; if unset, the published 1,000,000 for D4RL's files and 100,000 for other data.
+    """
     return config.selection.num_updates or (1_000_000 if dataset.source.kind == "d4rl" else 100_000)
 
 
 def _physics(config: Any, dataset: OfflineDataset) -> Physics:
-    registered = config.task == CUSTOM and config.environment.id not in AGENTS  # and taken as it is
+    registered = config.task == CUSTOM and config.environment.id not in AGENTS
     if registered and config.physics == "d4rl-v2":
+        if config.environment.id is None:
+            raise UserError(
+                "physics=d4rl-v2 has no effect: without environment.id nothing is simulated; leave it out, or set "
+                f"environment.id={'|'.join(AGENTS)}"
+            )
         raise UserError(
             f"physics=d4rl-v2 is for environment.id={'|'.join(AGENTS)}, not for {config.environment.id}: leave it out"
         )
@@ -173,12 +221,12 @@ def _physics(config: Any, dataset: OfflineDataset) -> Physics:
         return config.physics
     if registered:
         return "gymnasium"
-    minaris_own = dataset.source.kind == "minari" and dataset.source.name.startswith("mujoco/")
-    return "gymnasium" if minaris_own else "d4rl-v2"
+    from_minari = dataset.source.kind == "minari" and dataset.source.name.startswith("mujoco/")
+    return "gymnasium" if from_minari else "d4rl-v2"
 
 
 def _load_custom(config: Any) -> tuple[Task, OfflineDataset, ActionScaling | None]:
-    """A private dataset: sizes come from the data, action bounds from the environment or the config."""
+    """Loads a custom dataset; sizes come from the data, action bounds from the environment or the config."""
     environment = config.environment.id
     bounds = config.dataset.action_low, config.dataset.action_high
     spaces, limit = ({}, None) if environment is None else _inspect(environment)
@@ -186,14 +234,14 @@ def _load_custom(config: Any) -> tuple[Task, OfflineDataset, ActionScaling | Non
         bounds = spaces["action"].low, spaces["action"].high
         if not spaces["action"].is_bounded():
             raise UserError(
-                f"environment.id={environment} has unbounded actions, {spaces['action']}: say by dataset.action_low "
-                "and dataset.action_high which range to map to [-1, 1]"
+                f"environment.id={environment} has unbounded actions, {spaces['action']}: set dataset.action_low "
+                "and dataset.action_high to the range that is mapped to [-1, 1]"
             )
     if (bounds[0] is None) != (bounds[1] is None):
-        raise UserError("dataset.action_low and dataset.action_high go together: give both or neither")
+        raise UserError("dataset.action_low and dataset.action_high go together: set both or neither")
     scaling = None if bounds[0] is None else ActionScaling.from_bounds(*bounds)
     horizon: dict[str, Any] = {} if limit is None else {"horizon": limit}
-    placeholder = custom_task(1, 1, **horizon)  # tells the reader the horizon; the sizes are the data's own
+    placeholder = custom_task(1, 1, **horizon)  # for its horizon; the sizes are read from the data
     dataset = read_path(placeholder, Path(config.dataset.path), scaling)
     for kind, space in spaces.items():
         size = dataset.observation_size if kind == "observation" else dataset.action_size
@@ -206,8 +254,8 @@ def _load_custom(config: Any) -> tuple[Task, OfflineDataset, ActionScaling | Non
 
 
 def _inspect(environment: str) -> tuple[dict[str, gymnasium.spaces.Box], int | None]:
-    """The spaces of observations and actions, which must be continuous vectors, and the time limit if there is one."""
-    env = make(environment)
+    """Returns the spaces of observations and actions, which must be vectors, and the time limit if there is one."""
+    env = make_env(environment)
     spaces = {"observation": env.observation_space, "action": env.action_space}
     limit = time_limit(environment, env)
     env.close()
@@ -216,7 +264,7 @@ def _inspect(environment: str) -> tuple[dict[str, gymnasium.spaces.Box], int | N
             raise UserError(f"environment.id={environment} has {kind}s {space}: continuous vectors are needed")
     if limit is None:
         _LOG.warning(
-            "environment.id=%s names no time limit: unless it ends its episodes itself an evaluation goes on for ever; "
-            "register it with max_episode_steps", environment,
+            "environment.id=%s has no time limit: an evaluation may never end; register it with max_episode_steps",
+            environment,
         )  # fmt: skip
     return spaces, limit  # pyright: ignore[reportReturnType]

@@ -1,4 +1,4 @@
-"""What a run keeps for looking at: the algorithm's view of a fixed sample of dataset rows."""
+"""Diagnostics of a run: what the algorithm computes for a fixed sample of dataset rows, for plots."""
 
 from pathlib import Path
 from typing import Any
@@ -10,20 +10,21 @@ from ssar_jax.data.scaling import PreparedData
 from ssar_jax.training.trainer import OfflineTrainer
 
 MAX_ROWS = 20_000
-"""Rows looked at; evenly spread over the dataset."""
+"""Maximum number of rows in the sample."""
 
 
 class Diagnostics:
-    """Writes `<folder>/<step>.npz`.
+    """Writes the diagnostics of a run to `<folder>/<step>.npz`.
 
-    Each file holds `rows` [R], `plane` [R, 2] (the first two principal components of the normalised observations,
-    or the position in a maze), `trusted` [S, R] and what the algorithm diagnoses, such as `beta` [S, R].
+    Each file contains the row numbers `rows` [R], evenly spaced, `plane` [R, 2] (the first two principal components of
+    the normalized observations, or the position in a maze), `trusted` [S, R] and the result of the algorithm's
+    `diagnose`, such as `beta` [S, R].
 
     Args:
-        folder: made if missing.
-        data: the prepared dataset.
+        folder: folder of the files; created if missing.
+        data: the prepared dataset, N rows.
         trusted: the selected rows, [N] or [S, N].
-        maze: whether the first two observations are a position.
+        maze: whether the first two components of an observation are a position.
     """
 
     def __init__(self, folder: Path, data: PreparedData, trusted: np.ndarray, *, maze: bool) -> None:
@@ -39,16 +40,27 @@ class Diagnostics:
         }
 
     def write(self, trainer: OfflineTrainer) -> None:
-        """Writes the file of the trainer's present step."""
+        """Writes the file of the current step.
+
+        Args:
+            trainer: the trainer, for its step and states.
+        """
         arrays: dict[str, Any] = self._constant | trainer.diagnose(self._rows)
         write_atomically(self._folder / f"{trainer.step}.npz", lambda file: np.savez_compressed(file, **arrays))
 
 
 def principal_components(observations: np.ndarray) -> np.ndarray:
-    """The coordinates [R, 2] of observations [R, O] along their two directions of largest variance."""
-    centred = observations - observations.mean(axis=0)
-    _, directions = np.linalg.eigh(centred.T @ centred)
-    return centred @ directions[:, :-3:-1]
+    """Projects observations onto their two directions of largest variance.
+
+    Args:
+        observations: [R, O].
+
+    Returns:
+        The coordinates, [R, 2].
+    """
+    centered = observations - observations.mean(axis=0)
+    _, directions = np.linalg.eigh(centered.T @ centered)
+    return centered @ directions[:, :-3:-1]
 
 
 def _unscale(observations: np.ndarray, data: PreparedData) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Stops the seeds whose training diverges, and lets the others go on.
+"""Stops the seeds whose training diverges, while the others continue.
 
-All seeds share one program, so a stopped seed is still computed: it is put back to its last good state, where it
-stays in every checkpoint to come, and nothing of it is reported any more.
+All seeds share one program, so a stopped seed is still computed. Its state is reset to that of its last checkpoint
+before the divergence, which later checkpoints repeat, and it is no longer logged or evaluated.
 """
 
 import logging
@@ -21,18 +21,18 @@ _FILE = "stopped.json"
 
 
 class DivergenceGuard:
-    """Watches the seeds of a run; `stopped.json` in its folder tells which it stopped.
+    """Checks the seeds of a run and records those that diverged in `stopped.json`.
 
     Args:
-        folder: of the run.
+        folder: the run folder.
         seeds: S seeds.
-        states: where the seeds stand, leaves [S, ...] on the host.
-        step: the checkpoint that holds these states; None where there is none yet.
-        unit: what a step is, `update` or `environment step`.
+        states: the current states, leaves [S, ...] on the host.
+        step: step of the checkpoint with these states; None if there is none yet.
+        unit: name of a step, `update` or `environment step`.
 
     Attributes:
-        stopped: by seed: the step by which it diverged, the metric that told and its value, and the step of the last
-            good checkpoint, None where there is none.
+        stopped: for every stopped seed the `step` by which it diverged, the `metric` that was not finite and its
+            `value`, and the step of its last good `checkpoint`, None if there is none.
     """
 
     def __init__(self, folder: RunFolder, seeds: Sequence[int], states: Any, step: int | None, unit: str) -> None:
@@ -41,32 +41,36 @@ class DivergenceGuard:
         self.stopped: dict[int, dict[str, Any]] = {}
         if step is not None and folder.file(_FILE).exists():
             content = {int(seed): stop for seed, stop in folder.read_json(_FILE).items()}
-            # A seed that diverges after this step will do so again.
+            # Seeds that diverged after this step will diverge again.
             self.stopped = {seed: stop for seed, stop in content.items() if stop["step"] <= step}
         for seed in self.stopped:
             self._announce(seed)
 
     def inherit(self, stopped: Mapping[int, Mapping[str, Any]]) -> None:
-        """Stops the seeds that the phase before stopped, whose states here are their last good ones there."""
+        """Stops the seeds that diverged in the offline phase; their states are the last good ones of that phase.
+
+        Args:
+            stopped: the attribute `stopped` of the offline phase.
+        """
         for seed, stop in stopped.items():
             if seed not in self.stopped:
                 self._stop(seed, {**stop, "step": 0, "checkpoint": self._good_step})
 
     @property
-    def going(self) -> tuple[int, ...]:
-        """The seeds that go on."""
+    def active_seeds(self) -> tuple[int, ...]:
+        """The seeds that have not diverged."""
         return tuple(seed for seed in self._seeds if seed not in self.stopped)
 
     def check(self, step: int, metrics: Mapping[str, np.ndarray], states: Sequence[Any]) -> bool:
-        """Stops the seeds with an infinite loss or a parameter that is no number, and says so.
+        """Stops the seeds with an infinite loss or a state that is not finite, and logs an error for each.
 
         Args:
-            step: how far the seeds are.
-            metrics: since the check before, each [S]; NaN where a metric did not occur.
-            states: of one group of seeds after the other, leaves [S or more, ...] on the devices.
+            step: the current step.
+            metrics: means since the last check, each [S]; NaN if a metric did not occur.
+            states: the states of all groups of seeds in order, leaves [S or more, ...] on the devices.
 
         Returns:
-            Whether the state of some seed has to be replaced by what `held` gives.
+            Whether some state is not finite and must be replaced by the result of `reset_stopped`.
         """
         finite = np.concatenate([np.asarray(_finite(group)) for group in states])[: len(self._seeds)]
         for s, seed in enumerate(self._seeds):
@@ -93,23 +97,31 @@ class DivergenceGuard:
             *(seed, stop["metric"], stop["value"], self._unit, f"{stop['step']:,}", kept),
         )
 
-    def held(self, states: Any) -> Any:
-        """The states with every stopped seed back where it was good.
+    def reset_stopped(self, states: Any) -> Any:
+        """Replaces the states of stopped seeds by their last good ones.
 
         Args:
-            states: leaves [S, ...] on the host.
+            states: the current states, leaves [S, ...] on the host.
+
+        Returns:
+            The states to continue from, leaves [S, ...].
         """
         rows = [self._seeds.index(seed) for seed in self.stopped]
         return jax.tree.map(partial(_with_rows, rows), states, self._good) if rows else states
 
-    def saved(self, step: int, states: Any) -> None:
-        """Takes note of the states in a new checkpoint."""
+    def record_checkpoint(self, step: int, states: Any) -> None:
+        """Records the states of a new checkpoint as the last good ones.
+
+        Args:
+            step: step of the checkpoint.
+            states: the states in it, leaves [S, ...] on the host.
+        """
         self._good, self._good_step = states, step
 
 
 @jax.jit
 def _finite(states: Any) -> Array:
-    """Whether all numbers of a seed are finite, [S]."""
+    """Whether all numbers in the state of a seed are finite, [S]."""
     leaves = [leaf for leaf in jax.tree.leaves(states) if jnp.issubdtype(leaf.dtype, jnp.floating)]
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf.reshape(len(leaf), -1)), axis=1) for leaf in leaves]), axis=0)
 

@@ -1,27 +1,27 @@
-"""Scores the policies of a checkpoint again, with other episodes or other physics, and films one of them."""
+"""Evaluation of a checkpoint, if desired with other episodes or physics than the run, and films of an episode."""
 
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from ssar_jax.envs.filming import Filmed
-from ssar_jax.envs.make import AGENTS, make
+from ssar_jax.envs.make import AGENTS, make_env
 from ssar_jax.envs.physics import Physics
 from ssar_jax.errors import UserError
 from ssar_jax.logs.tables import json_values
 from ssar_jax.run_format import read_json
 from ssar_jax.runs.folder import versions
 from ssar_jax.runs.load import StoredPolicies, load_policies
-from ssar_jax.runs.summary import episode_means
+from ssar_jax.runs.scores import episode_means
 from ssar_jax.training.evaluation import EvaluationResult, Evaluator
 
 
-class Rescored(NamedTuple):
-    """What a checkpoint scored.
+class CheckpointScores(NamedTuple):
+    """The scores of a checkpoint.
 
     Attributes:
-        content: what was scored, on which data, in which physics, and under `seeds` the rows of `eval.csv` with the
-            return and length of every episode; for JSON.
+        content: algorithm, task, step, data, physics and versions by name, and under `seeds` a row per seed like
+            those of `eval.csv`, with return and length of every episode; for JSON.
         film: the first episode of the first seed, if it was filmed.
     """
 
@@ -29,7 +29,7 @@ class Rescored(NamedTuple):
     film: Filmed | None
 
 
-def rescore(
+def evaluate_checkpoint(
     run: Path,
     *,
     step: int | None = None,
@@ -37,21 +37,24 @@ def rescore(
     physics: Physics | None = None,
     episodes: int | None = None,
     film: bool = False,
-) -> Rescored:
+) -> CheckpointScores:
     """Evaluates the policies of a run's checkpoint.
 
-    Episode i of seed s starts as in every evaluation of the run.
+    Episode i of seed s has the same start as in every evaluation of the run.
 
     Args:
         run: the run folder.
-        step: which checkpoint; None takes the latest.
-        seed: the seed wanted; None takes all of the run.
-        physics: None takes the run's.
-        episodes: per seed; None takes the run's number.
-        film: whether to film an episode.
+        step: step of the checkpoint; None takes the latest.
+        seed: the seed to evaluate; None evaluates all seeds of the run.
+        physics: physics of the environment; None takes that of the run.
+        episodes: number of episodes per seed; None takes that of the run.
+        film: whether to film the first episode of the first seed.
+
+    Returns:
+        The scores of every seed, and the film.
 
     Raises:
-        UserError: where there is no such run, checkpoint, seed, environment or physics, or it cannot be filmed.
+        UserError: if there is no such run, checkpoint, seed, environment or physics, or filming is not possible.
     """
     stored = load_policies(run, step=step, seed=seed)
     data = read_json(run / "data.json")
@@ -59,12 +62,12 @@ def rescore(
     if stored.task.environment is None:
         raise UserError(f"{run} has no environment: it was trained without --config.environment.id")
     episodes = episodes or cast(int, stored.config.evaluation.episodes)
-    make_env = partial(make, stored.task.environment, physics)
-    filmed = Filmed(make_env()) if film else None
+    build_env = partial(make_env, stored.task.environment, physics)
+    filmed = Filmed(build_env()) if film else None
     first = [] if filmed is None else [filmed]
     evaluator = Evaluator(
         stored.algorithm,
-        lambda: first.pop() if first else make_env(),
+        lambda: first.pop() if first else build_env(),
         stored.seeds,
         episodes,
         stored.observation_scaling,
@@ -74,14 +77,14 @@ def rescore(
     evaluator.close()
     content = {name: getattr(stored.config, name) for name in ("algorithm", "task", "variant", "preset")}
     content |= {"step": stored.step, "episodes": episodes, **data, "versions": versions()}
-    return Rescored(content | {"seeds": _rows(stored, result)}, filmed)
+    return CheckpointScores(content=content | {"seeds": _rows(stored, result)}, film=filmed)
 
 
 def _choose_physics(stored: StoredPolicies, wanted: Physics | None, trained: Physics) -> Physics:
     if wanted in (None, trained):
         return trained
     if stored.task.environment not in AGENTS:
-        raise UserError(f"environment {stored.task.environment} has one physics: leave --physics={wanted} out")
+        raise UserError(f"environment {stored.task.environment} has only one physics: leave --physics={wanted} out")
     return wanted
 
 

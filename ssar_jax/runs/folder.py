@@ -1,7 +1,8 @@
-"""The folder of one run: the user's interface to what was trained."""
+"""The folder of one run: its lock, its config and its JSON files."""
 
 import contextlib
-import fcntl
+import errno
+import functools
 import importlib.metadata
 import json
 import logging
@@ -9,7 +10,7 @@ import os
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 
@@ -22,24 +23,29 @@ _LOG = logging.getLogger(__name__)
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "mujoco", "gymnasium", "minari", "orbax-checkpoint")
 
 IN_USE = "another process is writing to"
-"""How the message begins of the error that a folder is in use."""
+"""The first words of the error message for a folder that is in use."""
+
+_IN_USE_CODES = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
+_UNSUPPORTED_CODES = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 class RunFolder:
-    """Opens a run's folder; no other process can until it is closed. Nothing stays in it that `start` did not begin.
+    """The folder of a run, locked against other processes until `close`.
+
+    Until `start` is called nothing is changed; folders that were created for the lock are removed by `close`.
 
     Args:
-        path: the folder.
+        path: the folder; created if missing.
         config: the run's config as plain nested dictionaries.
-        resume: whether to continue the run that lies there.
-        overwrite: whether a finished or broken-off run there may be replaced.
+        resume: whether to continue the run in the folder.
+        overwrite: whether a finished or unfinished run in the folder may be replaced.
 
     Attributes:
         path: the folder.
 
     Raises:
-        UserError: where another process writes there, a run lies there and neither flag allows it, or the run
-            there has another config.
+        UserError: if the folder is not writable or in use by another process, if it contains a run and neither
+            `resume` nor `overwrite` is set, or if the run to resume has another config.
     """
 
     def __init__(self, path: Path, config: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
@@ -53,9 +59,9 @@ class RunFolder:
             raise
 
     def close(self) -> None:
-        """Lets other processes write here; what was made for a run that never began goes."""
+        """Releases the lock and removes what was created for a run that did not start."""
         for path in self._made:
-            with contextlib.suppress(OSError):  # somebody else put something into the folder
+            with contextlib.suppress(OSError):  # another process has put something into the folder
                 path.rmdir() if path.is_dir() else path.unlink()
         self._made = []
         self._lock.close()
@@ -65,14 +71,14 @@ class RunFolder:
             if self._resume:
                 self.require_same("config.json", self._config, "the config")
             elif not overwrite:
-                raise UserError(f"{self.path} holds a {self._state()} run: {self._way_out()}")
+                raise UserError(f"{self.path} contains {self._state()} run: {self._hint()}")
         elif self._resume:
-            raise UserError(f"--resume: no run lies in {self.path}; leave the flag out to start one")
+            raise UserError(f"--resume: {self.path} contains no run; leave the flag out to start one")
         elif not overwrite:
             foreign = [name for name in (*FILES, *FOLDERS) if name != "versions.json" and self._holds(name)]
             if foreign:
                 raise UserError(
-                    f"{self.path} is no run but holds {', '.join(foreign)}, which a run would replace: "
+                    f"{self.path} is not a run but contains {', '.join(foreign)}, which a run would replace: "
                     "--workdir=<folder> writes elsewhere, --overwrite replaces them"
                 )
 
@@ -81,7 +87,7 @@ class RunFolder:
         return any(path.iterdir()) if path.is_dir() else path.exists()
 
     def start(self) -> None:
-        """Begins to write: unless it resumes, what another run left is removed only now."""
+        """Starts writing; unless the run is resumed, this removes the files of an earlier run."""
         self._made = []
         if self._resume:
             self._note_versions()
@@ -91,49 +97,73 @@ class RunFolder:
         self.write_json("config.json", self._config)  # last: a folder with a config is a run
 
     def _note_versions(self) -> None:
-        """Warns of packages, commit or devices that are not those the run began with, and writes them down."""
-        begun = self.read_json("versions.json")
-        resumed, now = begun.pop("resumed", []), versions()
-        changed = differences([begun, *resumed][-1], now)
+        """Warns if packages, commit or devices have changed since the run started, and records the new ones."""
+        first = self.read_json("versions.json")
+        resumed, now = first.pop("resumed", []), versions()
+        changed = differences([first, *resumed][-1], now)
         if changed:
-            _LOG.warning("resuming otherwise than before, so the numbers may differ: %s", "; ".join(changed))
-            self.write_json("versions.json", begun | {"resumed": [*resumed, now]})
+            _LOG.warning("resuming with other versions, so the numbers may differ: %s", "; ".join(changed))
+            self.write_json("versions.json", first | {"resumed": [*resumed, now]})
 
     def file(self, name: str) -> Path:
-        """The path of a file in the folder."""
+        """Returns the path of a file in the folder.
+
+        Args:
+            name: path relative to the folder.
+        """
         return self.path / name
 
     def read_json(self, name: str) -> Any:
-        """Reads a JSON file of the run."""
+        """Reads a JSON file of the run.
+
+        Args:
+            name: file name.
+
+        Returns:
+            Its content.
+
+        Raises:
+            UserError: if the file is missing or damaged.
+        """
         return read_json(self.file(name))
 
     def write_json(self, name: str, content: Any) -> None:
-        """Writes a JSON file whole or not at all."""
+        """Writes a JSON file atomically.
+
+        Args:
+            name: file name.
+            content: anything that JSON can store, without NaN.
+        """
         text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
         write_atomically(self.file(name), lambda file: file.write(text.encode()))
 
     def require_same(self, name: str, content: dict[str, Any], what: str) -> None:
-        """Requires a JSON file of the run to hold what it would hold if it were written now.
+        """Requires a JSON file of the run to have this content.
+
+        Args:
+            name: file name.
+            content: the content that the file would get now.
+            what: what the file describes, for the error message.
 
         Raises:
-            UserError: naming every difference.
+            UserError: if they differ; the message lists all differences.
         """
         changed = differences(self.read_json(name), content)
         if changed:
             raise UserError(
                 f"cannot resume {self.path}: {what} changed: {'; '.join(changed)}; "
-                "take the old values, or another --workdir"
+                "restore the old values or choose another --workdir"
             )
 
     def _state(self) -> str:
-        return "finished" if self.file("summary.json").exists() else "broken-off"
+        return "a finished" if self.file("summary.json").exists() else "an unfinished"
 
-    def _way_out(self) -> str:
+    def _hint(self) -> str:
         resume = "" if self.file("summary.json").exists() else "--resume continues it, "
         return f"{resume}--overwrite replaces it, --workdir=<folder> writes elsewhere"
 
     def _clear(self) -> None:
-        """Removes what a run wrote, its config first, and nothing else that may lie there."""
+        """Removes the files of a run, its config first, and no others."""
         for name in FILES:
             self.file(name).unlink(missing_ok=True)
         for folder in FOLDERS:
@@ -142,7 +172,7 @@ class RunFolder:
 
 
 def versions() -> dict[str, Any]:
-    """What a run's numbers depend on besides its config: packages, commit, device."""
+    """Returns what a run's numbers depend on in addition to its config: packages, commit, device, XLA flags."""
     installed = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {
         "packages": installed | {"ssar_jax": importlib.metadata.version("ssar_jax")},
@@ -154,7 +184,7 @@ def versions() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of the source, `-dirty` appended where files differ from it; None outside a repository."""
+    """Returns the commit of the source, with `-dirty` if files differ from it; None outside a repository."""
     command = [
         "git",
         "-C",
@@ -173,7 +203,7 @@ def _commit() -> str | None:
 
 
 def _lock(path: Path) -> tuple[Any, list[Path]]:
-    """The locked file of a folder, and what had to be made for it, innermost first."""
+    """Creates and locks `.lock` in a folder; returns the open file and the paths created, innermost first."""
     file = path / ".lock"
     while True:
         made = [each for each in (file, path, *path.parents) if not each.exists()]
@@ -183,10 +213,32 @@ def _lock(path: Path) -> tuple[Any, list[Path]]:
         except OSError as error:
             raise UserError(f"cannot write to {path}: {error.strerror}; choose another --workdir") from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            _lock_file(lock, path)
+        except BaseException:
             lock.close()
-            raise UserError(f"{IN_USE} {path}: wait for it, or choose another --workdir") from error
+            raise
         if file.exists() and os.path.samestat(os.fstat(lock.fileno()), file.stat()):
             return lock, made
-        lock.close()  # another process has removed it since
+        lock.close()  # another process has removed the file in the meantime
+
+
+def _lock_file(file: IO[str], folder: Path) -> None:
+    """Locks an open file; where the platform or the file system has no locks, warns and continues without one."""
+    try:
+        import fcntl  # not available on Windows
+    except ImportError:
+        _warn_of_no_lock("this platform has no fcntl")
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _IN_USE_CODES:
+            raise UserError(f"{IN_USE} {folder}: wait for it, or choose another --workdir") from error
+        if error.errno not in _UNSUPPORTED_CODES:
+            raise UserError(f"cannot lock {file.name}: {error.strerror}; choose another --workdir") from error
+        _warn_of_no_lock(f"the file system does not support locks: {error.strerror}")
+
+
+@functools.cache  # one warning per process
+def _warn_of_no_lock(reason: str) -> None:
+    _LOG.warning("run folders are not locked (%s): do not let two processes write to the same folder", reason)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a question that a training loop asks between chunks."""
+"""Ctrl-C and SIGTERM, recorded so that a training loop can stop between chunks."""
 
 import signal
 import threading
@@ -8,31 +8,42 @@ from types import FrameType
 
 
 class Interruption:
-    """Whether the process was asked to stop.
+    """A record of whether the process was asked to stop.
 
     Attributes:
-        signal_number: the signal, None as long as there was none.
+        signal_number: number of the signal received; None if there was none.
     """
 
     signal_number: int | None = None
 
     @property
     def exit_status(self) -> int:
-        """128 + the signal's number, as shells report it; 0 without a signal."""
+        """Exit status: 128 + the signal's number, as shells report it; 0 without a signal."""
         return 128 + self.signal_number if self.signal_number else 0
 
     def announce(self, place: str) -> int:
-        """Says where a run stopped and how it goes on; returns the exit status."""
-        print(f"stopped at {place}; to go on, repeat the command with --resume")
+        """Prints where the run stopped and how to resume it.
+
+        Args:
+            place: the step, such as `update 1,000`.
+
+        Returns:
+            The exit status.
+        """
+        print(f"stopped at {place}; rerun the command with --resume to continue")
         return self.exit_status
 
 
 @contextmanager
 def watch_signals() -> Iterator[Interruption]:
-    """Catches the first SIGINT or SIGTERM; the second acts as it would have without us.
+    """Records the first SIGINT or SIGTERM; the second one has its usual effect.
 
-    An exception out of a signal handler in the midst of a compilation ends the process with a segmentation fault, so
-    whatever compiles does so in here. Only the main thread hears signals; elsewhere there is never one.
+    An exception raised by a signal handler during a compilation ends the process with a segmentation fault, so
+    everything that compiles should run inside this context. Only the main thread receives signals; in other threads
+    none is ever recorded.
+
+    Yields:
+        The record.
     """
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""Policies of finished and unfinished runs, from their checkpoints."""
+"""Loads policies from the checkpoints of finished and unfinished runs."""
 
 import logging
 from collections.abc import Sequence
@@ -25,17 +25,17 @@ _LOG = logging.getLogger(__name__)
 
 
 class StoredPolicies(NamedTuple):
-    """The policies of one checkpoint, and what playing them needs.
+    """The policies of one checkpoint, with everything needed to evaluate them.
 
     Attributes:
-        config: of the run, read by attribute.
-        task: of the run.
-        step: updates so far offline, environment steps so far online.
+        config: the run's config; fields are attributes.
+        task: the run's task.
+        step: number of updates offline, of environment steps online.
         seeds: S seeds.
-        algorithm: whose `act` takes the parameters.
+        algorithm: the algorithm, whose `act` takes the parameters.
         params: policy parameters, leaves [S, ...], on the host.
-        observation_scaling: applied to every observation.
-        action_scaling: maps actions from [-1, 1] to the environment's range; None where they agree.
+        observation_scaling: scaling of the observations.
+        action_scaling: maps actions from [-1, 1] to the environment's range; None if the ranges are the same.
     """
 
     config: Any
@@ -53,20 +53,22 @@ def load_policies(run: str | Path, *, step: int | None = None, seed: int | None 
 
     Args:
         run: the run folder.
-        step: which checkpoint; None takes the latest.
-        seed: the seed wanted; None takes all of the run.
+        step: step of the checkpoint; None takes the latest.
+        seed: the seed to load; None loads all seeds of the run.
+
+    Returns:
+        The policies.
 
     Raises:
-        UserError: where the folder is no run, has no such checkpoint, did not train the seed, or its config lacks
-            a field.
+        UserError: if the folder is not a run, has no such checkpoint or seed, or its config lacks a field.
     """
     folder = Path(run)
     try:
         return _load(folder, step, seed)
     except _MissingFieldError as field:
         raise UserError(
-            f"{folder / 'config.json'} lacks the field {field}: take the version of ssar_jax that versions.json "
-            "names, or add the field"
+            f"{folder / 'config.json'} lacks the field {field}: use the version of ssar_jax in versions.json, "
+            "or add the field"
         ) from field
 
 
@@ -81,25 +83,25 @@ def _load(folder: Path, step: int | None, seed: int | None) -> StoredPolicies:
     chosen = slice(None) if seed is None else slice(seeds.index(seed), seeds.index(seed) + 1)
     _warn_of_stopped(folder, step, seeds[chosen])
     return StoredPolicies(
-        config,
-        _task(config, len(scaling.mean), action_size),
-        step,
-        tuple(seeds[chosen]),
-        algorithm,
-        jax.tree.map(lambda leaf: np.asarray(leaf)[chosen], algorithm.policy(states)),
-        scaling,
-        action_scaling,
+        config=config,
+        task=_task(config, len(scaling.mean), action_size),
+        step=step,
+        seeds=tuple(seeds[chosen]),
+        algorithm=algorithm,
+        params=jax.tree.map(lambda leaf: np.asarray(leaf)[chosen], algorithm.policy_params(states)),
+        observation_scaling=scaling,
+        action_scaling=action_scaling,
     )
 
 
 def _warn_of_stopped(folder: Path, step: int, seeds: Sequence[int]) -> None:
-    """Says which policies are older than their checkpoint, for a seed that diverges is put back and stays there."""
+    """Warns of policies that are older than their checkpoint, because their seeds diverged and were reset."""
     stopped = read_json(folder / "stopped.json") if (folder / "stopped.json").exists() else {}
     for seed in seeds:
         stop = stopped.get(str(seed))
         if stop is not None and stop["step"] <= step:
-            held = "its start" if stop["checkpoint"] is None else f"checkpoint {stop['checkpoint']:,}"
-            _LOG.warning("seed %d diverged by step %s: its policy is that of %s", seed, f"{stop['step']:,}", held)
+            source = "the initial one" if stop["checkpoint"] is None else f"that of checkpoint {stop['checkpoint']:,}"
+            _LOG.warning("seed %d diverged by step %s: its policy is %s", seed, f"{stop['step']:,}", source)
 
 
 def load_policy(run: str | Path, seed: int | None = None) -> Policy:
@@ -107,13 +109,13 @@ def load_policy(run: str | Path, seed: int | None = None) -> Policy:
 
     Args:
         run: the run folder.
-        seed: which seed; None takes the first.
+        seed: the seed; None takes the first.
 
     Returns:
         A function from raw observations [..., O] to the environment's actions [..., A].
 
     Raises:
-        UserError: where the folder is no run, has no checkpoint, or did not train the seed.
+        UserError: if the folder is not a run, has no checkpoint, or did not train the seed.
     """
     stored = load_policies(run, seed=seed)
     params = jax.tree.map(lambda leaf: leaf[0], stored.params)
@@ -121,7 +123,7 @@ def load_policy(run: str | Path, seed: int | None = None) -> Policy:
 
 
 def _restore(folder: Path, step: int | None, like: Any) -> tuple[int, Any]:
-    """The step that was asked for, or the latest, and the states of all seeds there."""
+    """Returns a step, by default the latest, and the states of all seeds in its checkpoint."""
     if not (folder / "checkpoints").is_dir():
         raise UserError(f"{folder} has no checkpoint yet")
     checkpoints = Checkpoints(folder / "checkpoints", keep=None)
@@ -144,14 +146,14 @@ def _task(config: Any, observation_size: int, action_size: int) -> Task:
 
 
 class _Fields(SimpleNamespace):
-    """Nested dictionaries as attributes, as the builders read them."""
+    """Nested dictionaries as attributes."""
 
     def __getattr__(self, name: str) -> Any:
         raise _MissingFieldError(name)
 
 
 class _MissingFieldError(AttributeError):
-    """A field that is read and that the stored config has not."""
+    """A stored config lacks a field."""
 
 
 def _as_namespace(tree: Any) -> Any:

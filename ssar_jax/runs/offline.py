@@ -1,4 +1,4 @@
-"""A whole offline run: data, training, evaluation, checkpoints and results in one folder."""
+"""Offline runs: training, evaluation, checkpoints and results of one config in one folder."""
 
 import logging
 import time
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ssar_jax.algorithms import registry
+from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.logs.run_log import RunLog, require_dashboards
 from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.data import TaskData, load_data
@@ -16,18 +17,17 @@ from ssar_jax.runs.diagnostics import Diagnostics
 from ssar_jax.runs.divergence import DivergenceGuard
 from ssar_jax.runs.folder import RunFolder
 from ssar_jax.runs.interruption import Interruption, watch_signals
-from ssar_jax.runs.pretraining import density
-from ssar_jax.runs.progress import Progress
-from ssar_jax.runs.schedule import stops
-from ssar_jax.runs.scores import Scorer
-from ssar_jax.runs.summary import add_metrics, announce, describe_run, score_summary
+from ssar_jax.runs.pretraining.models import pretrain
+from ssar_jax.runs.progress import Progress, stops
+from ssar_jax.runs.scores import Scorer, add_metrics
+from ssar_jax.runs.summary import announce, describe_run, score_summary
 from ssar_jax.training.trainer import OfflineTrainer
 from ssar_jax.types import Params
 
 _LOG = logging.getLogger(__name__)
 
 LOG_INTERVAL = 1_000
-"""Updates per row of train.csv, and at most per device call."""
+"""Number of updates per row of train.csv, and maximum number per device call."""
 
 
 def run(
@@ -44,67 +44,69 @@ def run(
     Args:
         config: a checked config of `configs/`.
         path: the run folder.
-        resume: whether to continue the run that lies there, bit for bit on the same machine.
-        overwrite: whether to replace it.
-        dashboards: where to report besides the folder's tables: `tensorboard`, `wandb`.
-        require: what else the data have to fit, such as the phase that follows; raises where they do not.
+        resume: whether to continue the run in the folder; on the same machine the results are bitwise the same.
+        overwrite: whether to replace the run in the folder.
+        dashboards: where to write metrics in addition to the folder's tables: `tensorboard`, `wandb`.
+        require: a further check of the data, such as that of a following online phase; raises `UserError`.
 
     Returns:
-        Exit status: 0, 1 where every seed diverged, or 128 + the signal that ended the run early.
+        Exit status: 0, 1 if every seed diverged, or 128 + the number of the signal that stopped the run.
 
     Raises:
-        Interrupted: where a signal ended what is trained before the run; it is kept.
-        UserError: for everything that the user can mend, before anything is compiled or overwritten.
+        Interrupted: if a signal stopped the pretraining; its progress is saved.
+        UserError: if config, data or folder do not allow the run; nothing has been overwritten then.
     """
     require_dashboards(dashboards)
-    registry.require(config.algorithm)
+    registry.get_entry(config.algorithm)
     with ExitStack() as stack:
         folder = stack.enter_context(closing(RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite)))
         if resume and folder.file("summary.json").exists():
             print(f"{path} is finished: nothing to resume")
             return 0
-        data = load_data(config)  # minutes, where data are generated: after the folder has agreed
+        data = load_data(config)  # after the check of the folder: generating data may take minutes
         if require is not None:
             require(data)
         if folder.file("data.json").exists():
             folder.require_same("data.json", data.describe(), "the dataset")
         print(data.dataset.card(), flush=True)
-        _announce(config, data)
-        models = _density_models(config, data, folder, resume=resume)  # what fails until here replaces no run
+        algorithm = registry.build(config, data.dataset.action_size)
+        _announce(config, data, algorithm)
+        models = _pretrained(config, algorithm, data, folder, resume=resume)
+        # Nothing has been overwritten up to here.
         interruption = stack.enter_context(watch_signals())
         folder.start()
         folder.write_json("data.json", data.describe())
         data.save_preparation(folder.file("preparation.npz"))
-        offline_run = _OfflineRun(config, data, folder, dashboards, models)
+        offline_run = _OfflineRun(config, algorithm, data, folder, dashboards, models)
         stack.callback(offline_run.close)
         return offline_run.train(interruption)
 
 
-def _density_models(config: Any, data: TaskData, folder: RunFolder, *, resume: bool) -> Params | None:
-    """SPOT's density models; None for other algorithms, and for a run whose checkpoint has them."""
-    if "density" not in config:
+def _pretrained(config: Any, algorithm: Algorithm, data: TaskData, folder: RunFolder, *, resume: bool) -> Params | None:
+    """Returns the models that the algorithm needs first; None if it needs none or a checkpoint contains them."""
+    if algorithm.pretraining is None:
         return None
     if resume:
         with closing(Checkpoints(folder.file("checkpoints"), config.checkpoint.keep)) as checkpoints:
             if checkpoints.latest_step is not None:
                 return None
     seeds = range(config.seed, config.seed + config.num_seeds)
-    return density.load_or_train(data.prepared, data.dataset.content_hash, seeds=seeds, **config.density)
+    return pretrain(algorithm, data.prepared, data.dataset.content_hash, seeds=seeds)
 
 
 class _OfflineRun:
-    """One run from its latest checkpoint to its summary."""
+    """A run from its latest checkpoint to its summary."""
 
     def __init__(
         self,
         config: Any,
+        algorithm: Algorithm,
         data: TaskData,
         folder: RunFolder,
         dashboards: Sequence[str],
-        density_models: Params | None,
+        models: Params | None,
     ) -> None:
         self._config, self._data, self._folder = config, data, folder
-        algorithm = registry.build(config, data.dataset.action_size)
         seeds = range(config.seed, config.seed + config.num_seeds)
         trusted = data.selection.trusted
         self._trainer = OfflineTrainer(
@@ -114,36 +116,43 @@ class _OfflineRun:
             folder.file("diagnostics"), data.prepared, trusted, maze=data.task.agent == "antmaze"
         )
         self._checkpoints = Checkpoints(folder.file("checkpoints"), config.checkpoint.keep)
-        restored = self._restore(density_models)
+        restored = self._restore(models)
         self._guard = DivergenceGuard(
             folder, seeds, self._trainer.states(), None if restored < 0 else restored, unit="update"
         )
         self._log = RunLog(folder.path, seeds, keep=restored, dashboards=dashboards)
         self._scorer = Scorer(config, data, algorithm, seeds, self._log)
 
-    def _restore(self, density_models: Params | None) -> int:
-        """Goes back to the latest checkpoint and returns its update, or -1 where there is none.
+    def _restore(self, models: Params | None) -> int:
+        """Loads the latest checkpoint and returns its update, or -1 if there is none.
 
-        A run that broke off before its first checkpoint starts anew, its evaluation at update 0 included.
+        A run that was interrupted before its first checkpoint starts again, including its evaluation at update 0.
         """
         step = self._checkpoints.latest_step
         if step is None:
-            if density_models is not None:
-                density.install(self._trainer, density_models)
+            if models is not None:
+                self._trainer.install_pretrained(models)
             return -1
         self._trainer.load(self._checkpoints.restore(step, self._trainer.states()), step)
         _LOG.info("resuming at update %d", step)
         return step
 
     def train(self, interruption: Interruption) -> int:
-        """Trains to the end or to an interruption; returns the exit status."""
+        """Trains until the last update or an interruption.
+
+        Args:
+            interruption: whether to stop, checked between chunks.
+
+        Returns:
+            The exit status.
+        """
         config, trainer, guard = self._config, self._trainer, self._guard
         total, first = config.num_updates, trainer.step
         progress = Progress(total, config.num_seeds)
         if first == 0:
             self._evaluate(progress)
             self._diagnostics.write(trainer)
-        if interruption.signal_number is not None and first < total:  # it came before the first update
+        if interruption.signal_number is not None and first < total:  # the signal came before the first update
             progress.close()
             return interruption.announce(f"update {first:,}")
         training_seconds, wall_start = 0.0, time.monotonic()
@@ -154,8 +163,8 @@ class _OfflineRun:
             training_seconds += seconds
             add_metrics(self._log, stop, trainer.seeds, metrics, stopped=guard.stopped)
             if guard.check(stop, metrics, [trainer.states_on_devices()]):
-                trainer.load(guard.held(trainer.states()), stop)
-            if not guard.going:
+                trainer.load(guard.reset_stopped(trainer.states()), stop)
+            if not guard.active_seeds:
                 progress.close()
                 return 1
             if stop % config.evaluation.interval == 0 or stop == total:
@@ -163,28 +172,28 @@ class _OfflineRun:
             progress.show(stop, seconds, updates)
             stopped = interruption.signal_number is not None and stop < total
             if stop % config.checkpoint.every == 0 or stop == total or stopped:
-                self._diagnostics.write(trainer)  # first: a resumed run does not come back to this update
-                states = guard.held(trainer.states())
+                self._diagnostics.write(trainer)  # before the checkpoint: a run resumed from it does not write these
+                states = guard.reset_stopped(trainer.states())
                 self._checkpoints.save(stop, states)
-                guard.saved(stop, states)
+                guard.record_checkpoint(stop, states)
             if stopped:
                 progress.close()
                 return interruption.announce(f"update {stop:,}")
         progress.close()
-        self._summarise((total - first) / training_seconds if training_seconds else None, time.monotonic() - wall_start)
+        self._summarize((total - first) / training_seconds if training_seconds else None, time.monotonic() - wall_start)
         return 0
 
     def _evaluate(self, progress: Progress) -> None:
         step, policies = self._trainer.step, self._trainer.policies()
         self._scorer("offline", step, policies, progress, place=f"update {step:,}", stopped=self._guard.stopped)
 
-    def _summarise(self, updates_per_second: float | None, wall_seconds: float) -> None:
+    def _summarize(self, updates_per_second: float | None, wall_seconds: float) -> None:
         seeds = self._trainer.seeds
         summary = describe_run(self._config, self._data, self._folder, "offline", seeds) | {
             "num_updates": self._config.num_updates,
-            "updates_per_second": updates_per_second,  # of each seed, without evaluation
-            "stopped_seeds": self._guard.stopped,  # null scores; why, and the last good checkpoint
-            "wall_seconds": wall_seconds,  # since the start or the latest resumption
+            "updates_per_second": updates_per_second,  # per seed, without evaluation
+            "stopped_seeds": self._guard.stopped,
+            "wall_seconds": wall_seconds,  # since the run was started or last resumed
             **score_summary(self._log.rows("eval"), seeds, stopped=self._guard.stopped),
         }
         self._folder.write_json("summary.json", summary)
@@ -197,15 +206,15 @@ class _OfflineRun:
         self._checkpoints.close()
 
 
-def _announce(config: Any, data: TaskData) -> None:
+def _announce(config: Any, data: TaskData, algorithm: Algorithm) -> None:
     print(data.dataset.describe_line())
     if config.selection.rule != "none":
         limit = _limit(config.selection, data.selection.threshold)
         print(f"selected {100 * data.selection.fraction:.1f} % of the transitions by {config.selection.rule}{limit}")
     coefficient = config.get("coefficient")
     if coefficient is not None and coefficient.kind == "state_adaptive" and coefficient.n_end > coefficient.n_start:
-        # TD3+BC looks at the schedule in its delayed steps alone.
-        period = lcm(coefficient.n_period, config.actor.get("policy_freq", 1))
+        # The schedule advances only at updates of the coefficient.
+        period = lcm(coefficient.n_period, algorithm.coefficient_period)
         if config.num_updates < period:
             _LOG.warning(
                 "the threshold schedule never fires: its period is %d updates, the run has %d; set "
@@ -214,7 +223,7 @@ def _announce(config: Any, data: TaskData) -> None:
 
 
 def _limit(rule: Any, threshold: float | None) -> str:
-    """The return above which trajectories were selected, and why it is not the config's."""
+    """Describes the return threshold of a selection, and why it differs from that of the config."""
     if threshold is None:
         return ""
     limit = f"return above {threshold:.1f}"

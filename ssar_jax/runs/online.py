@@ -1,4 +1,4 @@
-"""A whole online run: fine-tunes what an offline run left, with evaluation, checkpoints and results in one folder."""
+"""Online runs: fine-tuning of an offline run, with evaluation, checkpoints and results in one folder."""
 
 import logging
 import time
@@ -14,7 +14,7 @@ from ssar_jax.algorithms import registry
 from ssar_jax.algorithms.base import Phase
 from ssar_jax.coefficients.annealing import anneal
 from ssar_jax.data.tasks import CUSTOM
-from ssar_jax.envs.make import make
+from ssar_jax.envs.make import make_env
 from ssar_jax.errors import UserError
 from ssar_jax.logs.run_log import RunLog, require_dashboards
 from ssar_jax.runs.checkpoints import Checkpoints
@@ -22,18 +22,17 @@ from ssar_jax.runs.data import TaskData, load_data
 from ssar_jax.runs.divergence import DivergenceGuard
 from ssar_jax.runs.folder import RunFolder
 from ssar_jax.runs.interruption import Interruption, watch_signals
-from ssar_jax.runs.parent import OfflineResult, with_fresh_optimisers
-from ssar_jax.runs.progress import Progress
-from ssar_jax.runs.schedule import stops
-from ssar_jax.runs.scores import Scorer
-from ssar_jax.runs.summary import add_metrics, announce, area_summary, describe_run, score_summary
+from ssar_jax.runs.parent import ParentRun, with_fresh_optimizers
+from ssar_jax.runs.progress import Progress, stops
+from ssar_jax.runs.scores import Scorer, add_metrics
+from ssar_jax.runs.summary import announce, area_summary, describe_run, score_summary
 from ssar_jax.training import initial_buffer
 from ssar_jax.training.fine_tuner import FineTuner, Protocol
 
 _LOG = logging.getLogger(__name__)
 
 LOG_INTERVAL = 1_000
-"""Environment steps per row of train.csv."""
+"""Number of environment steps per row of train.csv."""
 
 
 def run(
@@ -50,17 +49,17 @@ def run(
     Args:
         config: a checked config of `configs/`.
         path: the run folder.
-        offline_path: the folder of the offline run.
-        resume: whether to continue the run that lies there, bit for bit on the same machine.
-        overwrite: whether to replace it.
-        dashboards: where to report besides the folder's tables: `tensorboard`, `wandb`.
+        offline_path: the folder of the finished offline run.
+        resume: whether to continue the run in the folder; on the same machine the results are bitwise the same.
+        overwrite: whether to replace the run in the folder.
+        dashboards: where to write metrics in addition to the folder's tables: `tensorboard`, `wandb`.
 
     Returns:
-        Exit status: 0, 1 where every seed diverged, or 128 + the signal that ended the run early.
+        Exit status: 0, 1 if every seed diverged, or 128 + the number of the signal that stopped the run.
 
     Raises:
-        Interrupted: where a signal ended what is trained before the run; it is kept.
-        UserError: for everything that the user can mend, before anything is compiled or overwritten.
+        Interrupted: if a signal stopped the pretraining for a selection; its progress is saved.
+        UserError: if config, data, offline run or folder do not allow the run; nothing has been overwritten then.
     """
     require_dashboards(dashboards)
     _require_environment(config)
@@ -69,10 +68,10 @@ def run(
         if resume and folder.file("summary.json").exists():
             print(f"{path} is finished: nothing to resume")
             return 0
-        offline = OfflineResult(offline_path)
-        offline.require_config(config.to_dict())
+        parent = ParentRun(offline_path)
+        parent.require_config(config.to_dict())
         data = load_data(config)
-        offline.require_data(data)
+        parent.require_data(data)
         buffer, need = _make_buffer(config, data)
         kept, size = len(buffer.offline.rewards), need / 2**20
         print(f"replay buffers ({config.online.buffer}): {kept:,} offline transitions, {size:,.0f} MiB")
@@ -82,26 +81,36 @@ def run(
         folder.write_json("data.json", data.describe())
         data.save_preparation(folder.file("preparation.npz"))
         interruption = stack.enter_context(watch_signals())
-        online_run = _OnlineRun(config, data, buffer, offline, folder, dashboards)
+        online_run = _OnlineRun(config, data, buffer, parent, folder, dashboards)
         stack.callback(online_run.close)
         return online_run.train(interruption)
 
 
 def require_startable(config: Any, path: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuses, before an offline phase is trained for it, an online phase that could not begin.
+    """Requires that an online phase can start, before its offline phase is trained.
+
+    Args:
+        config: a checked config of `configs/`.
+        path: the run folder of the online phase.
+        resume: whether to continue the run in the folder.
+        overwrite: whether to replace the run in the folder.
 
     Raises:
-        UserError: where there is no environment, or the run folder has something against it.
+        UserError: if the task has no environment, or the folder does not allow the run.
     """
     _require_environment(config)
     RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite).close()
 
 
 def require_buffer(config: Any, data: TaskData) -> None:
-    """Refuses, before an offline phase is trained for it, an online phase whose buffers would not fit.
+    """Requires that the buffers of an online phase fit, before its offline phase is trained.
+
+    Args:
+        config: a checked config of `configs/`.
+        data: the data of the run.
 
     Raises:
-        UserError: naming the settings that take less.
+        UserError: if the capacity or the memory is too small.
     """
     _make_buffer(config, data)
 
@@ -112,42 +121,42 @@ def _require_environment(config: Any) -> None:
 
 
 class _OnlineRun:
-    """One run from its latest checkpoint to its summary."""
+    """A run from its latest checkpoint to its summary."""
 
     def __init__(
         self,
         config: Any,
         data: TaskData,
         buffer: initial_buffer.InitialBuffer,
-        offline: OfflineResult,
+        parent: ParentRun,
         folder: RunFolder,
         dashboards: Sequence[str],
     ) -> None:
-        self._config, self._data, self._offline, self._folder = config, data, offline, folder
+        self._config, self._data, self._parent, self._folder = config, data, parent, folder
         assert data.task.environment is not None
-        algorithm = registry.build(offline.as_trained(config), data.dataset.action_size)
+        algorithm = registry.build(parent.as_trained(config), data.dataset.action_size)
         seeds = range(config.seed, config.seed + config.num_seeds)
-        states = offline.states(algorithm, data, config.num_seeds)
+        states = parent.states(algorithm, data, config.num_seeds)
         if config.online.reset_optimizer:
-            states = with_fresh_optimisers(states)
+            states = with_fresh_optimizers(states)
         self._tuner = FineTuner(
             algorithm, states, data.prepared, buffer,
-            partial(make, data.task.environment, data.physics),
+            partial(make_env, data.task.environment, data.physics),
             seeds=seeds, num_steps=config.online.num_steps, protocol=protocol_from_config(config),
-            first_update=offline.num_updates, action_scaling=data.action_scaling,
+            first_update=parent.num_updates, action_scaling=data.action_scaling,
         )  # fmt: skip
         self._checkpoints = Checkpoints(folder.file("checkpoints"), config.checkpoint.keep)
         restored = self._restore()
         self._guard = DivergenceGuard(
             folder, seeds, self._tuner.states(), None if restored < 0 else restored, unit="environment step"
         )
-        self._guard.inherit(offline.stopped)
-        self._tuner.save()  # an environment that cannot be stored says so now, not at the first checkpoint
+        self._guard.inherit(parent.stopped)
+        self._tuner.save()  # fails now, not at the first checkpoint, if the environment cannot be saved
         self._log = RunLog(folder.path, seeds, keep=restored, dashboards=dashboards)
         self._scorer = Scorer(config, data, algorithm, seeds, self._log)
 
     def _restore(self) -> int:
-        """Goes back to the latest checkpoint and returns its environment step, or -1 where there is none."""
+        """Loads the latest checkpoint and returns its environment step, or -1 if there is none."""
         step = self._checkpoints.latest_step
         if step is None:
             return -1
@@ -158,16 +167,23 @@ class _OnlineRun:
         return step
 
     def train(self, interruption: Interruption) -> int:
-        """Fine-tunes to the end or to an interruption; returns the exit status."""
+        """Fine-tunes until the last environment step or an interruption.
+
+        Args:
+            interruption: whether to stop, checked between chunks.
+
+        Returns:
+            The exit status.
+        """
         config, tuner, guard = self._config, self._tuner, self._guard
         total, first = config.online.num_steps, tuner.steps
         progress = Progress(total, config.num_seeds, unit="steps")
         if first == 0:
-            # The policy is that of the offline run's end: the two rows bracket the switch.
+            # Both rows are of the final offline policy: the last of the one phase and the first of the other.
             places: dict[Phase, str] = {"offline": "end of the offline phase", "online": "environment step 0"}
             for phase, place in places.items():
                 self._scorer(phase, 0, tuner.policies(), progress, place=place, stopped=guard.stopped)
-        if interruption.signal_number is not None and first < total:  # it came before the first step
+        if interruption.signal_number is not None and first < total:  # the signal came before the first step
             progress.close()
             return interruption.announce(f"environment step {first:,}")
         seconds_in_steps, wall_start = 0.0, time.monotonic()
@@ -178,8 +194,8 @@ class _OnlineRun:
             seconds_in_steps += seconds
             add_metrics(self._log, stop, tuner.seeds, metrics | self._episodes(), stopped=guard.stopped)
             if guard.check(stop, metrics, tuner.states_on_devices()):
-                tuner.replace_states(guard.held(tuner.states()))
-            if not guard.going:
+                tuner.replace_states(guard.reset_stopped(tuner.states()))
+            if not guard.active_seeds:
                 progress.close()
                 return 1
             if stop % config.evaluation.interval == 0 or stop == total:
@@ -189,18 +205,18 @@ class _OnlineRun:
             stopped = interruption.signal_number is not None and stop < total
             if stop % config.checkpoint.every == 0 or stop == total or stopped:
                 states, memory, envs = tuner.save()
-                states = guard.held(states)
+                states = guard.reset_stopped(states)
                 self._checkpoints.save(stop, states, memory=memory, host=envs)
-                guard.saved(stop, states)
+                guard.record_checkpoint(stop, states)
             if stopped:
                 progress.close()
                 return interruption.announce(f"environment step {stop:,}")
         progress.close()
-        self._summarise((total - first) / seconds_in_steps if first < total else None, time.monotonic() - wall_start)
+        self._summarize((total - first) / seconds_in_steps if first < total else None, time.monotonic() - wall_start)
         return 0
 
     def _episodes(self) -> dict[str, np.ndarray]:
-        """Mean return and number of the training episodes that ended in this interval, per seed."""
+        """Returns mean return and number of the training episodes that ended in this interval, each [S]."""
         returns = self._tuner.finished_returns
         means = [float(np.mean(ended)) if ended else float("nan") for ended in returns]
         return {
@@ -208,19 +224,19 @@ class _OnlineRun:
             "online/episodes": np.array([float(len(ended)) for ended in returns]),
         }
 
-    def _summarise(self, steps_per_second: float | None, wall_seconds: float) -> None:
+    def _summarize(self, steps_per_second: float | None, wall_seconds: float) -> None:
         rows = [row for row in self._log.rows("eval") if row["phase"] == "online"]
         summary = describe_run(self._config, self._data, self._folder, "online", self._tuner.seeds) | {
-            "num_updates": self._offline.num_updates + self._tuner.updates,
+            "num_updates": self._parent.num_updates + self._tuner.updates,
             "online_updates": self._tuner.updates,
             "environment_steps": self._tuner.steps,
-            "steps_per_second": steps_per_second,  # of each seed, without evaluation
-            "stopped_seeds": self._guard.stopped,  # null scores; why, and the last good checkpoint
-            "wall_seconds": wall_seconds,  # since the start or the latest resumption
+            "steps_per_second": steps_per_second,  # per seed, without evaluation
+            "stopped_seeds": self._guard.stopped,
+            "wall_seconds": wall_seconds,  # since the run was started or last resumed
             **score_summary(rows, self._tuner.seeds, stopped=self._guard.stopped),
             **area_summary(rows, self._tuner.seeds, stopped=self._guard.stopped),
-            "offline_run": str(self._offline.path),
-            "offline_score": self._offline.scores,
+            "offline_run": str(self._parent.path),
+            "offline_score": self._parent.scores,
         }
         self._folder.write_json("summary.json", summary)
         announce(self._folder.path, self._config, summary)
@@ -234,7 +250,14 @@ class _OnlineRun:
 
 
 def protocol_from_config(config: Any) -> Protocol:
-    """Collects from a config how acting and learning alternate."""
+    """Reads from a config how acting and learning alternate.
+
+    Args:
+        config: a checked config of `configs/`.
+
+    Returns:
+        The protocol of the online phase.
+    """
     online, coefficient = config.online, config.get("coefficient")
     annealing = None
     if coefficient is not None:
@@ -252,7 +275,7 @@ def protocol_from_config(config: Any) -> Protocol:
 
 
 def _make_buffer(config: Any, data: TaskData) -> tuple[initial_buffer.InitialBuffer, int]:
-    """What the buffers begin with, and the bytes they take, which must be free."""
+    """Returns the initial buffers and their size in bytes; raises `UserError` if that is more than is free."""
     online = config.online
     rows = initial_buffer.kept_rows(online.buffer, data.dataset, online.part_k)
     limits = {"capacity": online.buffer_capacity, "num_steps": online.num_steps}

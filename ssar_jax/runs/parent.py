@@ -1,4 +1,4 @@
-"""What the online phase takes from a finished offline run."""
+"""The finished offline run that an online run starts from."""
 
 from pathlib import Path
 from typing import Any
@@ -13,27 +13,32 @@ from ssar_jax.run_format import FREE_ONLINE, differences, read_json
 from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.data import TaskData
 from ssar_jax.training.loop import abstract_states
+from ssar_jax.types import TrainState
+
+# The first characters of those lines of `differences` that are about a field of FREE_ONLINE or of its group.
+_FREE_PREFIXES = tuple(f"{name}{end}" for name in FREE_ONLINE for end in (".", " "))
 
 
-class OfflineResult:
+class ParentRun:
     """A finished offline run.
 
     Args:
-        path: its folder.
+        path: the run folder.
 
     Attributes:
-        path: its folder.
-        num_updates: its updates.
-        scores: the final score of every seed, or return for a task without a scale; None where a seed diverged.
-        stopped: the seeds that diverged, as `divergence` describes them.
+        path: the run folder.
+        num_updates: number of updates of the run.
+        scores: final score of every seed, or final return for a task without reference returns; None if the seed
+            diverged.
+        stopped: the seeds that diverged, as in `DivergenceGuard.stopped`.
 
     Raises:
-        UserError: where it is no finished offline run.
+        UserError: if the folder does not contain a finished offline run.
     """
 
     def __init__(self, path: Path) -> None:
         if not (path / "summary.json").exists():
-            state = "is not finished" if (path / "config.json").exists() else "is no run"
+            state = "is not finished" if (path / "config.json").exists() else "is not a run"
             raise UserError(f"{path} {state}: --offline_run needs a finished run of experiments.offline")
         summary = read_json(path / "summary.json")
         if summary["phase"] != "offline":
@@ -44,34 +49,58 @@ class OfflineResult:
         self.scores: list[float | None] = summary.get("final_score", summary.get("final_return"))
 
     def require_config(self, config: dict[str, Any]) -> None:
-        """Requires the config of the online phase to continue this run.
+        """Requires the config of the online phase to agree with that of this run, except in `FREE_ONLINE`.
+
+        Args:
+            config: the config of the online phase as nested dictionaries.
 
         Raises:
-            UserError: naming every field that differs.
+            UserError: if they differ; the message lists all differences.
         """
-        changed = [line for line in differences(self._config, config) if not line.startswith(tuple(_starts()))]
+        changed = [line for line in differences(self._config, config) if not line.startswith(_FREE_PREFIXES)]
         if changed:
             raise UserError(
-                f"the offline run {self.path} was made otherwise: {'; '.join(changed)}; "
-                "take its values, or another run with --offline_run or --workdir"
+                f"the offline run {self.path} has another config: {'; '.join(changed)}; "
+                "use its values, or choose another run with --offline_run or --workdir"
             )
 
     def require_data(self, data: TaskData) -> None:
         """Requires the data of the online phase to be those of this run.
 
+        Args:
+            data: the data of the online phase.
+
         Raises:
-            UserError: naming every difference.
+            UserError: if they differ; the message lists all differences.
         """
         changed = differences(read_json(self.path / "data.json"), data.describe())
         if changed:
-            raise UserError(f"the offline run {self.path} had other data: {'; '.join(changed)}")
+            raise UserError(
+                f"the offline run {self.path} has other data: {'; '.join(changed)}; use its data or another run"
+            )
 
     def as_trained(self, config: Any) -> ConfigDict:
-        """A config with this run's number of updates, at which a rate that decays over them has ended."""
+        """Returns a config with this run's number of updates, so that decaying learning rates end where they did.
+
+        Args:
+            config: the config of the online phase.
+        """
         return ConfigDict({**config, "num_updates": self.num_updates})
 
     def states(self, algorithm: Algorithm, data: TaskData, num_seeds: int) -> Any:
-        """The final states of all seeds, leaves [S, ...], on the host."""
+        """Reads the final states.
+
+        Args:
+            algorithm: the algorithm, built from the config of this run.
+            data: the data of the online phase.
+            num_seeds: number of seeds S.
+
+        Returns:
+            The states of all seeds, leaves [S, ...], on the host.
+
+        Raises:
+            UserError: if the checkpoint is damaged or does not fit.
+        """
         checkpoints = Checkpoints(self.path / "checkpoints", keep=None)
         sizes = data.dataset.observation_size, data.dataset.action_size
         try:
@@ -80,19 +109,19 @@ class OfflineResult:
             checkpoints.close()
 
 
-def _starts() -> list[str]:
-    """How the lines of `differences` begin that name a free field."""
-    return [f"{name}{end}" for name in FREE_ONLINE for end in (".", " ")]
+def with_fresh_optimizers(states: Any) -> Any:
+    """Resets the optimizer of every network: moments and counts become zero.
 
+    Args:
+        states: states of S seeds, leaves [S, ...].
 
-def with_fresh_optimisers(states: Any) -> Any:
-    """The states with every optimiser as at its start: zero moments and counts in the fields that end in `_opt`.
-
-    The coefficient's, `opt_state`, stays as it is: online it is not used.
+    Returns:
+        The states with the same parameters and new optimizer states.
     """
-    if not (isinstance(states, tuple) and hasattr(states, "_fields")):
-        return states
-    fields = states._asdict()  # pyright: ignore[reportAttributeAccessIssue]
-    for name, value in fields.items():
-        fields[name] = jax.tree.map(np.zeros_like, value) if name.endswith("_opt") else with_fresh_optimisers(value)
-    return type(states)(**fields)
+
+    def reset(node: Any) -> Any:
+        if isinstance(node, TrainState):
+            return node._replace(opt_state=jax.tree.map(np.zeros_like, node.opt_state))
+        return node
+
+    return jax.tree.map(reset, states, is_leaf=lambda node: isinstance(node, TrainState))

@@ -1,20 +1,41 @@
-"""Progress of a run, one line at a time."""
+"""Progress of a run: the steps at which its loop stops, and the line that shows how far it is."""
 
 import sys
 import time
+from collections.abc import Iterator
 
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-class Progress:
-    """Shows updates (or other steps) per second, the time left and the last score.
-
-    On a terminal one line is overwritten; elsewhere lines follow each other, at most one in ten seconds.
+def stops(first: int, total: int, *intervals: int) -> Iterator[int]:
+    """Iterates over the steps after which a run logs, evaluates or saves: the multiples of all intervals and the end.
 
     Args:
-        total: steps at the end.
-        num_seeds: S.
-        unit: what is counted.
+        first: number of steps already done.
+        total: number of steps at the end.
+        *intervals: numbers of steps, such as those between evaluations and between checkpoints.
+
+    Yields:
+        The steps in ascending order, each once.
+    """
+    step = first
+    while step < total:
+        step = min([total, *((step // interval + 1) * interval for interval in intervals)])
+        yield step
+
+
+class Progress:
+    """A progress line with steps per second, the time left and the last score.
+
+    On a terminal the line is overwritten; elsewhere a new line is printed at most every ten seconds.
+
+    Args:
+        total: number of steps at the end.
+        num_seeds: number of seeds S, which train at the same time.
+        unit: name of a step in the plural.
+
+    Attributes:
+        score: text shown at the end of the line.
     """
 
     def __init__(self, total: int, num_seeds: int, unit: str = "updates") -> None:
@@ -26,14 +47,14 @@ class Progress:
         self.score = ""
 
     def show(self, step: int, training_seconds: float, updates: int) -> None:
-        """Reports a chunk.
+        """Updates the line after a chunk of steps.
 
         Args:
-            step: steps done.
-            training_seconds: time the chunk took.
-            updates: steps in the chunk.
+            step: number of steps done.
+            training_seconds: duration of the chunk in s.
+            updates: number of steps in the chunk.
         """
-        # The mean of times, not of rates: the steps of a warm-up take next to none, and would promise an early end.
+        # Averages times, not rates: warm-up steps take almost no time, and their rates would dominate the estimate.
         seconds = training_seconds / updates
         last = self._seconds_per_step
         self._seconds_per_step = seconds if last is None else 0.8 * last + 0.2 * seconds
@@ -48,7 +69,11 @@ class Progress:
         print(f"\r\033[K{text}" if self._terminal else text, end="" if self._terminal else "\n", flush=True)
 
     def line(self, text: str) -> None:
-        """Prints a line of its own."""
+        """Prints a line that is not overwritten.
+
+        Args:
+            text: the line, without a newline.
+        """
         print(f"\r\033[K{text}" if self._terminal else text, flush=True)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Evaluates the policies of a run, writes their rows and prints their scores."""
+"""Evaluations of a run: plays the episodes, prints the scores and writes the rows of the tables."""
 
 from collections.abc import Container, Sequence
 from functools import partial
@@ -7,23 +7,23 @@ from typing import Any
 import numpy as np
 
 from ssar_jax.algorithms.base import Algorithm, Phase
-from ssar_jax.envs.make import make
+from ssar_jax.data.tasks import Task
+from ssar_jax.envs.make import make_env
 from ssar_jax.logs.run_log import RunLog
-from ssar_jax.runs import summary
 from ssar_jax.runs.data import TaskData
 from ssar_jax.runs.progress import Progress
-from ssar_jax.training.evaluation import Evaluator
+from ssar_jax.training.evaluation import EvaluationResult, Evaluator
 
 
 class Scorer:
-    """The evaluations of a run; nothing happens for a task without an environment.
+    """Evaluates the policies of a run; does nothing for a task without an environment.
 
     Args:
-        config: of the run.
-        data: of the run.
-        algorithm: whose policies are evaluated.
+        config: the run's config.
+        data: the run's data.
+        algorithm: the algorithm whose policies are evaluated.
         seeds: S seeds.
-        log: where the rows go.
+        log: the log that gets the rows.
     """
 
     def __init__(self, config: Any, data: TaskData, algorithm: Algorithm, seeds: Sequence[int], log: RunLog) -> None:
@@ -32,7 +32,7 @@ class Scorer:
         if data.task.environment is not None:
             self._evaluator = Evaluator(
                 algorithm,
-                partial(make, data.task.environment, data.physics),
+                partial(make_env, data.task.environment, data.physics),
                 seeds,
                 config.evaluation.episodes,
                 data.prepared.observation_scaling,
@@ -42,20 +42,20 @@ class Scorer:
     def __call__(
         self, phase: Phase, step: int, policies: Any, progress: Progress, *, place: str, stopped: Container[int] = ()
     ) -> None:
-        """Evaluates.
+        """Evaluates the policies, writes one row per seed and prints the scores.
 
         Args:
-            phase: which phase the policies stand in.
-            step: updates so far offline, environment steps so far online.
-            policies: leaves [S, ...].
-            progress: where the score is shown.
-            place: what it is the score of, in words.
-            stopped: seeds that are left out.
+            phase: the phase that the policies belong to.
+            step: number of updates offline, of environment steps online.
+            policies: the policy parameters of all seeds, leaves [S, ...].
+            progress: the progress line that shows the score.
+            place: the step in words, such as `update 1,000`.
+            stopped: seeds that diverged; they are left out.
         """
         if self._evaluator is None:
             return
         result = self._evaluator(policies)
-        scores = summary.add_evaluation(self._log, phase, step, self._seeds, self._task, result, stopped)
+        scores = add_evaluation(self._log, phase, step, self._seeds, self._task, result, stopped)
         returns = result.returns[[seed not in stopped for seed in self._seeds]]
         text = f"return {_text(scores)}"
         if self._task.reference_min is not None:
@@ -67,6 +67,84 @@ class Scorer:
         """Closes the environments."""
         if self._evaluator is not None:
             self._evaluator.close()
+
+
+def add_metrics(
+    log: RunLog, step: int, seeds: tuple[int, ...], metrics: dict[str, np.ndarray], stopped: Container[int] = ()
+) -> None:
+    """Writes one row of training metrics per seed.
+
+    Args:
+        log: the log that gets the rows.
+        step: number of updates offline, of environment steps online.
+        seeds: S seeds.
+        metrics: means since the previous row by name, each [S].
+        stopped: seeds that diverged; they are left out.
+    """
+    for s, seed in enumerate(seeds):
+        if seed not in stopped:
+            log.add("train", {"step": step, "seed": seed} | {name: values[s] for name, values in metrics.items()})
+
+
+def add_evaluation(
+    log: RunLog,
+    phase: str,
+    step: int,
+    seeds: tuple[int, ...],
+    task: Task,
+    result: EvaluationResult,
+    stopped: Container[int] = (),
+) -> np.ndarray:
+    """Writes one row of an evaluation per seed.
+
+    Args:
+        log: the log that gets the rows.
+        phase: `offline` or `online`.
+        step: number of updates offline, of environment steps online.
+        seeds: S seeds.
+        task: the task, whose reference returns give the scores.
+        result: the episodes of all seeds.
+        stopped: seeds that diverged; they are left out.
+
+    Returns:
+        The mean scores of the seeds that were not left out; mean returns for a task without reference returns.
+    """
+    scores = task.normalized_score(result.returns)
+    rows = [s for s, seed in enumerate(seeds) if seed not in stopped]
+    for s in rows:
+        log.add(
+            "eval",
+            {
+                "phase": phase,
+                "step": step,
+                "seed": seeds[s],
+                **episode_means(task, result, s),
+                "episodes": result.returns.shape[1],
+                "environment_steps": step if phase == "online" else 0,
+            },
+        )
+    return (result.returns if scores is None else scores)[rows].mean(axis=1)
+
+
+def episode_means(task: Task, result: EvaluationResult, s: int) -> dict[str, float | None]:
+    """Averages the episodes of one seed.
+
+    Args:
+        task: the task, whose reference returns give the score.
+        result: the episodes of all seeds.
+        s: index of the seed.
+
+    Returns:
+        Means of `return`, `score` (None for a task without reference returns) and `length`, and the population
+        standard deviation `return_std`.
+    """
+    scores = task.normalized_score(result.returns[s])
+    return {
+        "return": result.returns[s].mean(),
+        "return_std": result.returns[s].std(),
+        "score": None if scores is None else scores.mean(),
+        "length": result.lengths[s].mean(),
+    }
 
 
 def _text(scores: np.ndarray) -> str:

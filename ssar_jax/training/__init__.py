@@ -1,1 +1,1 @@
-"""Training loops: where pure functions meet devices, files and environments."""
+"""Training loops: run algorithms on devices, datasets and environments, without configs or run folders."""

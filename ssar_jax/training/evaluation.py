@@ -1,4 +1,4 @@
-"""Scores the policies of several seeds, all episodes of all seeds in one batch."""
+"""Evaluation of the policies of several seeds, with all episodes of all seeds in one batch."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -14,11 +14,11 @@ from ssar_jax.envs.rollout import FirstEpisodes
 
 
 class EvaluationResult(NamedTuple):
-    """Episodes of one evaluation.
+    """The episodes of one evaluation.
 
     Attributes:
-        returns: [S, episodes], undiscounted and raw.
-        lengths: [S, episodes].
+        returns: undiscounted raw returns, [S, episodes].
+        lengths: lengths in steps, [S, episodes].
     """
 
     returns: np.ndarray
@@ -26,18 +26,17 @@ class EvaluationResult(NamedTuple):
 
 
 class Evaluator:
-    """Plays deterministic episodes in environments of its own.
+    """Evaluates deterministic policies in separate environments.
 
-    Episode i of seed s starts from `SeedSequence((s, i))`, the same at every evaluation and whatever other
-    seeds are evaluated beside it.
+    Episode i of seed s starts from `SeedSequence((s, i))`, at every evaluation and independently of the other seeds.
 
     Args:
-        algorithm: whose `act` is the policy.
-        make_env: builds one environment.
+        algorithm: the algorithm, whose `act` is the policy.
+        make_env: function that builds one environment.
         seeds: S seeds.
-        episodes: per seed.
-        observation_scaling: applied to every observation.
-        action_scaling: maps actions from [-1, 1] to the environment's range; None leaves them.
+        episodes: number of episodes per seed.
+        observation_scaling: scaling of the observations.
+        action_scaling: maps actions from [-1, 1] to the environment's range; None if the ranges are the same.
     """
 
     def __init__(
@@ -60,9 +59,12 @@ class Evaluator:
         """Plays all episodes.
 
         Args:
-            policies: the policy parameters of the seeds, leaves [S, ...].
+            policies: the policy parameters of all seeds, leaves [S, ...].
+
+        Returns:
+            Returns and lengths of all episodes.
         """
-        # On a CPU: one small call per environment step would spend its time on the way to an accelerator.
+        # On the CPU: for one small call per environment step, transfers to an accelerator would take longer.
         policies = jax.device_put(policies, jax.devices("cpu")[0])
 
         def act(observations: np.ndarray) -> np.ndarray:
@@ -72,13 +74,43 @@ class Evaluator:
             return flat if self._action_scaling is None else self._action_scaling.from_unit(flat)
 
         returns, lengths = self._envs.play(act, self._reset_seeds)
-        return EvaluationResult(returns.reshape(self._shape), lengths.reshape(self._shape))
+        return EvaluationResult(returns=returns.reshape(self._shape), lengths=lengths.reshape(self._shape))
 
     def close(self) -> None:
         """Closes the environments."""
         self._envs.close()
 
 
+def evaluate(
+    policy: Callable[[np.ndarray], np.ndarray],
+    make_env: Callable[[], gymnasium.Env],
+    *,
+    episodes: int = 10,
+    seed: int = 0,
+) -> EvaluationResult:
+    """Evaluates one policy.
+
+    Args:
+        policy: raw observations [N, O] to the environment's actions [N, A], such as `OfflineTrainer.policy(seed)` or
+            `load_policy(run)`.
+        make_env: function that builds one environment.
+        episodes: number of episodes, which are played in one batch.
+        seed: seed of the episodes; episode i starts from `SeedSequence((seed, i))`, as in the evaluations of a run.
+
+    Returns:
+        Returns and lengths of the episodes, both [1, episodes].
+    """
+    envs = FirstEpisodes(make_env, episodes)
+    returns, lengths = envs.play(policy, [episode_seed(seed, i) for i in range(episodes)])
+    envs.close()
+    return EvaluationResult(returns=returns[None], lengths=lengths[None])
+
+
 def episode_seed(seed: int, episode: int) -> int:
-    """The reset seed of an evaluation episode."""
+    """Returns the reset seed of an evaluation episode.
+
+    Args:
+        seed: seed of the policy.
+        episode: number of the episode, from 0.
+    """
     return int(np.random.SeedSequence((seed, episode)).generate_state(1)[0])

@@ -1,4 +1,4 @@
-"""What the online buffers hold at the start, and how much memory they take."""
+"""The initial replay buffers of the online phase, and the memory they need."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,29 +11,33 @@ from ssar_jax.data.scaling import PreparedData
 from ssar_jax.data.selection import keep_best
 from ssar_jax.errors import UserError
 from ssar_jax.training import replay_buffer
+from ssar_jax.transitions import Transitions
 
 
 class InitialBuffer(NamedTuple):
-    """The buffers of the online phase before its first transition.
+    """The replay buffers before the first online transition.
 
     Attributes:
-        functions: of the buffers.
-        offline: the kept offline rows, [K, ...], the same for all seeds.
-        trusted: the flag of every slot, [1, C] for all seeds or [S, C].
+        functions: the functions of the buffers.
+        offline: the offline rows in the buffers, leaves [K, ...]; the same for all seeds.
+        trusted: the trust flag of every slot, [1, C] for all seeds or [S, C].
     """
 
     functions: replay_buffer.Replay
-    offline: replay_buffer.Transitions
+    offline: Transitions
     trusted: np.ndarray
 
 
 def kept_rows(mode: replay_buffer.Mode, dataset: OfflineDataset, part_k: int = 50) -> np.ndarray:
-    """The rows [K] of a dataset that a mode keeps, in the order of the slots.
+    """Selects the rows of a dataset that a mode keeps.
 
     Args:
         mode: see `replay_buffer.Mode`.
         dataset: the raw dataset, whose returns order the trajectories.
-        part_k: trajectories kept by the mode `part`.
+        part_k: number of trajectories kept by the mode `part`.
+
+    Returns:
+        The row numbers, [K], in the order of the slots.
     """
     if mode == "part":
         return keep_best(dataset, part_k)
@@ -50,51 +54,71 @@ def make_buffer(
     num_steps: int,
     trust: replay_buffer.Trust = "one",
 ) -> InitialBuffer:
-    """Fills the buffers with the rows that a mode keeps.
+    """Builds buffers that contain the rows kept by a mode.
 
     Args:
         mode: see `replay_buffer.Mode`.
-        rows: from `kept_rows`, [K].
-        prepared: the dataset as prepared for training.
+        rows: the row numbers returned by `kept_rows`, [K].
+        prepared: the dataset as prepared for training, N rows.
         trusted: the selected rows, [N] or [S, N].
-        capacity: number of transitions a buffer holds; with `half`, of online ones beside the kept rows.
+        capacity: maximum number of transitions in a buffer; with `half`, of online transitions.
         num_steps: number of transitions that will be added.
-        trust: the flag of new transitions. `stale` leaves the flag that the authors' program finds in the slot: the
-            dataset stays in its buffer behind the kept rows, and slots behind the dataset are trusted.
+        trust: the trust flag of new transitions. `stale` leaves the flag of the slot, as the authors' program does:
+            in its buffer the rest of the dataset follows the kept rows, and slots after the dataset are trusted.
+
+    Returns:
+        The initial buffers.
 
     Raises:
-        UserError: where the kept rows do not fit.
+        UserError: if the kept rows do not fit.
     """
     half = mode == "half"
     if len(rows) > capacity and not half:
         raise UserError(
             f"online.buffer_capacity={capacity} is less than the {len(rows)} offline transitions that "
-            f"online.buffer={mode!r} keeps: raise it, or choose part or none"
+            f"online.buffer={mode!r} keeps: increase it, or choose part or none"
         )
-    functions = replay_buffer.make(kept=len(rows), capacity=capacity, num_steps=num_steps, half=half, trust=trust)
+    functions = replay_buffer.make_replay_buffer(
+        kept=len(rows), capacity=capacity, num_steps=num_steps, half=half, trust=trust
+    )
     flags = np.atleast_2d(trusted)
     slots = np.ones((len(flags), capacity + half * len(rows)), bool)
     if trust == "stale" and mode in ("all", "part"):
-        behind = flags[:, :capacity]
-        slots[:, : behind.shape[1]] = behind
+        stale = flags[:, :capacity]
+        slots[:, : stale.shape[1]] = stale
     slots[:, : len(rows)] = flags[:, rows]
     whole = mode in ("all", "half")
-    columns = (column if whole else column[rows] for column in prepared.transitions)
-    return InitialBuffer(functions, replay_buffer.Transitions(*columns), slots)
+    offline = jax.tree.map(lambda column: column if whole else column[rows], prepared.transitions)
+    return InitialBuffer(functions=functions, offline=offline, trusted=slots)
 
 
 def memory_bytes(buffer: InitialBuffer, *, capacity: int, num_steps: int, num_seeds: int) -> int:
-    """Bytes of the offline rows, and of every seed's online rows and flags."""
+    """Computes the memory of the offline rows, which are stored once, and of every seed's online rows and flags.
+
+    Args:
+        buffer: the initial buffers.
+        capacity: as given to `make_buffer`.
+        num_steps: as given to `make_buffer`.
+        num_seeds: number of seeds S.
+
+    Returns:
+        The size in bytes.
+    """
     offline = sum(column.nbytes for column in buffer.offline)
     row = sum(column.itemsize * int(np.prod(column.shape[1:])) for column in buffer.offline)
     return offline + num_seeds * (row * min(capacity, num_steps) + buffer.trusted.shape[1])
 
 
 def require_memory(need: int, mode: replay_buffer.Mode, num_seeds: int) -> None:
-    """Requires the first device to have that many bytes left; backends that do not say are believed.
+    """Requires free memory on the first device; does nothing if the backend does not report it.
+
+    Args:
+        need: number of bytes.
+        mode: see `replay_buffer.Mode`.
+        num_seeds: number of seeds S.
 
     Raises:
-        UserError: naming the settings that take less.
+        UserError: if there is less memory; the message lists the settings that need less.
     """
     free = _free_memory()
     if free is not None and need > free:
@@ -106,7 +130,7 @@ def require_memory(need: int, mode: replay_buffer.Mode, num_seeds: int) -> None:
 
 
 def _free_memory() -> int | None:
-    """Bytes that the first device has left; None where the backend does not say."""
+    """Returns the free memory of the first device in bytes; None if the backend does not report it."""
     device = jax.devices()[0]
     if device.platform == "cpu":
         return _available_memory()
@@ -115,7 +139,7 @@ def _free_memory() -> int | None:
 
 
 def _available_memory() -> int | None:
-    """Bytes that Linux could give without swapping, its caches included; None on other systems."""
+    """Returns the memory in bytes that is available without swapping; None on systems other than Linux."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

@@ -1,9 +1,9 @@
-"""The hot path of the online phase: one device call per environment step, for all seeds of a group.
+"""The online training loop: one device call per environment step, for all seeds of a group.
 
-A call stores the transitions just made, takes the updates that are due and answers the next observations with
-actions. Like `loop`, this is a place with `jit`, donation, sharding and the mapping over seeds. On an accelerator all
-seeds are one group, under `vmap`. On a CPU a group has one seed per device: seeds that shared one would have to be
-copied out of a stack and back at every step, which costs more than a call.
+A call stores the new transitions, performs the updates that are due and computes the actions for the next
+observations. Like `loop`, this module uses `jit`, donation, sharding and the mapping over seeds. On an accelerator all
+seeds are one group, under `vmap`. On a CPU a group has one seed per device: several seeds on one device would have to
+be sliced from stacked arrays and written back at every step, which costs more than a call.
 """
 
 from collections.abc import Callable
@@ -15,24 +15,25 @@ import numpy as np
 
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.ops.trees import averages
-from ssar_jax.training.loop import REPLICATED, SEEDS, Layout, SeedKeys
-from ssar_jax.training.packing import Bundle, make_bundling
-from ssar_jax.training.replay_buffer import Replay, Ring, Transitions
+from ssar_jax.training.layout import REPLICATED, SEEDS, Layout, SeedKeys
+from ssar_jax.training.packing import Packed, make_packing
+from ssar_jax.training.replay_buffer import Replay, Ring
+from ssar_jax.transitions import Transitions
 from ssar_jax.types import AnyArray, Array, Average, Batch, Key, Metrics
 
 
 class Carry(NamedTuple):
-    """What stays on the devices from one environment step to the next; leaves [rows, ...].
+    """The arrays that stay on the devices between environment steps; leaves [rows, ...].
 
     Attributes:
-        states: the algorithm's states, bundled.
+        states: the algorithm's states, packed.
         ring: the online transitions.
-        observations: those that `actions` answer.
-        actions: what the environments are doing now.
-        sums: of all metrics since they were last fetched, in the order of their names, leaves [rows, M].
+        observations: the current observations, scaled, [rows, O].
+        actions: the actions for these observations, [rows, A].
+        sums: sums of all metrics since they were last fetched, in the order of their names, leaves [rows, M].
     """
 
-    states: Bundle
+    states: Packed
     ring: Ring
     observations: AnyArray
     actions: AnyArray
@@ -40,37 +41,37 @@ class Carry(NamedTuple):
 
 
 def join_outcome(rewards: AnyArray, masks: AnyArray, next_observations: AnyArray, observations: AnyArray) -> np.ndarray:
-    """What the environments made of the actions, as one array, for it is handed over faster than four.
+    """Concatenates the outcome of an environment step, because one array is transferred faster than four.
 
     Args:
-        rewards: [rows], after the task's reward map.
-        masks: [rows], 1 - terminated.
-        next_observations: [rows, O].
-        observations: [rows, O], the same, or the first of a new episode.
+        rewards: rewards after the task's reward map, [rows].
+        masks: 1 - terminated, [rows].
+        next_observations: the observations after the step, [rows, O].
+        observations: the observations to act on next, [rows, O]: the same, or the first of a new episode.
 
     Returns:
-        [rows, 2 + 2 O].
+        The outcome, [rows, 2 + 2 O].
     """
     return np.concatenate([rewards[:, None], masks[:, None], next_observations, observations], axis=1, dtype=np.float32)
 
 
 def _split_outcome(joined: Array) -> tuple[Array, Array, Array, Array]:
-    """Undoes `join_outcome`."""
+    """Inverts `join_outcome`."""
     next_observations, observations = jnp.split(joined[:, 2:], 2, axis=1)
     return joined[:, 0], joined[:, 1], next_observations, observations
 
 
 class OnlineProgram(NamedTuple):
-    """The compiled functions of the online phase, for one group of seeds after the other.
+    """The compiled functions of the online phase, shared by all groups of seeds.
 
     Attributes:
-        metric_names: offline rows -> the names of the M metrics, sorted.
+        metric_names: function of the offline rows that returns the names of the M metrics, sorted.
         begin: (states, ring, observations [rows, O], sums, keys) -> carry with the first actions.
-        step: (carry, offline rows, outcome, keys, numbers) -> carry with the next actions, after storing the outcome,
-            see `join_outcome`, as transition number `numbers[0]` and taking the online updates `numbers[1]` + 1 to
+        step: (carry, offline rows, outcome, keys, numbers) -> carry with the next actions. Stores the outcome (see
+            `join_outcome`) as transition `numbers[0]` and performs the online updates `numbers[1]` + 1 to
             `numbers[2]`. The carry is donated.
-        states: carry -> the states, leaves [rows, ...].
-        with_states: (carry, states) -> the carry with others.
+        states: function of the carry that returns the states, leaves [rows, ...].
+        with_states: (carry, states) -> carry with these states.
     """
 
     metric_names: Callable[[Transitions], list[str]]
@@ -82,7 +83,7 @@ class OnlineProgram(NamedTuple):
 
 def make_program(
     algorithm: Algorithm,
-    like: Any,
+    state_like: Any,
     replay: Replay,
     layout: Layout,
     *,
@@ -93,20 +94,24 @@ def make_program(
 ) -> OnlineProgram:
     """Compiles the online phase.
 
-    The random numbers of update i and of the action at environment step t depend on the seed and on that number
-    alone.
+    The random numbers of update i are a function of the seed and i, those of the action at environment step t of the
+    seed and t.
 
     Args:
-        algorithm: what to train.
-        like: shapes and types of one seed's state.
-        replay: the buffers.
-        layout: where the seeds of a group live.
-        batch_size: B.
-        noise: standard deviation of what is added to the algorithm's own actions.
-        annealing: the factor on the regulariser by number of online updates, the current one included.
-        first_update: number of updates before the online phase; `step` goes on counting from there.
+        algorithm: the algorithm to train.
+        state_like: shapes and types of the state of one seed.
+        replay: the functions of the replay buffers.
+        layout: the layout of the seeds of a group.
+        batch_size: minibatch size B.
+        noise: standard deviation of Gaussian noise added to the actions, which are in [-1, 1].
+        annealing: function of the number of online updates, including the current one, that returns the factor on
+            the regularizer.
+        first_update: number of updates before the online phase; `step` continues from there.
+
+    Returns:
+        The compiled functions.
     """
-    bundle, unbundle = make_bundling(like)
+    pack, unpack = make_packing(state_like)
 
     def update(state: Any, batch: Any, is_online: Array, key: Key, number: Array) -> tuple[Any, Metrics]:
         factor = annealing(number)
@@ -117,13 +122,13 @@ def make_program(
 
     def act(state: Any, observations: Any, key: Key, steps: Array) -> Array:
         act_key, noise_key = jax.random.split(jax.random.fold_in(key, steps))
-        actions = algorithm.act(algorithm.policy(state), observations, act_key)
+        actions = algorithm.act(algorithm.policy_params(state), observations, act_key)
         if noise > 0.0:
             actions = jnp.clip(actions + noise * jax.random.normal(noise_key, actions.shape), -1.0, 1.0)
         return actions
 
     def over_rows(function: Callable[..., Any], *rows: Any) -> Any:
-        """Calls function(s, *row) for all rows s of a device; leaves [rows, ...]."""
+        """Calls function(s, *row) for every row s of a device; leaves [rows, ...]."""
         if layout.vmapped:
             return jax.vmap(function)(jnp.arange(len(jax.tree.leaves(rows)[0])), *rows)
         return jax.tree.map(lambda leaf: leaf[None], function(0, *jax.tree.map(lambda leaf: leaf[0], rows)))
@@ -133,55 +138,61 @@ def make_program(
             return act(state, observations, key, jnp.int32(0))
 
         actions = over_rows(act_first, states, observations, keys.act)
-        return Carry(bundle_rows(states), ring, observations, actions, sums)
+        return Carry(states=pack_rows(states), ring=ring, observations=observations, actions=actions, sums=sums)
 
     def step(carry: Carry, offline: Transitions, outcome: Array, keys: SeedKeys, numbers: Array) -> Carry:
         steps, start, stop = numbers
         rewards, masks, next_observations, observations = _split_outcome(outcome)
-        new = Transitions(carry.observations, carry.actions, rewards, masks, next_observations)
-        ring = replay.add(carry.ring, new, steps)  # with its axis of rows: cut out of it, it would be copied
+        new = Transitions(
+            observations=carry.observations,
+            actions=carry.actions,
+            rewards=rewards,
+            masks=masks,
+            next_observations=next_observations,
+        )
+        ring = replay.add(carry.ring, new, steps)  # for all rows at once: slicing the ring would copy it
 
-        def step_seed(s: Array | int, state: Bundle, sums: Average, observations: Array, keys: SeedKeys) -> Any:
+        def step_seed(s: Array | int, state: Packed, sums: Average, observations: Array, keys: SeedKeys) -> Any:
             def one_update(i: Array, row: tuple[Any, Average]) -> tuple[Any, Average]:
                 state, sums = row
                 batch_key, draw_key = jax.random.split(jax.random.fold_in(keys.update, first_update + i + 1))
                 batch, is_online = replay.sample(offline, ring, s, batch_key, batch_size, steps + 1)
                 state, metrics = update(state, batch, is_online, draw_key, i + 1)
-                return state, jax.tree.map(jnp.add, sums, _pack(metrics))
+                return state, jax.tree.map(jnp.add, sums, _stack_metrics(metrics))
 
-            updated, sums = jax.lax.fori_loop(start, stop, one_update, (unbundle(state), sums))
-            return bundle(updated), sums, act(updated, observations, keys.act, steps + 1)
+            updated, sums = jax.lax.fori_loop(start, stop, one_update, (unpack(state), sums))
+            return pack(updated), sums, act(updated, observations, keys.act, steps + 1)
 
         states, sums, actions = over_rows(step_seed, carry.states, carry.sums, observations, keys)
-        return Carry(states, ring, observations, actions, sums)
+        return Carry(states=states, ring=ring, observations=observations, actions=actions, sums=sums)
 
-    def bundle_rows(states: Any) -> Bundle:
-        return over_rows(lambda s, state: bundle(state), states)
+    def pack_rows(states: Any) -> Packed:
+        return over_rows(lambda s, state: pack(state), states)
 
-    def unbundle_rows(bundles: Bundle) -> Any:
-        return over_rows(lambda s, state: unbundle(state), bundles)
+    def unpack_rows(packed: Packed) -> Any:
+        return over_rows(lambda s, state: unpack(state), packed)
 
     def metric_names(offline: Transitions) -> list[str]:
-        columns = *offline, np.empty(len(offline.rewards), np.float32)  # with the flags
-        batch = Batch._make(jax.ShapeDtypeStruct((batch_size, *column.shape[1:]), column.dtype) for column in columns)
+        columns: Any = offline._asdict() | {"trusted": np.empty(len(offline.rewards), np.float32)}
+        like: Any = {n: jax.ShapeDtypeStruct((batch_size, *c.shape[1:]), c.dtype) for n, c in columns.items()}
         is_online = jax.ShapeDtypeStruct((batch_size,), bool)
-        return sorted(jax.eval_shape(update, like, batch, is_online, jax.random.key(0), jnp.int32(1))[1])
+        return sorted(jax.eval_shape(update, state_like, Batch(**like), is_online, jax.random.key(0), jnp.int32(1))[1])
 
     def compile_over(function: Callable[..., Any], *in_specs: Any, donated: tuple[int, ...] = ()) -> Any:
         sharded = jax.shard_map(function, mesh=layout.mesh, in_specs=in_specs, out_specs=SEEDS, check_vma=False)
         return jax.jit(sharded, donate_argnums=donated)
 
-    compiled_bundle, compiled_unbundle = compile_over(bundle_rows, SEEDS), compile_over(unbundle_rows, SEEDS)
+    compiled_pack, compiled_unpack = compile_over(pack_rows, SEEDS), compile_over(unpack_rows, SEEDS)
     return OnlineProgram(
-        metric_names,
-        compile_over(begin, *[SEEDS] * 5, donated=(1, 3)),
-        compile_over(step, SEEDS, REPLICATED, SEEDS, SEEDS, REPLICATED, donated=(0,)),
-        lambda carry: compiled_unbundle(carry.states),
-        lambda carry, states: carry._replace(states=compiled_bundle(states)),
+        metric_names=metric_names,
+        begin=compile_over(begin, *[SEEDS] * 5, donated=(1, 3)),
+        step=compile_over(step, SEEDS, REPLICATED, SEEDS, SEEDS, REPLICATED, donated=(0,)),
+        states=lambda carry: compiled_unpack(carry.states),
+        with_states=lambda carry, states: carry._replace(states=compiled_pack(states)),
     )
 
 
-def _pack(metrics: Metrics) -> Average:
-    """All metrics of an update side by side, in the order of their names: two arrays are carried faster than fifty."""
+def _stack_metrics(metrics: Metrics) -> Average:
+    """Stacks all metrics of an update in the order of their names, because two arrays are carried faster than many."""
     columns = [metrics[name] for name in sorted(metrics)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=-1), *columns)

@@ -1,4 +1,4 @@
-"""Many small arrays as one: a call takes the host microseconds for every array that it hands over."""
+"""Packs the small arrays of a tree into one, because a call costs the host microseconds for every array passed."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,14 +11,14 @@ from jax.flatten_util import ravel_pytree
 from ssar_jax.types import Array
 
 LIMIT = 10_000
-"""Arrays with more numbers stay by themselves, for what is bundled is copied in and out."""
+"""Maximum number of elements of a packed array; packing copies arrays, which costs more for larger ones."""
 
 
-class Bundle(NamedTuple):
-    """A tree whose small float32 leaves lie end to end.
+class Packed(NamedTuple):
+    """A tree whose small float32 leaves are concatenated.
 
     Attributes:
-        small: [P].
+        small: the small float32 leaves, [P].
         others: the other leaves, in the order of the tree.
     """
 
@@ -26,20 +26,27 @@ class Bundle(NamedTuple):
     others: list[Array]
 
 
-class Bundling(NamedTuple):
-    """Two functions that undo each other, for trees of one structure.
+class Packing(NamedTuple):
+    """A pair of inverse functions for trees of one structure.
 
     Attributes:
-        bundle: tree -> bundle.
-        unbundle: bundle -> tree.
+        pack: function of a tree that returns it packed.
+        unpack: function of a packed tree that returns the tree.
     """
 
-    bundle: Callable[[Any], Bundle]
-    unbundle: Callable[[Bundle], Any]
+    pack: Callable[[Any], Packed]
+    unpack: Callable[[Packed], Any]
 
 
-def make_bundling(like: Any) -> Bundling:
-    """Builds them for trees with these shapes and types."""
+def make_packing(like: Any) -> Packing:
+    """Builds the functions that pack and unpack trees.
+
+    Args:
+        like: a tree with the structure, shapes and types of the trees to pack.
+
+    Returns:
+        The two functions.
+    """
     leaves, structure = jax.tree.flatten(like)
     is_small = [leaf.dtype == jnp.float32 and leaf.size <= LIMIT for leaf in leaves]
 
@@ -49,12 +56,12 @@ def make_bundling(like: Any) -> Bundling:
 
     unravel = ravel_pytree([np.zeros(leaf.shape, np.float32) for leaf in split(leaves)[0]])[1]
 
-    def bundle(tree: Any) -> Bundle:
+    def pack(tree: Any) -> Packed:
         small, others = split(jax.tree.leaves(tree))
-        return Bundle(ravel_pytree(small)[0], others)
+        return Packed(small=ravel_pytree(small)[0], others=others)
 
-    def unbundle(bundle: Bundle) -> Any:
-        small, others = iter(unravel(bundle.small)), iter(bundle.others)
-        return jax.tree.unflatten(structure, [next(small if chosen else others) for chosen in is_small])
+    def unpack(packed: Packed) -> Any:
+        small, others = iter(unravel(packed.small)), iter(packed.others)
+        return jax.tree.unflatten(structure, [next(small if is_packed else others) for is_packed in is_small])
 
-    return Bundling(bundle, unbundle)
+    return Packing(pack=pack, unpack=unpack)

@@ -1,51 +1,32 @@
-"""Replay buffers of the online phase, as pure functions: the offline rows once, every seed's own rows beside them.
+"""Replay buffers of the online phase, as pure functions.
 
-A seed's buffer is one ring of slots. The kept offline rows fill the first ones, new transitions follow, and once
-the ring is full they overwrite from the first slot on. The offline rows are the same for all seeds, so they are
-stored once and what a slot holds is computed. Seeds advance in lockstep, so one counter serves them all.
+A seed's buffer is a ring of slots. The kept offline rows fill the first slots, new transitions follow, and once the
+ring is full they overwrite it from the first slot on. The offline rows are the same for all seeds, so they are stored
+once, and only the online rows are stored per seed; the content of a slot is computed. Seeds advance in lockstep, so
+one counter of added transitions serves all of them.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssar_jax.types import AnyArray, Array, Batch, Key
+from ssar_jax import choices
+from ssar_jax.transitions import Transitions
+from ssar_jax.types import Array, Batch, Key
 
-Mode = Literal["all", "part", "half", "none"]
-"""What the online phase starts with: `all` offline rows; `part`, those of the best trajectories; `none`; `half` keeps
-the offline rows apart and makes half of every minibatch of them."""
-
-Trust = Literal["one", "zero", "stale"]
-"""The trust flag of a new transition; `stale` leaves the flag of the slot it is written to."""
-
-
-class Transitions(NamedTuple):
-    """Columns of transitions with any leading axes [...], on the devices or on the host.
-
-    Attributes:
-        observations: [..., O].
-        actions: [..., A].
-        rewards: [...].
-        masks: [...].
-        next_observations: [..., O].
-    """
-
-    observations: AnyArray
-    actions: AnyArray
-    rewards: AnyArray
-    masks: AnyArray
-    next_observations: AnyArray
+Mode = choices.ReplayMode
+Trust = choices.ReplayTrust
 
 
 class Ring(NamedTuple):
-    """What the buffers of S seeds hold besides the offline rows.
+    """The state of the buffers of S seeds, without the offline rows.
 
     Attributes:
-        rows: the online transitions, [S, R, ...].
-        trusted: the flag of every slot, [S, C].
+        rows: the online transitions, leaves [S, R, ...].
+        trusted: the trust flag of every slot, [S, C].
     """
 
     rows: Transitions
@@ -53,15 +34,16 @@ class Ring(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """Buffers as pure functions over a `Ring`. `added` is the number of transitions each seed has added so far.
+    """Replay buffers as pure functions of a `Ring`; `added` is the number of transitions added so far per seed.
 
     Attributes:
-        init: (trusted [S, C], O, A) -> an empty ring, on the host.
+        init: (trusted [S, C], O, A) -> an empty ring on the host.
         add: (ring, transitions [S, ...], added) -> the ring with one more transition per seed.
-        read: (offline rows, ring, s, slots [B], added) -> (seed number s's minibatch, whether a row is online [B]).
-        sample: (offline rows, ring, s, key, B, added) -> the same of slots drawn uniformly with replacement.
-        size: added -> number of slots filled.
-        pointer: added -> the slot written next.
+        read: (offline rows, ring, s, slots [B], added) -> the minibatch in these slots of the s-th seed, and whether
+            its rows are online, [B].
+        sample: (offline rows, ring, s, key, B, added) -> as `read`, for slots drawn uniformly with replacement.
+        size: added -> number of filled slots.
+        pointer: added -> the slot that is written next.
     """
 
     init: Callable[[Any, int, int], Any]
@@ -72,15 +54,21 @@ class Replay(NamedTuple):
     pointer: Callable[[Array], Array]
 
 
-def make(*, kept: int, capacity: int, num_steps: int, half: bool = False, trust: Trust = "one") -> Replay:
-    """Builds the buffers' functions.
+def make_replay_buffer(*, kept: int, capacity: int, num_steps: int, half: bool = False, trust: Trust = "one") -> Replay:
+    """Builds the functions of the replay buffers.
 
     Args:
-        kept: number of offline rows at the start, K.
-        capacity: number of slots C; with `half` K more, for the offline rows are kept apart.
-        num_steps: number of transitions that will be added at most; more than that are not stored.
-        half: whether half of a minibatch is offline rows, which then are never overwritten.
-        trust: the flag of new transitions.
+        kept: number K of offline rows in the initial buffers.
+        capacity: number of slots C; with `half` there are K more for the offline rows.
+        num_steps: maximum number of transitions that will be added; storage is allocated for no more.
+        half: whether half of every minibatch is offline rows, which are then never overwritten.
+        trust: the trust flag of new transitions.
+
+    Returns:
+        The functions.
+
+    Raises:
+        ValueError: if the offline rows do not fit.
     """
     protected = kept if half else 0
     slots = capacity + protected
@@ -96,8 +84,18 @@ def make(*, kept: int, capacity: int, num_steps: int, half: bool = False, trust:
 
     def init(trusted: Any, observation_size: int, action_size: int) -> Any:
         shape = len(trusted), storage
-        columns = (observation_size,), (action_size,), (), (), (observation_size,)
-        return Ring(Transitions(*(np.zeros(shape + column, np.float32) for column in columns)), trusted)  # pyright: ignore
+
+        def zeros(*column: int) -> np.ndarray:
+            return np.zeros(shape + column, np.float32)
+
+        rows = Transitions(
+            observations=zeros(observation_size),
+            actions=zeros(action_size),
+            rewards=zeros(),
+            masks=zeros(),
+            next_observations=zeros(observation_size),
+        )
+        return Ring(rows=rows, trusted=trusted)
 
     def add(ring: Ring, transitions: Transitions, added: Array) -> Ring:
         def write(column: Array, new: Array, row: Array) -> Array:
@@ -107,10 +105,10 @@ def make(*, kept: int, capacity: int, num_steps: int, half: bool = False, trust:
         if trust == "stale":
             return ring._replace(rows=rows)
         flags = jnp.full(ring.trusted.shape[:1], trust == "one", ring.trusted.dtype)
-        return Ring(rows, write(ring.trusted, flags, pointer(added)))
+        return Ring(rows=rows, trusted=write(ring.trusted, flags, pointer(added)))
 
     def read(offline: Transitions, ring: Ring, seed: Array | int, slots: Array, added: Array) -> tuple[Batch, Array]:
-        # The newest transition of a slot lies as many additions back as the slot lies behind the last one written.
+        # The transition in a slot was added `age` additions before the latest one.
         age = (pointer(added) - 1 - slots) % capacity
         online_row = added - 1 - age
         is_online = (online_row >= 0) & (slots >= protected)
@@ -124,18 +122,18 @@ def make(*, kept: int, capacity: int, num_steps: int, half: bool = False, trust:
 
         columns: Any = jax.tree.map(gather, ring.rows, offline)
         trusted = ring.trusted[seed, slots].astype(jnp.float32)
-        return Batch._make((*columns, trusted)), is_online
+        return Batch(**columns._asdict(), trusted=trusted), is_online
 
     def sample(
         offline: Transitions, ring: Ring, seed: Array | int, key: Key, batch_size: int, added: Array
     ) -> tuple[Batch, Array]:
         if half:
             offline_key, online_key = jax.random.split(key)
-            of_offline = jax.random.randint(offline_key, (batch_size // 2,), 0, kept)
-            of_online = jax.random.randint(online_key, (batch_size - batch_size // 2,), kept, size(added))
-            slots = jnp.concatenate([of_offline, of_online])
+            offline_slots = jax.random.randint(offline_key, (batch_size // 2,), 0, kept)
+            online_slots = jax.random.randint(online_key, (batch_size - batch_size // 2,), kept, size(added))
+            slots = jnp.concatenate([offline_slots, online_slots])
         else:
             slots = jax.random.randint(key, (batch_size,), 0, size(added))
         return read(offline, ring, seed, slots, added)
 
-    return Replay(init, add, read, sample, size, pointer)
+    return Replay(init=init, add=add, read=read, sample=sample, size=size, pointer=pointer)

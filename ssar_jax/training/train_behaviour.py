@@ -1,4 +1,4 @@
-"""Trains a behaviour policy of the embedded suite: SAC, online, until its return lies in a band."""
+"""Online training of the behavior policies of the embedded suite, until their returns are in a target band."""
 
 import time
 from collections.abc import Callable
@@ -16,17 +16,17 @@ from ssar_jax.envs.rollout import FirstEpisodes
 from ssar_jax.types import Array, Batch, Key
 
 BLOCK = 50
-"""Environment steps per device call; as many updates follow, so the update-to-data ratio is one."""
+"""Environment steps per device call, followed by the same number of updates."""
 
 
 class Progress(NamedTuple):
     """One evaluation of the stochastic policy.
 
     Attributes:
-        steps: environment steps so far.
+        steps: number of environment steps so far.
         mean_return: mean undiscounted return.
-        seconds: wall time so far.
-        policy: the policy evaluated.
+        seconds: wall time so far in s.
+        policy: the evaluated policy.
     """
 
     steps: int
@@ -48,22 +48,22 @@ def train(
     until: Callable[[Progress], bool],
     report: Callable[[Progress], None],
 ) -> list[Progress]:
-    """Trains until `until` accepts an evaluation or `max_steps` are made.
+    """Trains a policy until `until` accepts an evaluation, for at most `max_steps` environment steps.
 
     Args:
-        algorithm: SAC, or another whose `policy` is a `TanhGaussianActor`.
-        make_env: builds one environment.
-        seed: seed of everything random.
-        max_steps: environment steps at most.
-        batch_size: B.
-        warmup_steps: environment steps with uniform actions before the first update.
-        evaluation_interval: environment steps between evaluations.
-        evaluation_episodes: episodes per evaluation.
-        until: whether training is done.
-        report: called after every evaluation.
+        algorithm: an algorithm whose policy is a `TanhGaussianActor`, such as SAC.
+        make_env: function that builds one environment.
+        seed: seed of all random numbers.
+        max_steps: maximum number of environment steps.
+        batch_size: minibatch size B.
+        warmup_steps: number of environment steps with uniform actions before the first update.
+        evaluation_interval: number of environment steps between evaluations.
+        evaluation_episodes: number of episodes per evaluation.
+        until: function of an evaluation that returns whether to stop.
+        report: function that is called with every evaluation.
 
     Returns:
-        All evaluations in order; the last is the policy trained for.
+        All evaluations in order; the last one contains the trained policy.
     """
     rng = np.random.default_rng(seed)
     env, evaluation = make_env(), FirstEpisodes(make_env, evaluation_episodes)
@@ -74,7 +74,7 @@ def train(
     buffer = _empty_buffer(max_steps, *sizes)
     train_block = jax.jit(partial(_train_block, algorithm, batch_size), donate_argnums=(0, 1))
     insert = jax.jit(_insert, donate_argnums=0)
-    policy = GaussianPolicy.from_params(algorithm.policy(state))
+    policy = GaussianPolicy.from_params(algorithm.policy_params(state))
     history: list[Progress] = []
     start = time.monotonic()
     for steps in range(BLOCK, max_steps + 1, BLOCK):
@@ -84,19 +84,28 @@ def train(
                 action = rng.uniform(-1.0, 1.0, sizes[1]).astype(np.float32)
             else:
                 action = policy.sample(observation[None], rng)[0]
-            following, reward, terminated, truncated, _ = env.step(action)
-            rows.append((observation, action, reward, 1.0 - terminated, following))
-            observation = following if not (terminated or truncated) else env.reset()[0]
-        block = Batch(*(np.asarray(column, np.float32) for column in zip(*rows, strict=True)), np.ones(BLOCK))  # pyright: ignore
+            next_observation, reward, terminated, truncated, _ = env.step(action)
+            rows.append((observation, action, reward, 1.0 - terminated, next_observation))
+            observation = next_observation if not (terminated or truncated) else env.reset()[0]
+        columns: Any = [np.asarray(column, np.float32) for column in zip(*rows, strict=True)]
+        names = ("observations", "actions", "rewards", "masks", "next_observations")
+        block = Batch(**dict(zip(names, columns, strict=True)), trusted=jnp.ones(BLOCK))
         if steps <= warmup_steps:
             buffer = insert(buffer, block, steps - BLOCK)
         else:
             state, buffer = train_block(state, buffer, block, steps, update_key)
-            policy = GaussianPolicy.from_params(jax.device_get(algorithm.policy(state)))
+            policy = GaussianPolicy.from_params(jax.device_get(algorithm.policy_params(state)))
         if steps % evaluation_interval == 0 and steps > warmup_steps:
             seeds = rng.integers(2**31, size=evaluation_episodes).tolist()
             returns, _ = evaluation.play(partial(policy.sample, rng=rng), seeds)
-            history.append(Progress(steps, float(returns.mean()), time.monotonic() - start, policy))
+            history.append(
+                Progress(
+                    steps=steps,
+                    mean_return=float(returns.mean()),
+                    seconds=time.monotonic() - start,
+                    policy=policy,
+                )
+            )
             report(history[-1])
             if until(history[-1]):
                 break
@@ -106,12 +115,12 @@ def train(
 def _empty_buffer(capacity: int, observation_size: int, action_size: int) -> Batch:
     observations, scalars = jnp.zeros((capacity, observation_size)), jnp.zeros(capacity)
     return Batch(
-        observations,
-        jnp.zeros((capacity, action_size)),
-        scalars,
-        jnp.copy(scalars),
-        jnp.copy(observations),
-        jnp.ones(capacity),
+        observations=observations,
+        actions=jnp.zeros((capacity, action_size)),
+        rewards=scalars,
+        masks=jnp.copy(scalars),
+        next_observations=jnp.copy(observations),
+        trusted=jnp.ones(capacity),
     )
 
 
@@ -124,7 +133,7 @@ def _insert(buffer: Batch, block: Batch, row: Array) -> Batch:
 def _train_block(
     algorithm: Algorithm, batch_size: int, state: Any, buffer: Batch, block: Batch, steps: Array, key: Key
 ) -> tuple[Any, Batch]:
-    """Stores a block of transitions and takes one update for each."""
+    """Stores a block of transitions and performs one update for each."""
     buffer = _insert(buffer, block, steps - BLOCK)
 
     def one_update(i: Array, state: Any) -> Any:

@@ -1,17 +1,18 @@
-"""A CQL small enough to compile fast and to be recomputed in NumPy: sizes, numbers, compiled updates, a state."""
+"""A CQL that compiles fast and can be recomputed in NumPy: sizes, numbers, compiled updates, a state."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ssar_jax.algorithms import cql
-from ssar_jax.coefficients import constant, state_adaptive
-from ssar_jax.networks.coefficient import CoefficientNet
+from ssar_jax.coefficients.constant import constant
+from ssar_jax.coefficients.state_adaptive import state_adaptive
 from tests.algorithms import small_td3_bc
+from tests.algorithms.states import with_params
 from tests.networks.numpy_networks import mlp
 
 ROWS = 18  # two blocks of nine on a CPU
-LOCOMOTION = cql.Hyperparameters(
+LOCOMOTION = cql.CQLConfig(
     actor_hidden_sizes=(3, 2), critic_hidden_sizes=((3, 2), (3, 2)), critic_layer_norm=False, num_actions=3
 )
 ANTMAZE = LOCOMOTION._replace(lagrange=True, max_backup=True, backup_entropy=True)
@@ -28,26 +29,26 @@ NUMBERS = {
     "target_gap": 0.8,
     "actor_bc_weight": 0.0,
 }
-BETA = 2.0  # what the coefficient starts at
+BETA = 2.0  # the initial coefficient
 
 
 def adaptive(learning_rate):
     """beta(s) = 1.5 * 2 * sigmoid(z(s))."""
-    return state_adaptive.make(CoefficientNet(BETA, hidden_sizes=(3,)), learning_rate=learning_rate)
+    return state_adaptive(BETA, hidden_sizes=(3,), learning_rate=learning_rate)
 
 
 def plain(state, batch, draws, numbers):
-    """One update of CQL(SA) as on locomotion."""
+    """One update of CQL(SA) with the settings of locomotion."""
     numbers = dict(numbers)
     coefficient, annealing = adaptive(numbers.pop("beta_learning_rate")), numbers.pop("annealing")
-    algorithm = cql.make(2, coefficient, LOCOMOTION._replace(**numbers))
+    algorithm = cql.cql(2, coefficient, config=LOCOMOTION._replace(**numbers))
     return algorithm.update(state, batch, draws, step=jnp.int32(1), annealing=annealing, phase="offline")
 
 
 def antmaze(state, batch, draws, numbers):
-    """One update of CQL with Lagrange multiplier, the best of K next actions and the entropy in the target."""
+    """One update of CQL with a Lagrange multiplier, max backup and the entropy in the target."""
     numbers = dict(numbers)
-    algorithm = cql.make(2, constant.make(numbers.pop("beta")), ANTMAZE._replace(**numbers))
+    algorithm = cql.cql(2, constant(numbers.pop("beta")), config=ANTMAZE._replace(**numbers))
     return algorithm.update(state, batch, draws, step=jnp.int32(1), annealing=1.0, phase="offline")
 
 
@@ -56,7 +57,7 @@ COMPILED = {update: jax.jit(update) for update in DEFAULTS}
 
 
 def run(update, state, batch=None, draws=None, **options):
-    """Runs one compiled update in double precision, its numbers being arguments."""
+    """Runs one compiled update in double precision; the hyperparameters are arguments of the compiled function."""
     batch, draws = BATCH if batch is None else batch, make_draws(update is antmaze) if draws is None else draws
     numbers = {name: np.float64(number) for name, number in (NUMBERS | DEFAULTS[update] | options).items()}
     with jax.enable_x64(True):
@@ -85,12 +86,12 @@ def make_draws(max_backup=False, seed=1, dtype=np.float64):
 
 
 def make_state(update=plain, seed=26, dtype=np.float64):
-    """Random parameters, targets unlike the online critics, temperature e^-0.5, fresh optimisers; beta starts at 2.
+    """Random parameters, targets that differ from the online critics, temperature e^-0.5, fresh optimizers, beta 2.
 
     With this seed no unit of the critics is dead, and each critic is the smaller one on some rows.
     """
-    coefficient, hp = (adaptive(0.01), LOCOMOTION) if update is plain else (constant.make(BETA), ANTMAZE)
-    shapes = jax.eval_shape(cql.make(2, coefficient, hp).init, jax.random.key(0), *BATCH[:2])
+    coefficient, config = (adaptive(0.01), LOCOMOTION) if update is plain else (constant(BETA), ANTMAZE)
+    shapes = jax.eval_shape(cql.cql(2, coefficient, config=config).init, jax.random.key(0), *BATCH[:2])
     rng = np.random.default_rng(seed)
 
     def fill(shapes):
@@ -99,12 +100,19 @@ def make_state(update=plain, seed=26, dtype=np.float64):
     def zero(leaf):
         return np.zeros(leaf.shape, dtype if leaf.dtype.kind == "f" else leaf.dtype)
 
-    networks = {name: fill(getattr(shapes, name)) for name in ("actor", "critics", "target_critics")}
-    state = jax.tree.map(zero, shapes)._replace(**networks, log_temperature=dtype(-0.5), log_multiplier=dtype(0.3))
+    state = with_params(
+        jax.tree.map(zero, shapes),
+        actor=fill(shapes.actor.params),
+        critics=fill(shapes.critics.params),
+        target_critics=fill(shapes.target_critics),
+        temperature=dtype(-0.5),
+        multiplier=dtype(0.3),
+    )
     if update is plain:
-        params = fill(shapes.coefficient.params)
+        params = fill(shapes.coefficient.network.params)
         params["layer1"] = {"kernel": np.zeros((3, 1), dtype), "bias": np.full(1, np.log(2.0), dtype)}
-        state = state._replace(coefficient=state.coefficient._replace(params=params, n=dtype(1.0), active=np.bool_(1)))
+        coefficient_state = with_params(state.coefficient, network=params, n=dtype(1.0), active=np.bool_(1))
+        state = state._replace(coefficient=coefficient_state)
     return state
 
 
@@ -114,12 +122,12 @@ def shifted(critics, offset):
 
 
 def sample(params, observations, noise):
-    """Actions and their log-density in NumPy, straight from the change of variables.
+    """Actions and their log-density in NumPy, by the change of variables.
 
     Args:
-        params: of the actor.
+        params: parameters of the actor.
         observations: [B, O].
-        noise: [B, A], or [B, K, A] for K samples per state.
+        noise: standard normal, [B, A], or [B, K, A] for K samples per state.
     """
     if noise.ndim == 3:
         observations = np.repeat(observations[:, None], noise.shape[1], axis=1)

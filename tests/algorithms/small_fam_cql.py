@@ -1,4 +1,4 @@
-"""A FamCQL small enough to compile fast and to be recomputed in NumPy: sizes, numbers, compiled updates, a state."""
+"""A FamCQL that compiles fast and can be recomputed in NumPy: sizes, numbers, compiled updates, a state."""
 
 from functools import cache
 
@@ -7,9 +7,10 @@ import numpy as np
 
 from ssar_jax.algorithms import fam_cql
 from tests.algorithms.small_cql import BATCH, ROWS, sample
+from tests.algorithms.states import with_params
 from tests.networks.numpy_networks import Adam, as_numpy, critic, gradient, mlp, norm, polyak
 
-SIZES = fam_cql.Hyperparameters(
+SIZES = fam_cql.FamCQLConfig(
     actor_hidden_sizes=(3, 2),
     balance_hidden_sizes=(3, 2),
     critic_hidden_sizes=(3, 2),
@@ -27,11 +28,10 @@ NUMBERS = {
     "high": 1.5,
     "penalty_weight": 0.7,
 }
-NETWORKS = ("actor", "balance", "critics", "target_critics")
 
 
 def _update(numbers, state, batch, draws, phase, next_coefficient):
-    algorithm = fam_cql.make(2, SIZES._replace(**numbers, next_coefficient=next_coefficient))
+    algorithm = fam_cql.fam_cql(2, config=SIZES._replace(**numbers, next_coefficient=next_coefficient))
     return algorithm.update(state, batch, draws, step=np.int32(1), annealing=1.0, phase=phase)
 
 
@@ -39,7 +39,7 @@ _COMPILED = jax.jit(_update, static_argnames=("phase", "next_coefficient"))
 
 
 def run(phase, state, batch=BATCH, draws=None, next_coefficient="current", **numbers):
-    """Runs one compiled update in double precision, its numbers being arguments."""
+    """Runs one compiled update in double precision; the hyperparameters are arguments of the compiled function."""
     draws = make_draws() if draws is None else draws
     numbers = {name: np.float64(number) for name, number in (NUMBERS | numbers).items()}
     with jax.enable_x64(True):
@@ -50,7 +50,7 @@ def run(phase, state, batch=BATCH, draws=None, next_coefficient="current", **num
 def make_draws(seed=1):
     rng = np.random.default_rng(seed)
     single, several = (ROWS, 2), (ROWS, SIZES.num_actions, 2)
-    return fam_cql.Draws(
+    return fam_cql.FamCQLDraws(
         balance=rng.normal(size=(ROWS, 1)),
         coefficients=rng.uniform(0.5, 1.5, ROWS),
         actions=rng.normal(size=single),
@@ -64,25 +64,32 @@ def make_draws(seed=1):
 
 @cache
 def _shapes():
-    return jax.eval_shape(fam_cql.make(2, SIZES).init, jax.random.key(0), *BATCH[:2])
+    return jax.eval_shape(fam_cql.fam_cql(2, config=SIZES).init, jax.random.key(0), *BATCH[:2])
 
 
 def make_state(seed=3):
-    """Random parameters, targets unlike the online critics, temperature e^-0.5, fresh optimisers."""
+    """Random parameters, targets that differ from the online critics, temperature e^-0.5, fresh optimizers."""
     shapes = _shapes()
     rng = np.random.default_rng(seed)
     zeros = jax.tree.map(
         lambda leaf: np.zeros(leaf.shape, np.float64 if leaf.dtype.kind == "f" else leaf.dtype), shapes
     )
-    networks = {
-        name: jax.tree.map(lambda leaf: rng.normal(scale=0.5, size=leaf.shape), getattr(shapes, name))
-        for name in NETWORKS
-    }
-    return zeros._replace(**networks, log_temperature=np.float64(-0.5))
+
+    def fill(shapes):
+        return jax.tree.map(lambda leaf: rng.normal(scale=0.5, size=leaf.shape), shapes)
+
+    return with_params(
+        zeros,
+        actor=fill(shapes.actor.params),
+        balance=fill(shapes.balance.params),
+        critics=fill(shapes.critics.params),
+        target_critics=fill(shapes.target_critics),
+        temperature=np.float64(-0.5),
+    )
 
 
 def embed(b):
-    """Straight from the definition, frequency by frequency: [B] to [B, 6]."""
+    """The embedding by its definition, one frequency after the other: [B] to [B, 6]."""
     phases = [b / 10_000.0 ** (2 * i / 6) for i in range(3)]
     return np.stack([function(phase) for phase in phases for function in (np.sin, np.cos)], axis=-1)
 
@@ -98,13 +105,13 @@ def family(params, observations, b, noise):
 
 
 class NumpyFamCQL:
-    """The algorithm as its specification lists it, in NumPy."""
+    """FamCQL in NumPy, in the order of its specification."""
 
     def __init__(self, state):
-        self.actor, self.balance, self.log_temperature = map(
-            as_numpy, (state.actor, state.balance, state.log_temperature)
+        self.actor, self.balance, self.log_temperature = (
+            as_numpy(network.params) for network in (state.actor, state.balance, state.temperature)
         )
-        self.critics, self.targets = list(as_numpy(state.critics)), list(as_numpy(state.target_critics))
+        self.critics, self.targets = list(as_numpy(state.critics.params)), list(as_numpy(state.target_critics))
         self._adams = {
             "actor": Adam(self.actor, RATE),
             "balance": Adam(self.balance, 2 * RATE),
@@ -113,14 +120,14 @@ class NumpyFamCQL:
         self._critic_adams = [Adam(params, 3 * RATE) for params in self.critics]
 
     def _smaller(self, observations, actions):
-        """min(Q1, Q2), of which each is the smaller one on some rows."""
+        """min(Q1, Q2); asserts that each of them is the smaller one on some rows."""
         first, second = (critic(params, observations, actions) for params in self.critics)
         is_first = first.real < second.real
         assert 0 < np.sum(is_first) < ROWS
         return np.where(is_first, first, second)
 
     def update(self, b, draws, phase):
-        """One step; returns the metrics."""
+        """Takes one step and returns the metrics."""
         alpha = np.exp(self.log_temperature)
         balanced = coefficients(self.balance, b.observations, draws.balance)
         used = draws.coefficients if phase == "offline" else balanced

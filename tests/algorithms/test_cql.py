@@ -1,4 +1,4 @@
-"""CQL: its penalty and where its gradient goes, its limit cases, and extremes."""
+"""CQL: its penalty, what each loss trains, limit cases, and extreme inputs."""
 
 import jax
 import numpy as np
@@ -24,14 +24,16 @@ from tests.algorithms.small_cql import (
     shifted,
 )
 from tests.algorithms.small_td3_bc import assert_close, equal, warmed
+from tests.algorithms.states import with_params
 from tests.networks.numpy_networks import Adam, as_numpy, critic, gradient, norm, polyak
 
 
 def numpy_critic_losses(state, b, draws, weight, heat):
     """The loss of one critic as a function of its parameters: squared error and penalty, equation 4 of the paper."""
-    following, log_prob = sample(state.actor, b.next_observations, draws.following)
-    current, current_log_prob = sample(state.actor, b.observations, draws.current)
-    next_action = sample(state.actor, b.next_observations, draws.target_actions)[0]
+    actor = state.actor.params
+    following, log_prob = sample(actor, b.next_observations, draws.following)
+    current, current_log_prob = sample(actor, b.observations, draws.current)
+    next_action = sample(actor, b.next_observations, draws.target_actions)[0]
     values = np.minimum(*(critic(p, b.next_observations, next_action) for p in state.target_critics))
     target = b.rewards + NUMBERS["discount"] * b.masks * values
     repeated = np.repeat(b.observations[:, None], LOCOMOTION.num_actions, axis=1)
@@ -53,66 +55,68 @@ def numpy_critic_losses(state, b, draws, weight, heat):
 
 @pytest.mark.parametrize("trusted", [1.0, None], ids=["all", "some"])
 def test_critics_step_agrees_with_numpy(trusted):
-    """A coefficient that starts at beta is CQL with that weight, on the trusted rows; blocks of rows change nothing."""
+    """A coefficient that starts at beta gives CQL with that weight on the trusted rows, in any blocks of rows."""
     assert states_per_block(ROWS) == 9
     batch = BATCH if trusted is None else BATCH._replace(trusted=np.ones(ROWS))
     state, draws, heat = make_state(), make_draws(), 1.5
     after, metrics = run(plain, state, batch, draws, softmax_temperature=heat)
     squared_error, penalty = numpy_critic_losses(as_numpy(state), batch, draws, BETA * batch.trusted, heat)
     total = 0.0
-    for i, params in enumerate(as_numpy(state.critics)):
+    for i, params in enumerate(as_numpy(state.critics.params)):
         assert metrics[f"critic/td_loss_{i + 1}"] == pytest.approx(squared_error(params), rel=1e-9)
         assert metrics[f"critic/penalty_{i + 1}"] == pytest.approx(penalty(params), rel=1e-9)
         total += squared_error(params) + penalty(params)
         gradients = gradient(lambda p: squared_error(p) + penalty(p), params)
         assert metrics[f"critic/grad_norm_{i + 1}"] == pytest.approx(norm(gradients), rel=1e-9)
         stepped = Adam(params, RATE).step(params, gradients)
-        assert_close(after.critics[i], stepped, atol=1e-9)
+        assert_close(after.critics.params[i], stepped, atol=1e-9)
         assert_close(after.target_critics[i], polyak(state.target_critics[i], stepped, NUMBERS["tau"]), atol=1e-9)
     assert metrics["critic/loss"] == pytest.approx(total, rel=1e-9)
     assert metrics["actor/regulariser_weight"] == pytest.approx(BETA * np.mean(batch.trusted))
 
 
 def test_without_penalty_a_step_is_one_of_soft_actor_critic():
-    """Weight 0, one next action repeated. SAC's actor sees the new critics, hence a second step that holds them."""
+    """Weight 0, one next action repeated. SAC's actor sees the new critics, so a second step keeps them fixed."""
     state, draws = make_state(antmaze), make_draws()
     same = draws._replace(target_actions=np.repeat(draws.target_actions[:, None], LOCOMOTION.num_actions, axis=1))
     after, metrics = run(antmaze, state, draws=same, beta=0.0)
     sac_state = sac.SACState(*(getattr(state, name) for name in sac.SACState._fields))
-    adam, rest = state.critics_opt
+    adam, rest = state.critics.opt_state
     held = (adam._replace(nu=jax.tree.map(lambda leaf: np.full_like(leaf, 1e30), adam.nu)), rest)
+    held_state = sac_state._replace(critics=state.critics._replace(opt_state=held))
     sac_draws = sac.SACDraws(draws.actions, draws.target_actions)
-    algorithm = sac.make(2, hidden_sizes=(3, 2), learning_rate=RATE, discount=NUMBERS["discount"], tau=NUMBERS["tau"])
+    config = sac.SACConfig(hidden_sizes=(3, 2), learning_rate=RATE, discount=NUMBERS["discount"], tau=NUMBERS["tau"])
+    algorithm = sac.sac(2, config=config)
     with jax.enable_x64(True):
         update = jax.jit(algorithm.update, static_argnames="phase")
         critics, sac_metrics = update(sac_state, BATCH, sac_draws, step=1, annealing=1.0, phase="offline")
-        actor, _ = update(
-            sac_state._replace(critics_opt=held), BATCH, sac_draws, step=1, annealing=1.0, phase="offline"
-        )
-    for name in ("critics", "target_critics", "log_temperature"):
-        assert_close(getattr(after, name), getattr(critics, name), atol=1e-12)
-    assert_close(after.actor, actor.actor, atol=1e-12)
+        actor, _ = update(held_state, BATCH, sac_draws, step=1, annealing=1.0, phase="offline")
+    assert_close(after.critics.params, critics.critics.params, atol=1e-12)
+    assert_close(after.target_critics, critics.target_critics, atol=1e-12)
+    assert_close(after.temperature.params, critics.temperature.params, atol=1e-12)
+    assert_close(after.actor.params, actor.actor.params, atol=1e-12)
     for name in ("critic/loss", "actor/entropy", "actor/temperature"):
         assert metrics[name] == pytest.approx(float(sac_metrics[name].total), rel=1e-12)
 
 
 @pytest.fixture(scope="module")
 def derivatives():
-    """Clips -> {loss: {what it depends on: derivative}}, through a whole update."""
+    """Clips -> {loss: {network: derivative}}, through a whole update."""
     state = make_state()
 
     @jax.jit
     def jacobian(minimum, maximum):
         def losses(parts):
             numbers = NUMBERS | DEFAULTS[plain] | {"difference_min": minimum, "difference_max": maximum}
-            coefficient = state.coefficient._replace(params=parts["coefficient"])
-            networks = {name: value for name, value in parts.items() if name != "coefficient"}
-            metrics = plain(state._replace(**networks, coefficient=coefficient), BATCH, make_draws(), numbers)[1]
+            coefficient = with_params(state.coefficient, network=parts["coefficient"])
+            start = with_params(state, **(parts | {"coefficient": coefficient}))
+            metrics = plain(start, BATCH, make_draws(), numbers)[1]
             names = ("critic/loss", "critic/penalty_1", "critic/penalty_2", "actor/loss", "coefficient/loss")
             return {name: metrics[name].total for name in names}
 
-        parts = {name: getattr(state, name) for name in ("actor", "critics", "target_critics", "log_temperature")}
-        return jax.jacrev(losses)(parts | {"coefficient": state.coefficient.params})
+        parts = {name: getattr(state, name).params for name in ("actor", "critics", "temperature")}
+        parts |= {"target_critics": state.target_critics, "coefficient": state.coefficient.network.params}
+        return jax.jacrev(losses)(parts)
 
     def run(minimum=-np.inf, maximum=np.inf):
         with jax.enable_x64(True):
@@ -131,14 +135,14 @@ def test_each_loss_reaches_what_it_trains(derivatives):
         ("critic/penalty_1", "critics"),
         ("critic/penalty_2", "critics"),
         ("actor/loss", "actor"),
-        ("actor/loss", "critics"),  # it sees them; the step of the critics above shows that it does not train them
-        ("actor/loss", "log_temperature"),  # the same
+        ("actor/loss", "critics"),  # it depends on them; the critics' step above shows that it does not train them
+        ("actor/loss", "temperature"),  # the same
         ("coefficient/loss", "coefficient"),
     }
 
 
 def test_the_penalty_has_a_gradient_except_behind_a_clip(derivatives):
-    """In every layer of its own critic; but no common offset of the values counts, so that the last bias has none."""
+    """In every layer of its own critic except the last bias, because a common offset of the values cancels."""
     for i in (0, 1):
         own, other = (derivatives()[f"critic/penalty_{i + 1}"]["critics"][j] for j in (i, 1 - i))
         assert norm(other) == 0.0
@@ -148,37 +152,41 @@ def test_the_penalty_has_a_gradient_except_behind_a_clip(derivatives):
             assert norm(derivatives(low, high)[f"critic/penalty_{i + 1}"]) == 0.0
 
 
-def test_with_the_clip_closed_nothing_but_the_error_trains_the_critics():
+def test_with_the_clip_closed_only_the_squared_error_trains_the_critics():
     """c_min = c_max = 7: the difference is 7 for every sample, and the step is that of weight 0."""
     closed, metrics = run(plain, make_state(), difference_min=7.0, difference_max=7.0)
     assert metrics["critic/difference"] == 7.0
     free, free_metrics = run(plain, make_state(), annealing=0.0)
     assert free_metrics["critic/penalty_1"] == 0.0
-    assert_close(closed.critics, free.critics, atol=1e-14)
-    assert not equal(closed.critics, run(plain, make_state())[0].critics)
+    assert_close(closed.critics.params, free.critics.params, atol=1e-14)
+    assert not equal(closed.critics.params, run(plain, make_state())[0].critics.params)
 
 
 def test_swapped_critics_swap_their_updates():
     state = make_state()
-    swapped = state._replace(critics=state.critics[::-1], target_critics=state.target_critics[::-1])
+    swapped = with_params(state, critics=state.critics.params[::-1], target_critics=state.target_critics[::-1])
     (here, metrics), (there, swapped_metrics) = run(plain, state), run(plain, swapped)
-    assert_close(there.critics, here.critics[::-1], atol=1e-14)
-    assert_close(there.actor, here.actor, atol=1e-14)
+    assert_close(there.critics.params, here.critics.params[::-1], atol=1e-14)
+    assert_close(there.actor.params, here.actor.params, atol=1e-14)
     assert swapped_metrics["critic/penalty_1"] == pytest.approx(metrics["critic/penalty_2"], rel=1e-12)
 
 
-def test_rows_may_come_in_any_order():
-    """And so fall into other blocks."""
+def test_the_order_of_rows_does_not_matter():
+    """Although it decides which rows share a block."""
     order = np.random.default_rng(5).permutation(ROWS)
     batch, draws = jax.tree.map(lambda array: array[order], (BATCH, make_draws()))
     here, there = run(plain, make_state())[0], run(plain, make_state(), batch, draws)[0]
-    assert_close([there.critics, there.actor, there.coefficient], [here.critics, here.actor, here.coefficient], 1e-12)
+    assert_close(
+        [there.critics.params, there.actor.params, there.coefficient],
+        [here.critics.params, here.actor.params, here.coefficient],
+        1e-12,
+    )
 
 
 def test_the_multiplier_holds_the_difference_at_the_gap():
-    """It grows where the mean difference exceeds the gap, falls below it, and stands still where nothing is weighted.
+    """It grows where the mean difference exceeds the gap, falls below it, and stays where all weights are 0.
 
-    The critics see it as it was: their penalty is e^0.3 times the weighted excess, and at e^20 a million times.
+    The critics see it from before its step: their penalty is e^0.3 times the weighted excess. At e^20 it is a million.
     """
     state, rate = make_state(antmaze), RATE
     _, metrics = run(antmaze, state, target_gap=0.0)
@@ -190,10 +198,10 @@ def test_the_multiplier_holds_the_difference_at_the_gap():
         assert np.mean([metrics[f"critic/penalty_{i}"] for i in (1, 2)]) == pytest.approx(
             np.exp(0.3) * BETA * excess, rel=1e-9
         )
-        assert after.log_multiplier - 0.3 == pytest.approx(np.sign(excess) * rate, rel=1e-6)
-    assert run(antmaze, state, beta=0.0)[0].log_multiplier == state.log_multiplier
-    after, metrics = run(antmaze, state._replace(log_multiplier=np.float64(20.0)))
-    assert (metrics["critic/multiplier"], float(after.log_multiplier)) == (1e6, 20.0)
+        assert after.multiplier.params - 0.3 == pytest.approx(np.sign(excess) * rate, rel=1e-6)
+    assert run(antmaze, state, beta=0.0)[0].multiplier.params == state.multiplier.params
+    after, metrics = run(antmaze, with_params(state, multiplier=np.float64(20.0)))
+    assert (metrics["critic/multiplier"], float(after.multiplier.params)) == (1e6, 20.0)
 
 
 @pytest.mark.parametrize("update", [plain, antmaze])
@@ -204,15 +212,15 @@ def test_the_temperature_keeps_the_entropy_at_its_target(update, log_std, sign):
     Two squashed standard normals have about 1.1, above the target: it falls.
     """
     state = make_state(update)
-    actor = jax.tree.map(np.zeros_like, state.actor) | {"log_std_offset": np.float64(log_std)}
-    after, metrics = run(update, state._replace(actor=actor))
+    actor = jax.tree.map(np.zeros_like, state.actor.params) | {"log_std_offset": np.float64(log_std)}
+    after, metrics = run(update, with_params(state, actor=actor))
     assert (metrics["actor/entropy"] < -2.0) == (sign > 0.0)
-    assert after.log_temperature - state.log_temperature == pytest.approx(sign * RATE, rel=1e-6)
+    assert after.temperature.params - state.temperature.params == pytest.approx(sign * RATE, rel=1e-6)
     assert metrics["actor/std"] == pytest.approx(np.exp(log_std), rel=1e-12)
 
 
 def test_the_best_of_several_next_actions():
-    """K times the same action is the plain target; with others beside it the target can only be higher."""
+    """K times the same action gives the plain target; further actions can only raise it."""
     draws = make_draws()
     first = np.repeat(draws.target_actions[:, None], LOCOMOTION.num_actions, axis=1)
     others = make_draws(max_backup=True).target_actions.copy()
@@ -230,7 +238,7 @@ def test_the_actors_distance_to_the_data():
     """A weight of 0.5 adds half of E|a_pi - a|^2, summed over dimensions."""
     state = make_state(antmaze)
     losses = [run(antmaze, state, actor_bc_weight=weight)[1]["actor/loss"] for weight in (0.0, 0.5)]
-    actions = sample(state.actor, BATCH.observations, make_draws(True).actions)[0]
+    actions = sample(state.actor.params, BATCH.observations, make_draws(True).actions)[0]
     distance = np.mean(np.sum((actions - BATCH.actions) ** 2, axis=-1))
     assert losses[1] - losses[0] == pytest.approx(0.5 * distance, rel=1e-9)
 
@@ -251,15 +259,19 @@ def two_seeds():
 def test_seeds_under_vmap_are_single_runs(two_seeds):
     """To 1e-6, in float32 against float64.
 
-    Warm optimisers follow the gradient's size; cold ones would blow up the rounding of a gradient near 0.
+    The steps of warm optimizers scale with the gradient; cold ones would amplify the rounding of a gradient near 0.
     """
 
     def one(seed):
         state = make_state(seed=seed)
-        opts = {name: warmed(getattr(state, name)) for name in ("actor_opt", "critics_opt", "temperature_opt")}
-        clip, adam = state.coefficient.opt_state
-        coefficient = state.coefficient._replace(opt_state=(clip, warmed(adam)))
-        return state._replace(**opts, coefficient=coefficient), make_batch(seed), make_draws(seed=seed)
+        networks = {
+            name: getattr(state, name)._replace(opt_state=warmed(getattr(state, name).opt_state))
+            for name in ("actor", "critics", "temperature")
+        }
+        network = state.coefficient.network
+        clip, adam = network.opt_state
+        coefficient = state.coefficient._replace(network=network._replace(opt_state=(clip, warmed(adam))))
+        return state._replace(**networks, coefficient=coefficient), make_batch(seed), make_draws(seed=seed)
 
     pair = [one(seed) for seed in (26, 27)]
     together = two_seeds(*pair)[0]
@@ -270,15 +282,16 @@ def test_seeds_under_vmap_are_single_runs(two_seeds):
 @pytest.mark.parametrize("log_std", [-20.0, -21.0, 2.0, 3.0])
 @pytest.mark.parametrize("mean", [0.0, 12.0])
 def test_extremes_stay_finite(two_seeds, log_std, mean):
-    """Q about 1e6 and -1e6, central and saturated policies, log-stds at and behind both clips, actions +-(1 - 1e-4)."""
+    """Q about 1e6 and -1e6, central and saturated policies, log-stds at and beyond both clips, actions +-(1 - 1e-4)."""
     state = make_state()
-    head = {"kernel": 0.0 * state.actor["layer2"]["kernel"], "bias": np.array([mean, -mean, 0.0, 0.0])}
-    actor = {**state.actor, "layer2": head, "log_std_offset": np.array(log_std)}
+    params = state.actor.params
+    head = {"kernel": 0.0 * params["layer2"]["kernel"], "bias": np.array([mean, -mean, 0.0, 0.0])}
+    actor = {**params, "layer2": head, "log_std_offset": np.array(log_std)}
     batch = BATCH._replace(actions=np.where(np.arange(2 * ROWS).reshape(ROWS, 2) % 3 == 0, 0.9999, -0.9999))
 
     def extreme(size):
-        critics, targets = (shifted(pair, size) for pair in (state.critics, state.target_critics))
-        return state._replace(actor=actor, critics=critics, target_critics=targets), batch, make_draws()
+        critics, targets = (shifted(pair, size) for pair in (state.critics.params, state.target_critics))
+        return with_params(state, actor=actor, critics=critics, target_critics=targets), batch, make_draws()
 
     after = two_seeds(extreme(1e6), extreme(-1e6))
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(after))

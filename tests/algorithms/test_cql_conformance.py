@@ -8,18 +8,19 @@ import pytest
 
 from ssar_jax.algorithms import cql
 from ssar_jax.algorithms.conservative import repeated, values_of
-from ssar_jax.coefficients import state_adaptive
+from ssar_jax.coefficients.state_adaptive import state_adaptive
 from ssar_jax.coefficients.trust_region import FLOOR_SIZE, boundary_log_prob, stochastic_slack
 from ssar_jax.networks.actors import TanhGaussianActor
 from ssar_jax.networks.coefficient import CoefficientNet
 from ssar_jax.ops.losses import soft_td_target
 from ssar_jax.ops.optimizers import clip_factor
 from tests.algorithms.conformance import Vectors, cases, rounding_of_adam
+from tests.algorithms.states import with_params
 from tests.golden_vectors import golden_files
 
 FILES = golden_files("cql_")
 ILL_CONDITIONED = 5e-3
-"""The limit in float32 for densities near +-1 and what is computed from them: one unit in the last place of tanh
+"""The limit in float32 for densities near +-1 and for values computed from them: one unit in the last place of tanh
 changes them by up to 2e-3, as the README of the vectors explains."""
 
 
@@ -37,16 +38,17 @@ def sizes(params):
 def build(vectors):
     h = vectors.hyper
     assert h("max_action") == 1.0, "the library scales actions to [-1, 1]"
-    coefficient = state_adaptive.make(
-        CoefficientNet(h("cql_alpha"), hidden_sizes=sizes(vectors.params("beta"))),
+    coefficient = state_adaptive(
+        h("cql_alpha"),
+        hidden_sizes=sizes(vectors.params("beta")),
         learning_rate=h("beta_lr"),
         n_start=h("min_n_away"),
         n_end=h("max_n_away"),
         n_period=h("update_period"),
         mask_coefficient=bool(h("select_actions")),
-        mask_regulariser=bool(h("loosen_bound")),
+        mask_regularizer=bool(h("loosen_bound")),
     )
-    hyperparameters = cql.Hyperparameters(
+    config = cql.CQLConfig(
         discount=h("discount"),
         tau=h("soft_target_update_rate"),
         target_update_period=h("target_update_period"),
@@ -67,7 +69,7 @@ def build(vectors):
         actor_bc_weight=0.5 * vectors.start("bc_term_in_actor_loss"),
         bc_steps=h("bc_steps"),
     )
-    return coefficient, hyperparameters
+    return coefficient, config
 
 
 def starting_state(vectors, algorithm):
@@ -78,16 +80,18 @@ def starting_state(vectors, algorithm):
         jnp.zeros((1, vectors.hyper("act_dim"))),
     )
     state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    state = state._replace(
+    state = with_params(
+        state,
         actor=vectors.params("actor"),
         critics=tuple(vectors.params(f"critic_{i}") for i in (1, 2)),
         target_critics=tuple(vectors.params(f"critic_{i}_target") for i in (1, 2)),
-        log_temperature=jnp.asarray(vectors.start("log_alpha")),
-        log_multiplier=jnp.asarray(vectors.start("log_alpha_prime")),
+        temperature=jnp.asarray(vectors.start("log_alpha")),
+        multiplier=jnp.asarray(vectors.start("log_alpha_prime")),
     )
     if state.coefficient:
-        coefficient = state.coefficient._replace(
-            params=vectors.params("beta"),
+        coefficient = with_params(
+            state.coefficient,
+            network=vectors.params("beta"),
             n=jnp.asarray(vectors.start("n_away")),
             active=jnp.asarray(bool(vectors.start("schedule_active"))),
         )
@@ -105,11 +109,11 @@ def authors_annealing(vectors, call):
     return float(np.cos(np.pi / 2 * min(steps / vectors.hyper("decay_steps"), 1.0))) if steps > 0 else 1.0
 
 
-def intermediates(vectors, hp, coefficient):
-    """What the update computes on the way, from the functions it calls, under the names in the file."""
+def intermediates(vectors, config, coefficient):
+    """The intermediate values of an update, from the functions that it calls, by their names in the file."""
     h = vectors.hyper
-    actor = TanhGaussianActor(hp.actor_hidden_sizes, h("act_dim"))
-    critics = cql.make_critics(hp, stacked=False)
+    actor = TanhGaussianActor(config.actor_hidden_sizes, h("act_dim"))
+    critics = cql.make_critics(config, batched=False)
 
     def loss(params, observations, slack, mask):
         """mean over B of mask * slack * beta, written out."""
@@ -117,33 +121,36 @@ def intermediates(vectors, hp, coefficient):
         return jnp.mean(slack * mask * network.apply({"params": params}, observations))
 
     def compute(state, after, batch, noise, annealing):
-        now = actor.apply({"params": state.actor}, batch.observations)
-        following = actor.apply({"params": state.actor}, batch.next_observations)
+        critics_params = state.critics.params
+        now = actor.apply({"params": state.actor.params}, batch.observations)
+        following = actor.apply({"params": state.actor.params}, batch.next_observations)
         action_new, log_pi = now.sample(noise.actions)
-        next_actions, next_log_pi = (repeated(following) if hp.max_backup else following).sample(noise.target_actions)
+        next_actions, next_log_pi = (repeated(following) if config.max_backup else following).sample(
+            noise.target_actions
+        )
         targets = values_of(critics, state.target_critics, batch.next_observations, next_actions)
-        temperature = jnp.exp(state.log_temperature) * hp.temperature_multiplier
+        temperature = jnp.exp(state.temperature.params) * config.temperature_multiplier
         zeros, ones = jnp.zeros_like(batch.rewards), jnp.ones_like(batch.rewards)
         arguments = targets, next_log_pi
-        weight = temperature if hp.backup_entropy else 0.0
+        weight = temperature if config.backup_entropy else 0.0
         current_actions, current_log_pi = repeated(now).sample(noise.current)
         following_actions, following_log_pi = repeated(following).sample(noise.following)
-        data = critics.apply(state.critics, batch.observations, batch.actions)
+        data = critics.apply(critics_params, batch.observations, batch.actions)
         sampled = {
-            "random": values_of(critics, state.critics, batch.observations, noise.uniform),
-            "next": values_of(critics, state.critics, batch.observations, following_actions),
-            "current": values_of(critics, state.critics, batch.observations, current_actions),
+            "random": values_of(critics, critics_params, batch.observations, noise.uniform),
+            "next": values_of(critics, critics_params, batch.observations, following_actions),
+            "current": values_of(critics, critics_params, batch.observations, current_actions),
         }
         beta = coefficient.apply(state.coefficient, batch.observations)
         values = {
             "action_new": action_new,
             "log_pi": log_pi,
             "policy_std": jnp.exp(now.log_std),
-            "q_new": jnp.min(critics.apply(state.critics, batch.observations, action_new), axis=0),
+            "q_new": jnp.min(critics.apply(critics_params, batch.observations, action_new), axis=0),
             "bc_term": jnp.sum((action_new - batch.actions) ** 2, axis=-1),
             "next_action": next_actions,
             "target_value": soft_td_target(zeros, ones, *arguments, 1.0, weight),
-            "td_target": soft_td_target(batch.rewards, batch.masks, *arguments, hp.discount, weight),
+            "td_target": soft_td_target(batch.rewards, batch.masks, *arguments, config.discount, weight),
             "cql_current_log_pi": current_log_pi,
             "cql_next_log_pi": following_log_pi,
             "cql_current_action": current_actions,
@@ -154,10 +161,10 @@ def intermediates(vectors, hp, coefficient):
             "beta_critic": coefficient.weight(state.coefficient, batch.observations, batch.trusted, annealing),
         }
         values |= {f"cql_q{i + 1}_{kind}": q[i] for kind, q in sampled.items() for i in (0, 1)}
-        if not hp.max_backup:
+        if not config.max_backup:
             values["next_log_pi"] = next_log_pi
         # The coefficient sees the actor after its step.
-        later = actor.apply({"params": after.actor}, batch.observations)
+        later = actor.apply({"params": after.actor.params}, batch.observations)
         n = state.coefficient.n if state.coefficient else h("min_n_away")
         floor = boundary_log_prob(later, FLOOR_SIZE)
         slack = stochastic_slack(later, batch.actions, n)
@@ -172,7 +179,7 @@ def intermediates(vectors, hp, coefficient):
         values["beta_masked"] = beta * mask
         if not state.coefficient:
             return values, densities, {}
-        gradients = jax.grad(loss)(state.coefficient.params, batch.observations, slack, mask)
+        gradients = jax.grad(loss)(state.coefficient.network.params, batch.observations, slack, mask)
         factor = clip_factor(optax.tree.norm(gradients), 0.5)
         clipped = jax.tree.map(lambda g: g * factor, gradients)
         return values, densities, {"beta_grad": gradients, "beta_grad_clipped": clipped}
@@ -211,23 +218,23 @@ def check_metrics(vectors, call, metrics, loose):
 
 
 def add_rounding(vectors, state, slack):
-    """Adds what this step's rounding may have moved to what the steps before did."""
-    steps = {"actor": rounding_of_adam(state.actor_opt[0].nu, vectors.hyper("policy_lr"))}
-    for i, moments in enumerate(state.critics_opt[0].nu):
+    """Adds the effect of rounding in this step to that of the steps before."""
+    steps = {"actor": rounding_of_adam(state.actor.opt_state[0].nu, vectors.hyper("policy_lr"))}
+    for i, moments in enumerate(state.critics.opt_state[0].nu):
         steps[f"critic_{i + 1}"] = rounding_of_adam(moments, vectors.hyper("qf_lr"))
     for name, step in steps.items():
         slack[name] = jax.tree.map(np.add, slack[name], step) if name in slack else step
 
 
 def check_state(vectors, call, state, slack):
-    nets = {"actor": state.actor}
-    nets |= {f"critic_{i + 1}": p for i, p in enumerate(state.critics)}
+    nets = {"actor": state.actor.params}
+    nets |= {f"critic_{i + 1}": p for i, p in enumerate(state.critics.params)}
     nets |= {f"critic_{i + 1}_target": p for i, p in enumerate(state.target_critics)}
-    vectors.check(state.log_temperature, call, "params/log_alpha")
+    vectors.check(state.temperature.params, call, "params/log_alpha")
     if vectors.hyper("cql_lagrange"):
-        vectors.check(state.log_multiplier, call, "params/log_alpha_prime")
+        vectors.check(state.multiplier.params, call, "params/log_alpha_prime")
     if state.coefficient:
-        nets["beta"] = state.coefficient.params
+        nets["beta"] = state.coefficient.network.params
         vectors.check(state.coefficient.n, call, "n_away_after")
         vectors.check(state.coefficient.active, call, "schedule_active_after")
     if vectors.dtype == np.float32:
@@ -236,10 +243,10 @@ def check_state(vectors, call, state, slack):
         vectors.check_tree(params, call, f"params/{name}", slack=slack.get(name))
 
 
-def run(vectors, algorithm, hp, coefficient):
+def run(vectors, algorithm, config, coefficient):
     loose = ILL_CONDITIONED if vectors.dtype == np.float32 else None
     state = starting_state(vectors, algorithm)
-    update, compute = jax.jit(algorithm.update, static_argnames="phase"), intermediates(vectors, hp, coefficient)
+    update, compute = jax.jit(algorithm.update, static_argnames="phase"), intermediates(vectors, config, coefficient)
     slack = {}
     for call in range(1, vectors.hyper("n_calls") + 1):
         phase = "online" if vectors.hyper(f"call{call}/online_steps") > 0 else "offline"
@@ -255,7 +262,7 @@ def run(vectors, algorithm, hp, coefficient):
         check_metrics(vectors, call, metrics, loose)
         check_state(vectors, call, after, slack)
         state = after
-    assert state.actor["layer0"]["kernel"].dtype == vectors.dtype
+    assert state.actor.params["layer0"]["kernel"].dtype == vectors.dtype
     assert vectors.compared > 50
 
 
@@ -263,5 +270,5 @@ def run(vectors, algorithm, hp, coefficient):
 @pytest.mark.parametrize(("path", "dtype"), cases(FILES), indirect=["dtype"])
 def test_agrees_with_the_authors(path, dtype):
     vectors = Vectors(path, dtype)
-    coefficient, hp = build(vectors)
-    run(vectors, cql.make(vectors.hyper("act_dim"), coefficient, hp), hp, coefficient)
+    coefficient, config = build(vectors)
+    run(vectors, cql.cql(vectors.hyper("act_dim"), coefficient, config=config), config, coefficient)

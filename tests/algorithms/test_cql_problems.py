@@ -1,4 +1,4 @@
-"""CQL on two problems whose values are known, how it starts, and how it acts."""
+"""CQL on two problems with known values; its draws, its initial state, and its actions."""
 
 import jax
 import jax.numpy as jnp
@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from ssar_jax.algorithms import cql
-from ssar_jax.coefficients import constant
+from ssar_jax.coefficients.constant import constant
 from ssar_jax.types import Batch
 from tests.algorithms.small_cql import BATCH, LOCOMOTION, make_state, sample
+from tests.algorithms.states import with_params
 from tests.networks.numpy_networks import as_numpy, critic, mlp
 
-HP = cql.Hyperparameters(
+CONFIG = cql.CQLConfig(
     discount=0.9,
     tau=0.05,
     actor_hidden_sizes=(8,),
@@ -33,25 +34,26 @@ def states(index):
 def train():
     """The compiled function (weight, batch) -> critics, deterministic actions in states 0 and 1."""
 
-    shapes = jax.eval_shape(cql.make(1, constant.make(0.0), HP).init, jax.random.key(0), states(0), np.zeros((ROWS, 1)))
+    algorithm = cql.cql(1, constant(0.0), config=CONFIG)
+    shapes = jax.eval_shape(algorithm.init, jax.random.key(0), states(0), np.zeros((ROWS, 1)))
     rng = np.random.default_rng(0)
     start = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)  # drawn here: less to compile
     actor, critics = (
         jax.tree.map(lambda leaf: rng.normal(scale=0.2, size=leaf.shape).astype(np.float32), tree)
-        for tree in (shapes.actor, shapes.critics)
+        for tree in (shapes.actor.params, shapes.critics.params)
     )
-    start = start._replace(actor=actor, critics=critics, target_critics=critics)
+    start = with_params(start, actor=actor, critics=critics, target_critics=critics)
 
     @jax.jit
     def run(weight, batch):
-        algorithm = cql.make(1, constant.make(weight), HP)
+        algorithm = cql.cql(1, constant(weight), config=CONFIG)
 
         def body(step, state):
             draws = algorithm.draw(jax.random.key(step), batch)
             return algorithm.update(state, batch, draws, step=step, annealing=1.0, phase="offline")[0]
 
         state = jax.lax.fori_loop(1, 2000, body, start)
-        return state.critics, algorithm.act(state.actor, jnp.eye(2), None)[:, 0]
+        return state.critics.params, algorithm.act(state.actor.params, jnp.eye(2), None)[:, 0]
 
     def as_float32(weight, *columns):
         critics, actions = run(weight, Batch(*(np.float32(column) for column in columns), np.ones(ROWS, np.float32)))
@@ -63,8 +65,8 @@ def train():
 def test_the_penalty_lowers_values_outside_the_data(train):
     """A bandit: one state, data's actions within [-0.8, 0], reward 1 for each of them.
 
-    A common offset of Q changes the squared error alone, so that Q averages 1 over the data with any weight; beyond
-    them the penalty pulls it down without end. Without it nothing says that 0.8 is worse: the line of values goes on.
+    A common offset of Q changes only the squared error, so that Q averages 1 over the data with any weight; outside
+    the data the penalty lowers it without bound. Without the penalty nothing makes 0.8 worse: Q stays about 1 there.
     """
     actions = np.linspace(-0.8, 0.0, ROWS)[:, None]
     for weight in (0.0, 1.0):
@@ -73,7 +75,7 @@ def test_the_penalty_lowers_values_outside_the_data(train):
             assert np.mean(critic(params, states(0), actions)) == pytest.approx(1.0, abs=0.05)
             outside = critic(params, np.eye(2)[:1], np.array([[0.8]]))[0]
             assert (outside < -1.0) if weight else (abs(outside - 1.0) < 0.3)
-        assert (chosen[0] < 0.0) == (weight > 0.0)  # the policy, which maximises Q, stays with the data or leaves them
+        assert (chosen[0] < 0.0) == (weight > 0.0)  # the policy, which maximizes Q, stays in the data or leaves it
 
 
 def test_learns_the_values_and_the_action_of_a_two_step_problem(train):
@@ -92,12 +94,12 @@ def test_learns_the_values_and_the_action_of_a_two_step_problem(train):
 
 
 def test_draws():
-    """Normals and, on (-1, 1), uniforms; K = 4 per state of each kind, in the target with max backup alone."""
+    """Normals, and uniforms on (-1, 1); K = 4 per state of each kind, in the target only with max backup."""
     batch = Batch(states(0), np.zeros((ROWS, 1)), *np.zeros((2, ROWS)), states(0), np.zeros(ROWS))
     batch, key, several = jax.tree.map(np.float32, batch), jax.random.key(0), (ROWS, 4, 1)
-    shapes = jax.eval_shape(cql.make(1, constant.make(1.0), HP).draw, key, batch)
+    shapes = jax.eval_shape(cql.cql(1, constant(1.0), config=CONFIG).draw, key, batch)
     assert [draw.shape for draw in shapes] == [(ROWS, 1), (ROWS, 1), several, several, several]
-    draws = jax.jit(cql.make(1, constant.make(1.0), HP._replace(max_backup=True)).draw)(key, batch)
+    draws = jax.jit(cql.cql(1, constant(1.0), config=CONFIG._replace(max_backup=True)).draw)(key, batch)
     assert [draw.shape for draw in draws] == [(ROWS, 1), several, several, several, several]
     assert 0.5 < np.max(np.abs(draws.uniform)) <= 1.0
     assert np.min(draws.uniform) < -0.5
@@ -111,13 +113,13 @@ def test_initial_state():
 
     Orthogonal columns of gain g have the square g^2. log alpha = 0, log alpha' = 1.
     """
-    hp = cql.Hyperparameters(actor_hidden_sizes=(2,), critic_hidden_sizes=((2, 2), (2,)))
+    config = cql.CQLConfig(actor_hidden_sizes=(2,), critic_hidden_sizes=((2, 2), (2,)))
 
     @jax.jit
     def initial():
-        """A part of the state: less to compile."""
-        state = cql.make(1, constant.make(1.0), hp).init(jax.random.key(0), states(0), np.zeros((ROWS, 1)))
-        return state.critics, state.target_critics, state.log_temperature, state.log_multiplier
+        """A part of the state, which compiles faster."""
+        state = cql.cql(1, constant(1.0), config=config).init(jax.random.key(0), states(0), np.zeros((ROWS, 1)))
+        return state.critics.params, state.target_critics, state.temperature.params, state.multiplier.params
 
     critics, targets, log_temperature, log_multiplier = initial()
     jax.tree.map(np.testing.assert_array_equal, critics, targets)
@@ -133,9 +135,9 @@ def test_initial_state():
 
 
 def test_acting():
-    """Without a key the mode tanh(mean), with one a sample whose noise belongs to the key."""
-    act = jax.jit(cql.make(2, constant.make(1.0), LOCOMOTION).act)
-    params, observations, key = make_state().actor, BATCH.observations, jax.random.key(1)
+    """Without a key the mode tanh(mean), with a key a sample whose noise the key determines."""
+    act = jax.jit(cql.cql(2, constant(1.0), config=LOCOMOTION).act)
+    params, observations, key = make_state().actor.params, BATCH.observations, jax.random.key(1)
     with jax.enable_x64(True):
         noise = np.asarray(jax.random.normal(key, (len(observations), 2)))
         mode, actions = act(params, observations, None), act(params, observations, key)

@@ -1,7 +1,7 @@
 """IQL against independent programs.
 
-Its value functions against the authors' advantage selector, through the functions that train; the whole of it, with
-the actor and in both orders, against NumPy.
+The value functions against the authors' advantage selector, through the functions that train; the whole algorithm, in
+both orders, against NumPy.
 """
 
 import jax
@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssar_jax.algorithms.iql_values import make_value_learner, update_values
+from ssar_jax.algorithms.iql_values import advantages_of, make_value_networks, value_algorithm, value_step
 from ssar_jax.types import Batch
 from tests.algorithms.conformance import LIMITS, Vectors, assert_close, nested
 from tests.algorithms.small_iql import NUMBERS, PROGRAMS, VARIANTS, distance, make_state
 from tests.algorithms.small_td3_bc import assert_close as assert_trees_close
 from tests.algorithms.small_td3_bc import make_batch
+from tests.algorithms.states import with_params
 from tests.golden_vectors import golden_files
 from tests.networks.numpy_networks import Adam, as_numpy, critic, gradient, mlp, polyak
 
@@ -22,7 +23,7 @@ COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminals
 
 
 class UpdateVectors(Vectors):
-    """A golden file whose calls are named updates and that holds one dataset for all of them."""
+    """A golden file whose calls are named updates and share one dataset."""
 
     def expected(self, call, name):
         return self._arrays.get(f"{self._expected}/update{call}/{name}")
@@ -55,21 +56,21 @@ def hidden_sizes(params):
 
 
 def build(vectors):
-    """The authors' program rounds two constants to float32, even in its float64 run."""
+    """The networks and the numbers; the authors' program rounds two of them to float32, even in its float64 run."""
     h = vectors.hyper
-    return make_value_learner(
-        hidden_sizes=hidden_sizes(vectors.params("v")),
-        learning_rate=h("lr"),
-        discount=float(np.float32(h("discount"))),
-        expectile=float(np.float32(h("iql_tau"))),
-        tau=h("tau"),
-    )
+    numbers = {
+        "discount": float(np.float32(h("discount"))),
+        "expectile": float(np.float32(h("iql_tau"))),
+        "tau": h("tau"),
+    }
+    return make_value_networks(hidden_sizes(vectors.params("v")), h("lr")), numbers
 
 
-def starting_state(vectors, learner):
-    shapes = jax.eval_shape(learner.init, jax.random.key(0), *vectors.dataset()[:2])
+def starting_state(vectors, algorithm):
+    shapes = jax.eval_shape(algorithm.init, jax.random.key(0), *vectors.dataset()[:2])
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    state = zeros._replace(
+    state = with_params(
+        zeros,
         critics=(vectors.params("q1"), vectors.params("q2")),
         target_critics=(vectors.params("q1_target"), vectors.params("q2_target")),
         value=vectors.params("v"),
@@ -77,28 +78,31 @@ def starting_state(vectors, learner):
     return jax.tree.map(lambda leaf: leaf.astype(vectors.dtype) if leaf.dtype.kind == "f" else leaf, state)
 
 
-def programs(learner):
-    """One update with what it computes on the way, and the labels; both compiled."""
+def programs(networks, algorithm, expectile):
+    """One update with its intermediate values, and the labels; both compiled."""
 
     def update(state, batch):
-        values, next_values = (learner.value(state.value, o) for o in (batch.observations, batch.next_observations))
-        targets = learner.critics.apply(state.target_critics, batch.observations, batch.actions)
-        after, advantages, metrics = update_values(learner, state, batch)
+        values, next_values = (
+            networks.value(state.value.params, o) for o in (batch.observations, batch.next_observations)
+        )
+        targets = networks.critics.apply(state.target_critics, batch.observations, batch.actions)
+        after, metrics = algorithm.update(state, batch, (), step=1, annealing=1.0, phase="offline")
+        _, advantages, _ = value_step(networks, state, batch, expectile)
         return after, {
             "next_v": next_values,
             "value": values,
             "target_q": jnp.min(targets, axis=0),
             "advantages": advantages,
-            "value_loss": metrics["value/loss"],
-            "q_loss": metrics["critic/loss"],
+            "value_loss": metrics["value/loss"].total,
+            "q_loss": metrics["critic/loss"].total,
         }
 
     def labels(state, dataset):
-        values = learner.critics.apply(state.critics, dataset.observations, dataset.actions)
-        advantages = learner.advantages(state, dataset.observations, dataset.actions)
+        values = networks.critics.apply(state.critics.params, dataset.observations, dataset.actions)
+        advantages = advantages_of(networks, state, dataset.observations, dataset.actions)
         return {
             "q": jnp.min(values, axis=0),
-            "v": learner.value(state.value, dataset.observations),
+            "v": networks.value(state.value.params, dataset.observations),
             "mask": (advantages >= 0.0).astype(dataset.masks.dtype),
         }, advantages
 
@@ -106,7 +110,7 @@ def programs(learner):
 
 
 def check_state(vectors, call, state):
-    for name, params in [("v", state.value), *zip(("q1", "q2"), state.critics, strict=True)]:
+    for name, params in [("v", state.value.params), *zip(("q1", "q2"), state.critics.params, strict=True)]:
         vectors.check_tree(params, call, f"params/{name}")
     for name, params in zip(("q1_target", "q2_target"), state.target_critics, strict=True):
         vectors.check_tree(params, call, f"params/{name}")
@@ -125,9 +129,10 @@ def check_selection(vectors, labels, advantages):
 @pytest.mark.parametrize("path", golden_files("iql_qv"), ids=lambda path: path.stem)
 def test_agrees_with_the_authors(path, dtype):
     vectors = UpdateVectors(path, dtype)
-    learner = build(vectors)
-    update, label = programs(learner)
-    state, calls = starting_state(vectors, learner), range(1, vectors.hyper("n_updates") + 1)
+    networks, numbers = build(vectors)
+    algorithm = value_algorithm(networks, **numbers)
+    update, label = programs(networks, algorithm, numbers["expectile"])
+    state, calls = starting_state(vectors, algorithm), range(1, vectors.hyper("n_updates") + 1)
     for call in calls:
         batch = vectors.batch(call)
         state, values = update(state, batch)
@@ -135,12 +140,11 @@ def test_agrees_with_the_authors(path, dtype):
             vectors.check(value, call, name)
         target = vectors.expected(call, "target_q") - vectors.expected(call, "value")
         assert_close(values["advantages"], target, LIMITS[dtype], f"call {call} advantages")
-        discount = float(np.float32(vectors.hyper("discount")))
-        vectors.check(batch.rewards + discount * batch.masks * values["next_v"], call, "q_targets")
+        vectors.check(batch.rewards + numbers["discount"] * batch.masks * values["next_v"], call, "q_targets")
         check_state(vectors, call, state)
     check_selection(vectors, *label(state, vectors.dataset()))
-    assert state.value["layer0"]["kernel"].dtype == dtype
-    # Six values of each update, and all networks at the end at least.
+    assert state.value.params["layer0"]["kernel"].dtype == dtype
+    # Six values of each update, and all networks at least at the end.
     assert vectors.compared > 6 * len(calls)
     for name in ("v", "q1", "q2", "q1_target", "q2_target"):
         assert vectors.expected_tree(calls[-1], f"params/{name}"), name
@@ -149,18 +153,18 @@ def test_agrees_with_the_authors(path, dtype):
 class NumpyIQL:
     """Kostrikov et al. 2021, written from its equations; derivatives come from the losses by complex steps."""
 
-    def __init__(self, state, hyperparameters, updates):
-        self.hp, self.updates = hyperparameters, updates
+    def __init__(self, state, config, updates):
+        self.config, self.updates = config, updates
         values = as_numpy(state.values)
-        self.critics, self.targets, self.value = values.critics, values.target_critics, values.value
-        self.actor = as_numpy(state.actor)
-        rate = hyperparameters.learning_rate
+        self.critics, self.targets, self.value = values.critics.params, values.target_critics, values.value.params
+        self.actor = as_numpy(state.actor.params)
+        rate = config.learning_rate
         self.critics_adam, self.value_adam, self.actor_adam = (
             Adam(params, rate) for params in (self.critics, self.value, self.actor)
         )
 
     def update(self, b):
-        hp, official = self.hp, self.hp.order == "official"
+        config, official = self.config, self.config.order == "official"
         first, second = (critic(p, b.observations, b.actions) for p in self.targets)
         assert 0.0 < np.mean(first < second) < 1.0
         lowest = np.minimum(first, second)
@@ -169,13 +173,13 @@ class NumpyIQL:
 
         def value_loss(params):
             u = lowest - mlp(params, b.observations)[:, 0]
-            return np.mean(np.where(u.real < 0.0, 1.0 - hp.expectile, hp.expectile) * u**2)
+            return np.mean(np.where(u.real < 0.0, 1.0 - config.expectile, config.expectile) * u**2)
 
         metrics = {"value/loss": value_loss(self.value)}
         self.value = self.value_adam.step(self.value, gradient(value_loss, self.value))
-        if official:  # the others see the new V
+        if official:  # actor and Q see the new V
             advantages, next_values = lowest - self.v(b.observations), self.v(b.next_observations)
-        target = b.rewards + hp.discount * b.masks * next_values
+        target = b.rewards + config.discount * b.masks * next_values
 
         def critic_loss(both):
             total = sum(np.mean((critic(p, b.observations, b.actions) - target) ** 2) for p in both)
@@ -183,16 +187,16 @@ class NumpyIQL:
 
         metrics["critic/loss"] = critic_loss(self.critics)
         self.critics = self.critics_adam.step(self.critics, gradient(critic_loss, self.critics))
-        self.targets = polyak(self.targets, self.critics, hp.tau)
-        weights = np.minimum(np.exp(hp.temperature * advantages), 100.0)
+        self.targets = polyak(self.targets, self.critics, config.tau)
+        weights = np.minimum(np.exp(config.temperature * advantages), 100.0)
 
         def actor_loss(params):
-            return np.mean(weights * distance(params, b, hp.deterministic))
+            return np.mean(weights * distance(params, b, config.deterministic))
 
         metrics |= {"actor/loss": actor_loss(self.actor), "actor/weight_mean": np.mean(weights)}
         step = self.actor_adam.step(self.actor, gradient(actor_loss, self.actor))
-        progress = self.updates / hp.actor_decay_steps
-        factor = 0.5 * (1.0 + np.cos(np.pi * progress)) if hp.actor_schedule == "cosine" else 1.0
+        progress = self.updates / config.actor_decay_steps
+        factor = 0.5 * (1.0 + np.cos(np.pi * progress)) if config.actor_schedule == "cosine" else 1.0
         self.actor = polyak(self.actor, step, factor)
         self.updates += 1
         return metrics
@@ -203,14 +207,15 @@ class NumpyIQL:
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_three_updates_agree_with_numpy(name):
-    """Losses and all parameters, from a point where the cosine, if any, is at 0.854."""
+    """Losses and all parameters, starting where the cosine, if any, is 0.854."""
     program = PROGRAMS[name]
-    state, count = make_state(program.hyperparameters), 250_000
-    reference = NumpyIQL(state, program.hyperparameters._replace(**NUMBERS), count)
+    state, count = make_state(program.config), 250_000
+    reference = NumpyIQL(state, program.config._replace(**NUMBERS), count)
     for seed in range(3):
         batch = jax.tree.map(np.float64, make_batch(seed)[0])
         state, metrics = program(state, batch, step=count + seed + 1)
         for name, expected in reference.update(batch).items():
             assert metrics[name] == pytest.approx(float(expected), rel=1e-11, abs=1e-11), name
-        ours = state.values.critics, state.values.target_critics, state.values.value, state.actor
+        values = state.values
+        ours = values.critics.params, values.target_critics, values.value.params, state.actor.params
         assert_trees_close(ours, (reference.critics, reference.targets, reference.value, reference.actor), atol=1e-11)

@@ -7,14 +7,16 @@ import pytest
 
 from ssar_jax.algorithms import sac
 from ssar_jax.types import Batch
+from tests.algorithms.states import with_params
 from tests.networks.numpy_networks import Adam, as_numpy, critic, gradient, mlp, norm, polyak
 
 RATE, TAU, DISCOUNT = 0.01, 0.1, 0.9
-ALGORITHM = sac.make(2, hidden_sizes=(3, 2), learning_rate=RATE, tau=TAU, discount=DISCOUNT)
+CONFIG = sac.SACConfig(hidden_sizes=(3, 2), learning_rate=RATE, tau=TAU, discount=DISCOUNT)
+ALGORITHM = sac.sac(2, config=CONFIG)
 
 
 def make_batch(seed, rows=6):
-    """Two observations, two actions, some terminal rows; and the two noises of an update."""
+    """A batch with two observations, two actions and some terminal rows; and the draws of an update."""
     rng = np.random.default_rng(seed)
     batch = Batch(
         rng.normal(size=(rows, 2)),
@@ -31,7 +33,7 @@ BATCH, DRAWS = make_batch(0)
 
 
 def make_state(seed=1):
-    """Random parameters, targets unlike the online critics, a temperature of exp(-0.5), fresh optimisers.
+    """Random parameters, targets that differ from the online critics, a temperature of exp(-0.5), fresh optimizers.
 
     With this seed each critic is the smaller one on some rows, which the reference asserts.
     """
@@ -44,8 +46,13 @@ def make_state(seed=1):
     def zero(leaf):
         return np.zeros(leaf.shape, leaf.dtype if leaf.dtype == np.int32 else np.float64)
 
-    networks = {name: fill(getattr(shapes, name)) for name in ("actor", "critics", "target_critics")}
-    return jax.tree.map(zero, shapes)._replace(**networks, log_temperature=np.array(-0.5))
+    return with_params(
+        jax.tree.map(zero, shapes),
+        actor=fill(shapes.actor.params),
+        critics=fill(shapes.critics.params),
+        target_critics=fill(shapes.target_critics),
+        temperature=np.array(-0.5),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +72,14 @@ class NumpySAC:
     """Haarnoja et al. 2018, written from its formulas; derivatives come from the losses by complex steps."""
 
     def __init__(self, state):
-        self.actor, self.log_temperature = as_numpy(state.actor), as_numpy(state.log_temperature)
-        self.critics, self.targets = list(as_numpy(state.critics)), list(as_numpy(state.target_critics))
+        self.actor, self.log_temperature = as_numpy(state.actor.params), as_numpy(state.temperature.params)
+        self.critics, self.targets = list(as_numpy(state.critics.params)), list(as_numpy(state.target_critics))
         self.actor_adam, self.temperature_adam = Adam(self.actor, RATE), Adam(self.log_temperature, RATE)
         self.critic_adams = [Adam(params, RATE) for params in self.critics]
 
     @staticmethod
     def sample(params, observations, noise):
-        """Actions and their log-density, straight from the change of variables."""
+        """Actions and their log-density, by the change of variables."""
         mean, raw = np.split(mlp(params, observations), 2, axis=-1)
         log_std = params["log_std_multiplier"] * raw + params["log_std_offset"]
         assert np.all((log_std.real > -20.0) & (log_std.real < 2.0))
@@ -122,7 +129,7 @@ def test_three_updates_agree_with_numpy(update):
         state, metrics = update(state, batch, draws)
         for name, expected in reference.update(batch, draws).items():
             assert metrics[name] == pytest.approx(float(expected), rel=1e-10, abs=1e-10), name
-        ours = (state.actor, state.critics, state.target_critics, state.log_temperature)
+        ours = (state.actor.params, state.critics.params, state.target_critics, state.temperature.params)
         theirs = (reference.actor, tuple(reference.critics), tuple(reference.targets), reference.log_temperature)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-10), ours, theirs)
 
@@ -139,20 +146,20 @@ def test_three_updates_agree_with_numpy(update):
 def test_temperature_keeps_the_entropy_at_its_target(update, log_std, move):
     """The first Adam step is the rate, in the direction that brings the entropy to the target."""
     state = make_state()
-    actor = jax.tree.map(np.zeros_like, state.actor) | {"log_std_offset": np.array(log_std)}
-    after, metrics = update(state._replace(actor=actor))
+    actor = jax.tree.map(np.zeros_like, state.actor.params) | {"log_std_offset": np.array(log_std)}
+    after, metrics = update(with_params(state, actor=actor))
     assert (metrics["actor/entropy"] < -2.0) == (move > 0.0)
-    assert after.log_temperature - state.log_temperature == pytest.approx(move, rel=1e-6)
+    assert after.temperature.params - state.temperature.params == pytest.approx(move, rel=1e-6)
 
 
 def test_terminal_rows_regress_on_their_rewards(update):
-    """With all masks 0 the targets are the rewards: the loss is sum_e E(Q_e - r)^2, whatever comes next."""
+    """With all masks 0 the targets are the rewards: the loss is sum_e E(Q_e - r)^2 for any next state."""
     state, batch = make_state(), BATCH._replace(masks=np.zeros(6))
     elsewhere = batch._replace(next_observations=batch.next_observations + 7.0)
     (here, metrics), (there, _) = update(state, batch), update(state, elsewhere)
-    residuals = [critic(p, batch.observations, batch.actions) - batch.rewards for p in state.critics]
+    residuals = [critic(p, batch.observations, batch.actions) - batch.rewards for p in state.critics.params]
     assert metrics["critic/loss"] == pytest.approx(sum(np.mean(r**2) for r in residuals), rel=1e-12)
-    jax.tree.map(np.testing.assert_array_equal, here.critics, there.critics)
+    jax.tree.map(np.testing.assert_array_equal, here.critics.params, there.critics.params)
 
 
 def test_target_by_hand(update):
@@ -162,20 +169,20 @@ def test_target_by_hand(update):
     reward of 1; both critics say 0, so that the loss is 2 * 3.803256^2 = 28.929512.
     """
     state = make_state()
-    actor, critics = (jax.tree.map(np.zeros_like, tree) for tree in (state.actor, state.critics))
+    actor, critics = (jax.tree.map(np.zeros_like, tree) for tree in (state.actor.params, state.critics.params))
     targets = tuple(
         params | {"layer2": {**params["layer2"], "bias": np.array([v])}}
         for params, v in zip(critics, (2.0, 3.0), strict=True)
     )
-    state = state._replace(actor=actor, critics=critics, target_critics=targets)
+    state = with_params(state, actor=actor, critics=critics, target_critics=targets)
     batch = BATCH._replace(rewards=np.ones(6), masks=np.ones(6))
     _, metrics = update(state, batch, sac.SACDraws(*np.zeros((2, 6, 2))))
     assert metrics["critic/loss"] == pytest.approx(28.929512, abs=1e-4)
 
 
 def test_acting():
-    """Without a key the mode tanh(mean), with one a sample whose noise belongs to the key."""
-    params = as_numpy(make_state().actor)
+    """Without a key the mode tanh(mean), with a key a sample whose noise the key determines."""
+    params = as_numpy(make_state().actor.params)
     observations = np.random.default_rng(0).normal(size=(5, 2))
     with jax.enable_x64(True):
         act = jax.jit(ALGORITHM.act)
@@ -189,7 +196,7 @@ def test_acting():
 
 
 def test_gradients_of_the_reference_are_not_trivial():
-    """Otherwise the agreement above would say little: every network's gradient is far from zero."""
+    """The gradients are far from zero; otherwise the agreement above would prove little."""
     reference = NumpySAC(make_state())
     loss = lambda p: np.mean(critic(p, BATCH.observations, BATCH.actions) ** 2)  # noqa: E731
     assert all(norm(gradient(loss, params)) > 0.01 for params in reference.critics)

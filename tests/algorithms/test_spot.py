@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssar_jax.algorithms import spot, td3, td3_bc
-from ssar_jax.coefficients import constant, state_adaptive
-from ssar_jax.networks.coefficient import CoefficientNet
+from ssar_jax.algorithms import spot, td3_bc
+from ssar_jax.coefficients.constant import constant
+from ssar_jax.coefficients.state_adaptive import state_adaptive
 from ssar_jax.networks.vae import VAE
 from ssar_jax.types import Batch
 from tests.algorithms import small_td3_bc
-from tests.algorithms.small_spot import DRAWS, NETWORK, SIZES, SMALL, make_draws, make_state, score
+from tests.algorithms.small_spot import DRAWS, NETWORK, SIZES, SMALL, as_td3_bc, make_draws, make_state, score
 from tests.algorithms.small_td3_bc import (
     BATCH,
     NUMBERS,
@@ -21,6 +21,7 @@ from tests.algorithms.small_td3_bc import (
     to_rounding_or_exactly,
     warmed,
 )
+from tests.algorithms.states import with_params
 from tests.algorithms.test_td3_bc_by_numpy import NumpyTD3BC
 from tests.networks.numpy_networks import as_numpy, critic, gradient, mlp, norm, polyak
 
@@ -33,9 +34,9 @@ class Program:
 
     def _update(self, options, state, batch, draws, step, annealing, phase):
         numbers = dict(options)
-        coefficient = constant.make(numbers.pop("value"))
-        hp = SIZES._replace(skeleton=SIZES.skeleton._replace(**numbers))
-        return spot.make(2, coefficient, hp).update(state, batch, draws, step=step, annealing=annealing, phase=phase)
+        coefficient = constant(numbers.pop("value"))
+        algorithm = spot.spot(2, coefficient, config=SIZES._replace(**numbers))
+        return algorithm.update(state, batch, draws, step=step, annealing=annealing, phase=phase)
 
     def __call__(self, state, batch=BATCH, draws=DRAWS, *, step, annealing=1.0, phase="offline", **options):
         options = {"value": 0.4} | NUMBERS | options
@@ -50,19 +51,21 @@ def program():
 
 @pytest.fixture(scope="module")
 def state():
-    """With warm optimisers, whose steps show the size of a gradient and not its sign alone."""
+    """With warm optimizers, whose steps show the size of a gradient and not its sign alone."""
     start = make_state(seed=464)  # the actor's hidden units are alive
-    opts = {name: warmed(getattr(start.skeleton, name)) for name in ("actor_opt", "critics_opt")}
-    return start._replace(skeleton=start.skeleton._replace(**opts))
+    return start._replace(
+        actor=start.actor._replace(opt_state=warmed(start.actor.opt_state)),
+        critics=start.critics._replace(opt_state=warmed(start.critics.opt_state)),
+    )
 
 
-def test_without_coefficient_it_is_td3_with_a_normalised_q(program, state):
+def test_without_coefficient_it_is_td3_with_a_normalized_q(program, state):
     """A coefficient of 0: the step of TD3+BC with its own coefficient at 0, in all networks."""
     after, metrics = program(state, step=2, value=0.0)
-    update = jax.jit(td3_bc.make(2, constant.make(0.0), small_td3_bc.SMALL).update, static_argnames="phase")
-    other, td3_metrics = update(state.skeleton, BATCH, DRAWS.smoothing, step=2, annealing=1.0, phase="offline")
+    update = jax.jit(td3_bc.td3_bc(2, constant(0.0), config=small_td3_bc.SMALL).update, static_argnames="phase")
+    other, td3_metrics = update(as_td3_bc(state), BATCH, DRAWS.smoothing, step=2, annealing=1.0, phase="offline")
     assert metrics["actor/loss"] == pytest.approx(float(td3_metrics["actor/loss"].total), abs=1e-6)
-    assert_close(after.skeleton, other)
+    assert_close(as_td3_bc(after), other)
 
 
 def test_a_large_coefficient_follows_the_score_alone(program, state):
@@ -74,10 +77,11 @@ def test_a_large_coefficient_follows_the_score_alone(program, state):
         actions = np.tanh(mlp(params, BATCH.observations))
         return np.mean(score(density, BATCH.observations, actions, DRAWS.latent))
 
-    alone = gradient(mean_score, as_numpy(state.skeleton.actor))
+    before = as_numpy(state.actor.params)
+    alone = gradient(mean_score, before)
     assert norm(alone) > 0.01
     assert metrics["actor/grad_norm"] == pytest.approx(1e6 * norm(alone), rel=1e-4)
-    assert metrics["actor/density_score"] == pytest.approx(mean_score(as_numpy(state.skeleton.actor)), rel=1e-5)
+    assert metrics["actor/density_score"] == pytest.approx(mean_score(before), rel=1e-5)
 
 
 @pytest.mark.parametrize("phase", ["offline", "online"])
@@ -86,21 +90,21 @@ def test_no_update_changes_the_density_model(program, state, phase):
     for step in range(1, 4):
         after, _ = program(after, step=step, phase=phase)
     assert equal(after.density, state.density)
-    assert not equal(after.skeleton.actor, state.skeleton.actor)
+    assert not equal(after.actor.params, state.actor.params)
 
 
 def test_the_density_model_reaches_the_actor_alone(program, state):
     other = state._replace(density=make_state(seed=7).density)
-    here, there = program(state, step=2)[0].skeleton, program(other, step=2)[0].skeleton
+    here, there = program(state, step=2)[0], program(other, step=2)[0]
     assert equal(here.critics, there.critics)
-    assert not equal(here.actor, there.actor)
+    assert not equal(here.actor.params, there.actor.params)
 
 
 class NumpySPOT(NumpyTD3BC):
     """TD3 in NumPy with the penalty of SPOT on its actor."""
 
-    def __init__(self, state, hp, value):
-        super().__init__(state.skeleton, hp.skeleton, alpha=1.0)
+    def __init__(self, state, config, value):
+        super().__init__(state, config, alpha=1.0)
         self._density, self._value, self.latent = as_numpy(state.density), value, None
 
     def _delayed(self, b):
@@ -116,8 +120,8 @@ class NumpySPOT(NumpyTD3BC):
         gradients = gradient(loss, self.actor)
         metrics = {"actor/loss": loss(self.actor), "actor/grad_norm": norm(gradients), "actor/q_scale": scale}
         self.actor = self.actor_adam.step(self.actor, gradients)
-        self.targets = [polyak(t, c, self.hp.tau) for t, c in zip(self.targets, self.critics, strict=True)]
-        self.target_actor = polyak(self.target_actor, self.actor, self.hp.tau)
+        self.targets = [polyak(t, c, self.config.tau) for t, c in zip(self.targets, self.critics, strict=True)]
+        self.target_actor = polyak(self.target_actor, self.actor, self.config.tau)
         return metrics
 
 
@@ -127,18 +131,17 @@ def test_four_updates_agree_with_numpy():
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda leaf: leaf.astype(np.float64) if leaf.dtype == np.float32 else leaf, state)
         reference = NumpySPOT(wide, SMALL, value=0.3)
-        update = jax.jit(spot.make(2, constant.make(0.3), SMALL).update, static_argnames="phase")
+        update = jax.jit(spot.spot(2, constant(0.3), config=SMALL).update, static_argnames="phase")
         for step in range(1, 5):
             batch, draws = jax.tree.map(np.float64, (make_batch(step)[0], make_draws(step)))
             wide, metrics = update(wide, batch, draws, step=step, annealing=1.0, phase="offline")
             reference.latent = draws.latent
             for name, expected in reference.update(batch, draws.smoothing, step).items():
                 assert float(metrics[name].total) == pytest.approx(expected, abs=1e-12, rel=1e-12), name
-            after = wide.skeleton
-            assert_close(tuple(reference.critics), after.critics, atol=1e-12)
-            assert_close(tuple(reference.targets), after.target_critics, atol=1e-12)
-            assert_close(reference.actor, after.actor, atol=1e-12)
-            assert_close(reference.target_actor, after.target_actor, atol=1e-12)
+            assert_close(tuple(reference.critics), wide.critics.params, atol=1e-12)
+            assert_close(tuple(reference.targets), wide.target_critics, atol=1e-12)
+            assert_close(reference.actor, wide.actor.params, atol=1e-12)
+            assert_close(reference.target_actor, wide.target_actor, atol=1e-12)
 
 
 def test_cooling_multiplies_the_coefficient(program, state):
@@ -164,7 +167,7 @@ def test_each_phase_has_its_discount(program, state):
 def factors(seed):
     """Random factors, different for every row, on the two hidden layers."""
     rng = np.random.default_rng(seed)
-    return {f"layer{i}": np.float32(rng.choice([0.0, 1.25], (6, width))) for i, width in enumerate((3, 2))}
+    return tuple(np.float32(rng.choice([0.0, 1.25], (6, width))) for width in (3, 2))
 
 
 def test_dropout_reaches_the_policy_it_is_for(program, state):
@@ -173,35 +176,53 @@ def test_dropout_reaches_the_policy_it_is_for(program, state):
     ones = jax.tree.map(np.ones_like, factors(0))
     assert_close(program(state, draws=DRAWS._replace(dropout=ones, target_dropout=ones), step=2)[0], plain, atol=1e-6)
     in_target, _ = program(state, draws=DRAWS._replace(target_dropout=factors(0)), step=1)
-    assert not equal(in_target.skeleton.critics, plain.skeleton.critics)
+    assert not equal(in_target.critics.params, plain.critics.params)
     in_actor, _ = program(state, draws=DRAWS._replace(dropout=factors(0)), step=2)
-    assert equal(in_actor.skeleton.critics, plain.skeleton.critics)
-    assert not equal(in_actor.skeleton.actor, plain.skeleton.actor)
+    assert equal(in_actor.critics, plain.critics)
+    assert not equal(in_actor.actor.params, plain.actor.params)
 
 
-def test_factors_stand_between_the_linear_map_and_its_relu(state):
-    """In NumPy, layer by layer."""
-    params, dropped = state.skeleton.actor, factors(3)
-    skeleton = td3.make(2, constant.make(0.4), SIZES.skeleton, penalty_name="density_score")
-    actions = jax.jit(spot.with_factors(skeleton.policy, dropped))(params, BATCH.observations)
-    x = BATCH.observations
-    for name in ("layer0", "layer1"):
-        x = np.maximum(dropped[name] * (x @ params[name]["kernel"] + params[name]["bias"]), 0.0)
-    expected = np.tanh(x @ params["layer2"]["kernel"] + params["layer2"]["bias"])
-    np.testing.assert_allclose(actions, expected, atol=1e-6)
+def test_dropout_in_the_target_by_numpy(program, state):
+    """The mean target is that of the target actor whose hidden maps are multiplied, layer by layer."""
+    dropped, params, critics = factors(3), as_numpy(state.target_actor), as_numpy(state.target_critics)
+    draws = DRAWS._replace(smoothing=np.zeros_like(DRAWS.smoothing), target_dropout=dropped)
+    _, metrics = program(state, draws=draws, step=1)
+    actions = actor_with_dropout(params, BATCH.next_observations, dropped)
+    next_values = np.minimum(*(critic(member, BATCH.next_observations, actions) for member in critics))
+    target = np.mean(BATCH.rewards + NUMBERS["discount"] * BATCH.masks * next_values)
+    assert metrics["critic/target_mean"] == pytest.approx(target, rel=1e-5)
+
+
+def test_dropout_in_the_actors_loss_by_numpy(program, state):
+    """The score, at a critics' rate of 0, is that of the actions of the actor with dropout."""
+    dropped, density = factors(3), as_numpy(state.density)
+    _, metrics = program(state, draws=DRAWS._replace(dropout=dropped), step=2, critic_learning_rate=0.0)
+    actions = actor_with_dropout(as_numpy(state.actor.params), BATCH.observations, dropped)
+    values = critic(as_numpy(state.critics.params[0]), BATCH.observations, actions)
+    assert metrics["actor/q_scale"] == pytest.approx(1.0 / np.mean(np.abs(values)), rel=1e-5)
+    scores = score(density, BATCH.observations, actions, DRAWS.latent)
+    assert metrics["actor/density_score"] == pytest.approx(np.mean(scores), rel=1e-5)
+
+
+def actor_with_dropout(params, observations, dropout):
+    """In NumPy, the factors between a linear map and its ReLU."""
+    x = observations
+    for i, multiplier in enumerate(dropout):
+        x = np.maximum(multiplier * (x @ params[f"layer{i}"]["kernel"] + params[f"layer{i}"]["bias"]), 0.0)
+    return np.tanh(x @ params["layer2"]["kernel"] + params["layer2"]["bias"])
 
 
 def test_draws():
     """Latent noise of 2 A columns; with a rate of 0.2 factors of 0 and 1 / 0.8, a fifth of them 0."""
     batch = jax.tree.map(lambda column: jnp.asarray(np.repeat(column, 400, axis=0)), BATCH)
-    without = spot.make(2, constant.make(0.4), SIZES).draw(jax.random.key(0), batch)
+    without = spot.spot(2, constant(0.4), config=SIZES).draw(jax.random.key(0), batch)
     assert (without.smoothing.shape, without.latent.shape) == ((2400, 2), (2400, 4))
-    assert (without.dropout, without.target_dropout) == ({}, {})
-    draws = spot.make(2, constant.make(0.4), SIZES._replace(dropout=0.2)).draw(jax.random.key(0), batch)
+    assert (without.dropout, without.target_dropout) == ((), ())
+    draws = spot.spot(2, constant(0.4), config=SIZES._replace(dropout=0.2)).draw(jax.random.key(0), batch)
     assert equal(draws[:2], without[:2])
     for both in (draws.dropout, draws.target_dropout):
-        assert jax.tree.map(np.shape, both) == {"layer0": (2400, 3), "layer1": (2400, 2)}
-        for leaf in both.values():
+        assert [leaf.shape for leaf in both] == [(2400, 3), (2400, 2)]
+        for leaf in both:
             assert set(np.unique(leaf)) == {np.float32(0.0), np.float32(1.25)}
             # Of 4,800 or 7,200 draws; the standard deviation of a share of 4,800 is 0.006.
             assert np.mean(leaf == 0.0) == pytest.approx(0.2, abs=0.025)
@@ -209,31 +230,30 @@ def test_draws():
 
 
 def test_acting_drops_nothing(state):
-    algorithm = spot.make(2, constant.make(0.4), SIZES._replace(dropout=0.5))
-    expected = np.tanh(mlp(as_numpy(state.skeleton.actor), BATCH.observations))
+    algorithm = spot.spot(2, constant(0.4), config=SIZES._replace(dropout=0.5))
+    expected = np.tanh(mlp(as_numpy(state.actor.params), BATCH.observations))
     for key in (None, jax.random.key(0)):
-        actions = algorithm.act(algorithm.policy(state), BATCH.observations, key)
+        actions = algorithm.act(algorithm.policy_params(state), BATCH.observations, key)
         np.testing.assert_allclose(actions, expected, atol=1e-6)
 
 
 def test_initial_state():
-    """Output layers within 0.001 and 0.003 where asked for, all else that of TD3; the density model is missing, loudly.
+    """Output layers within 0.001 and 0.003 where asked for, all else as in TD3; NaN for the missing density model.
 
     PyTorch's default for 64 units is 1 / 8.
     """
-    sizes = td3.Hyperparameters(critic_layer_norm=False, critic_hidden_sizes=(64,), actor_hidden_sizes=(64,))
-    hp = SIZES._replace(skeleton=sizes, actor_output_bound=1e-3, critic_output_bound=3e-3)
+    sizes = {"critic_layer_norm": False, "critic_hidden_sizes": (64,), "actor_hidden_sizes": (64,)}
+    config = SIZES._replace(**sizes)
+    bounded = config._replace(actor_output_bound=1e-3, critic_output_bound=3e-3)
     arguments = jax.random.key(0), BATCH.observations, BATCH.actions
-    state = spot.make(2, constant.make(0.4), hp).init(*arguments)
-    plain = spot.make(2, constant.make(0.4), hp._replace(actor_output_bound=None, critic_output_bound=None)).init(
-        *arguments
-    )
-    assert equal(plain.skeleton, td3_bc.make(2, constant.make(0.4), sizes).init(*arguments))
-    inner = state.skeleton
-    assert equal([inner.target_actor, inner.target_critics], [inner.actor, inner.critics])
+    state = spot.spot(2, constant(0.4), config=bounded).init(*arguments)
+    plain = spot.spot(2, constant(0.4), config=config).init(*arguments)
+    cloning = td3_bc.td3_bc(2, constant(0.4), config=td3_bc.TD3BCConfig(**sizes)).init(*arguments)
+    assert equal(as_td3_bc(plain), cloning)
+    assert equal([state.target_actor, state.target_critics], [state.actor.params, state.critics.params])
     for small, default, bound in (
-        (inner.actor, plain.skeleton.actor, 1e-3),
-        *((params, other, 3e-3) for params, other in zip(inner.critics, plain.skeleton.critics, strict=True)),
+        (state.actor.params, plain.actor.params, 1e-3),
+        *((params, other, 3e-3) for params, other in zip(state.critics.params, plain.critics.params, strict=True)),
     ):
         assert equal(small["layer0"], default["layer0"])
         assert 0.8 * bound < np.max(np.abs(small["layer1"]["kernel"])) <= bound * (1 + 1e-6)
@@ -242,39 +262,44 @@ def test_initial_state():
     assert all(np.all(np.isnan(leaf)) for leaf in jax.tree.leaves(state.density))
 
 
-def test_outputs_are_bounded_in_stacked_critics_too():
-    """Parameters with a leading axis, as an accelerator has them: 2 / sqrt(4) * 0.5 = 0.5."""
-    params = {"layer0": {"kernel": np.ones((2, 3, 4))}, "layer1": {"kernel": np.full((2, 4, 1), 0.5)}}
-    bounded = spot.bound_output(params, (4,), 0.1)
-    np.testing.assert_array_equal(bounded["layer0"]["kernel"], params["layer0"]["kernel"])
-    np.testing.assert_allclose(bounded["layer1"]["kernel"], 0.1)
+def test_initial_outputs_are_bounded_in_batched_critics_too(monkeypatch):
+    """An accelerator runs the critics as one program; their initial parameters are the same, bit for bit."""
+    config = SIZES._replace(critic_output_bound=0.1)
+    arguments = jax.random.key(0), BATCH.observations, BATCH.actions
+    here = spot.spot(2, constant(0.4), config=config).init(*arguments)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    there = spot.spot(2, constant(0.4), config=config).init(*arguments)
+    assert equal(there.critics, here.critics)
+    assert jax.tree.structure(there) == jax.tree.structure(here)
+    for member in there.critics.params:
+        assert 0.0 < np.max(np.abs(member["layer2"]["kernel"])) <= 0.1 * (1 + 1e-6)
 
 
-COEFFICIENT = CoefficientNet(0.4, hidden_sizes=(3,))
+def adaptive(**options):
+    return state_adaptive(0.4, hidden_sizes=(3,), **options)
 
 
 @pytest.fixture(scope="module")
 def adaptive_state():
     """Random networks around a coefficient network whose last kernel is zero."""
-    start = make_state(state_adaptive.make(COEFFICIENT))
+    start = make_state(adaptive())
     params = {
         "layer0": {"kernel": np.ones((2, 3), np.float32), "bias": np.ones(3, np.float32)},
         "layer1": {"kernel": np.zeros((3, 1), np.float32), "bias": np.float32([0.6931])},
     }
-    coefficient = start.skeleton.coefficient._replace(params=params, n=np.float32(1.0), active=np.array(True))
-    return start._replace(skeleton=start.skeleton._replace(coefficient=coefficient))
+    coefficient = with_params(start.coefficient, network=params)
+    return start._replace(coefficient=coefficient._replace(n=np.float32(1.0), active=np.array(True)))
 
 
 @to_rounding_or_exactly(1e-6)
 def test_a_frozen_coefficient_is_the_base_algorithm(adaptive_state, tolerance):
     """beta(s) = 1.5 * 0.4 * sigmoid(0.6931) for all states; at a rate of 0 the two are the same."""
-    params = adaptive_state.skeleton.coefficient.params
-    (value,) = np.unique(COEFFICIENT.apply({"params": params}, BATCH.observations))
+    frozen = adaptive(learning_rate=0.0, mask_regularizer=False)
+    (value,) = np.unique(frozen.apply(adaptive_state.coefficient, BATCH.observations))
     assert value == pytest.approx(0.4, rel=2e-5)
-    frozen = state_adaptive.make(COEFFICIENT, learning_rate=0.0, mask_regulariser=False)
-    update = jax.jit(spot.make(2, frozen, SMALL).update, static_argnames="phase")
-    base_update = jax.jit(spot.make(2, constant.make(value), SMALL).update, static_argnames="phase")
-    base, sa = adaptive_state._replace(skeleton=adaptive_state.skeleton._replace(coefficient=())), adaptive_state
+    update = jax.jit(spot.spot(2, frozen, config=SMALL).update, static_argnames="phase")
+    base_update = jax.jit(spot.spot(2, constant(value), config=SMALL).update, static_argnames="phase")
+    base, sa = adaptive_state._replace(coefficient=()), adaptive_state
     for step in range(1, 5):
         arguments = make_batch(step)[0], make_draws(step)
         base, metrics = base_update(base, *arguments, step=step, annealing=1.0, phase="offline")
@@ -282,15 +307,15 @@ def test_a_frozen_coefficient_is_the_base_algorithm(adaptive_state, tolerance):
         assert sa_metrics["actor/loss"].total == pytest.approx(
             float(metrics["actor/loss"].total), rel=tolerance, abs=0.0
         )
-    assert_close(*jax.device_get((base, sa._replace(skeleton=sa.skeleton._replace(coefficient=())))), atol=tolerance)
+    assert_close(*jax.device_get((base, sa._replace(coefficient=()))), atol=tolerance)
 
 
 def test_the_adaptive_coefficient_trains_offline_alone(adaptive_state):
-    coefficient = state_adaptive.make(COEFFICIENT, learning_rate=0.1)
-    update = jax.jit(spot.make(2, coefficient, SMALL).update, static_argnames="phase")
+    coefficient = adaptive(learning_rate=0.1)
+    update = jax.jit(spot.spot(2, coefficient, config=SMALL).update, static_argnames="phase")
     for phase, trains in (("offline", True), ("online", False)):
         after, metrics = update(adaptive_state, BATCH, DRAWS, step=2, annealing=1.0, phase=phase)
-        same = equal(after.skeleton.coefficient.params, adaptive_state.skeleton.coefficient.params)
+        same = equal(after.coefficient.network.params, adaptive_state.coefficient.network.params)
         assert same is not trains
         assert ("coefficient/loss" in metrics) is trains
 
@@ -298,7 +323,8 @@ def test_the_adaptive_coefficient_trains_offline_alone(adaptive_state):
 def test_the_density_models_loss_is_the_mean_score(state):
     """And one step of Adam from zero moves every parameter by the rate against its gradient."""
     algorithm = spot.density_algorithm(NETWORK, 0.01)
-    start = algorithm.init(jax.random.key(0), BATCH.observations, BATCH.actions)._replace(params=state.density)
+    start = algorithm.init(jax.random.key(0), BATCH.observations, BATCH.actions)
+    start = with_params(start, network=state.density)
     update = jax.jit(algorithm.update, static_argnames="phase")
     after, metrics = update(start, BATCH, DRAWS.latent, step=1, annealing=1.0, phase="offline")
 
@@ -309,7 +335,7 @@ def test_the_density_models_loss_is_the_mean_score(state):
     assert float(metrics["density/loss"].total) == pytest.approx(loss(before), rel=1e-5)
     gradients = gradient(loss, before)
     moved = jax.tree.map(lambda p, g: p - 0.01 * g / (np.abs(g) + 1e-8), before, gradients)
-    assert_close(as_numpy(after.params), moved, atol=1e-4)
+    assert_close(as_numpy(after.network.params), moved, atol=1e-4)
     with pytest.raises(TypeError, match="no policy"):
         algorithm.act((), BATCH.observations, None)
 
@@ -323,13 +349,13 @@ def trained():
     ones, spread = jnp.ones((64, 1)), jnp.linspace(0.6, 0.8, 32)
     actions = jnp.concatenate([-spread, spread])[:, None]
     batch = Batch(ones, actions, actions[:, 0], jnp.zeros(64), ones, jnp.ones(64))
-    sizes = td3.Hyperparameters(
-        critic_hidden_sizes=(16,),
-        critic_layer_norm=False,
-        critic_learning_rate=3e-3,
-        actor_hidden_sizes=(8,),
-        actor_learning_rate=3e-3,
-    )
+    sizes = {
+        "critic_hidden_sizes": (16,),
+        "critic_layer_norm": False,
+        "critic_learning_rate": 3e-3,
+        "actor_hidden_sizes": (8,),
+        "actor_learning_rate": 3e-3,
+    }
     start = jax.random.key(0), ones, actions
 
     def train(algorithm, state, num_updates=2000):
@@ -342,22 +368,22 @@ def trained():
     @jax.jit
     def train_density():
         model = spot.density_algorithm(VAE((32,), 1), 3e-3)
-        return train(model, model.init(*start), 4000).params
+        return train(model, model.init(*start), 4000).network.params
 
     @jax.jit
     def train_policies(value, density):
-        algorithm = spot.make(1, constant.make(value), spot.Hyperparameters(sizes, (32,)))
-        cloning = td3_bc.make(1, constant.make(value), sizes)
+        algorithm = spot.spot(1, constant(value), config=spot.SPOTConfig(density_hidden_sizes=(32,), **sizes))
+        cloning = td3_bc.td3_bc(1, constant(value), config=td3_bc.TD3BCConfig(**sizes))
         supported = train(algorithm, algorithm.init(*start)._replace(density=density))
         cloned = train(cloning, cloning.init(*start))
-        return algorithm.act(supported.skeleton.actor, ones[:1], None), cloning.act(cloned.actor, ones[:1], None)
+        return algorithm.act(supported.actor.params, ones[:1], None), cloning.act(cloned.actor.params, ones[:1], None)
 
     density = train_density()
     return lambda value: [float(action[0, 0]) for action in train_policies(value, density)], density
 
 
 def stationary_action(density, value):
-    """Where 1 / a, the slope of the normalised Q(a) = a, meets that of the coefficient's mean score; in NumPy."""
+    """Where 1 / a, the slope of the normalized Q(a) = a, meets that of the coefficient's mean score; in NumPy."""
     params, noise = as_numpy(density), np.random.default_rng(0).normal(size=(2000, 2))
     ones = np.ones((2000, 1))
     grid = np.linspace(0.1, 1.0, 91)

@@ -18,20 +18,20 @@ NEAR_THE_BORDER = 0.9
 
 
 def inputs(arrays, group, dtype):
-    """Mean and raw log-std side by side as the actor's head has them, given actions, and noise."""
+    """The actor's raw outputs (mean, then raw log-std), given actions, and noise."""
     head = np.concatenate([arrays[f"{group}/mean"], arrays[f"{group}/log_std_raw"]], axis=-1)
     return [x.astype(dtype) for x in (head, arrays[f"{group}/actions"], arrays[f"{group}/eps"])]
 
 
 def actor_params(arrays, dtype):
-    """An actor without hidden layers whose linear map is the identity: it puts out what it is given."""
+    """An actor without hidden layers whose linear map is the identity: its outputs are its inputs."""
     size = 2 * arrays["hyper/act_dim"].item()
     scalars = {f"log_std_{name}": arrays[f"hyper/log_std_{name}"].astype(dtype) for name in ("multiplier", "offset")}
     return {"layer0": {"kernel": np.eye(size, dtype=dtype), "bias": np.zeros(size, dtype)}, **scalars}
 
 
 def quantities(sizes):
-    """The compiled function (params, head, actions, noise) -> everything in the file, under the names it has there."""
+    """The compiled function (params, head, actions, noise) -> everything in the file, under the names in the file."""
 
     @jax.jit
     def compute(params, head, actions, noise):
@@ -61,7 +61,7 @@ def quantities(sizes):
 
 
 def near_the_border(name, arrays, group):
-    """Which entries are densities of actions near +-1, and what follows from them."""
+    """Marks the entries that depend on the densities of actions near +-1."""
     mean, std = arrays[f"{group}/mean"].astype(np.float64), arrays[f"{group}/expected64/clamped_std"]
     given = np.abs(arrays[f"{group}/actions"]) > NEAR_THE_BORDER
     if name == "log_prob":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssar_jax.algorithms import td3_bc
-from ssar_jax.coefficients import constant
+from ssar_jax.coefficients.constant import constant
 from ssar_jax.types import Batch
 from tests.algorithms.small_td3_bc import SMALL, assert_close, equal, make_batch, make_state
 from tests.networks.numpy_networks import Adam, as_numpy, critic, gradient, mlp, norm, polyak
@@ -15,21 +15,21 @@ from tests.networks.numpy_networks import Adam, as_numpy, critic, gradient, mlp,
 class NumpyTD3BC:
     """The published algorithm, written from its formulas; derivatives come from the losses by complex steps."""
 
-    def __init__(self, state, hp, alpha):
-        self.hp, self.alpha = hp, alpha
-        self.actor, self.target_actor = as_numpy(state.actor), as_numpy(state.target_actor)
-        self.critics, self.targets = list(as_numpy(state.critics)), list(as_numpy(state.target_critics))
-        self.actor_adam = Adam(self.actor, hp.actor_learning_rate)
-        self.critic_adams = [Adam(params, hp.critic_learning_rate) for params in self.critics]
+    def __init__(self, state, config, alpha):
+        self.config, self.alpha = config, alpha
+        self.actor, self.target_actor = as_numpy(state.actor.params), as_numpy(state.target_actor)
+        self.critics, self.targets = list(as_numpy(state.critics.params)), list(as_numpy(state.target_critics))
+        self.actor_adam = Adam(self.actor, config.actor_learning_rate)
+        self.critic_adams = [Adam(params, config.critic_learning_rate) for params in self.critics]
 
     def update(self, batch, noise, step):
-        b, hp = as_numpy(batch), self.hp
-        smoothing = np.clip(hp.policy_noise * noise, -hp.noise_clip, hp.noise_clip)
+        b, config = as_numpy(batch), self.config
+        smoothing = np.clip(config.policy_noise * noise, -config.noise_clip, config.noise_clip)
         next_actions = np.clip(np.tanh(mlp(self.target_actor, b.next_observations)) + smoothing, -1.0, 1.0)
         first, second = (critic(p, b.next_observations, next_actions) for p in self.targets)
         assert 0.0 < np.mean(first < second) < 1.0
         next_values = np.minimum(first, second)
-        target = b.rewards + hp.discount * b.masks * next_values
+        target = b.rewards + config.discount * b.masks * next_values
 
         def critic_loss(params):
             return np.mean((critic(params, b.observations, b.actions) - target) ** 2)
@@ -39,7 +39,7 @@ class NumpyTD3BC:
             gradients = gradient(critic_loss, self.critics[i])
             metrics[f"critic/grad_norm_{i + 1}"] = norm(gradients)
             self.critics[i] = adam.step(self.critics[i], gradients)
-        if step % hp.policy_freq == 0:
+        if step % config.policy_freq == 0:
             metrics |= self._delayed(b)
         return metrics
 
@@ -62,8 +62,8 @@ class NumpyTD3BC:
         }
         gradients = jax.tree.map(lambda g: g / self.alpha, gradients)
         self.actor = self.actor_adam.step(self.actor, gradients)
-        self.targets = [polyak(t, c, self.hp.tau) for t, c in zip(self.targets, self.critics, strict=True)]
-        self.target_actor = polyak(self.target_actor, self.actor, self.hp.tau)
+        self.targets = [polyak(t, c, self.config.tau) for t, c in zip(self.targets, self.critics, strict=True)]
+        self.target_actor = polyak(self.target_actor, self.actor, self.config.tau)
         return metrics
 
 
@@ -73,15 +73,15 @@ def test_four_updates_agree_with_numpy():
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda leaf: leaf.astype(np.float64) if leaf.dtype == np.float32 else leaf, state)
         reference = NumpyTD3BC(wide, SMALL, alpha=2.5)
-        update = jax.jit(td3_bc.make(2, constant.make(1.0 / 2.5), SMALL).update, static_argnames="phase")
+        update = jax.jit(td3_bc.td3_bc(2, constant(1.0 / 2.5), config=SMALL).update, static_argnames="phase")
         for step in range(1, 5):
             batch, noise = jax.tree.map(np.float64, make_batch(step))
             wide, metrics = update(wide, batch, noise, step=step, annealing=1.0, phase="offline")
             for name, expected in reference.update(batch, noise, step).items():
                 assert float(metrics[name].total) == pytest.approx(expected, abs=1e-12, rel=1e-12), name
-            assert_close(tuple(reference.critics), wide.critics, atol=1e-12)
+            assert_close(tuple(reference.critics), wide.critics.params, atol=1e-12)
             assert_close(tuple(reference.targets), wide.target_critics, atol=1e-12)
-            assert_close(reference.actor, wide.actor, atol=1e-12)
+            assert_close(reference.actor, wide.actor.params, atol=1e-12)
             assert_close(reference.target_actor, wide.target_actor, atol=1e-12)
 
 
@@ -91,7 +91,7 @@ def test_learns_the_values_and_the_action_of_a_two_step_problem():
     The best action in state 1 is 0.5, so that Q(1, a) = 1 - (a - 0.5)^2 and Q(0, a) = 0.9. The data's actions
     are uniform on [-1, 1]: a large coefficient pulls the actor to their mean, 0, instead.
     """
-    hp = td3_bc.Hyperparameters(
+    config = td3_bc.TD3BCConfig(
         discount=0.9,
         tau=0.05,
         critic_hidden_sizes=(32, 32),
@@ -106,7 +106,7 @@ def test_learns_the_values_and_the_action_of_a_two_step_problem():
 
     @jax.jit
     def train(beta):
-        algorithm = td3_bc.make(1, constant.make(beta), hp)
+        algorithm = td3_bc.td3_bc(1, constant(beta), config=config)
 
         def body(step, state):
             actions = jax.random.uniform(jax.random.key(step), (64, 1), minval=-1.0)
@@ -116,10 +116,10 @@ def test_learns_the_values_and_the_action_of_a_two_step_problem():
 
         start = algorithm.init(jax.random.key(1), states, states[:, :1])
         state = jax.lax.fori_loop(1, 1500, body, start)
-        return algorithm.act(algorithm.policy(state), np.eye(2), None), state.critics, start
+        return algorithm.act(algorithm.policy_params(state), np.eye(2), None), state.critics.params, start
 
     actions, critics, start = train(0.0)
-    assert equal([start.target_actor, start.target_critics], [start.actor, start.critics])
+    assert equal([start.target_actor, start.target_critics], [start.actor.params, start.critics.params])
     assert float(actions[1, 0]) == pytest.approx(0.5, abs=0.1)
     for params in as_numpy(critics):
         tried = np.array([[-0.5], [0.5]])

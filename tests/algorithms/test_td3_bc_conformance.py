@@ -9,8 +9,9 @@ import optax
 import pytest
 
 from ssar_jax.algorithms import td3_bc
-from ssar_jax.algorithms.td3 import smoothed_target_action
-from ssar_jax.coefficients import constant, state_adaptive
+from ssar_jax.algorithms.td3_steps import smoothed_target_actions
+from ssar_jax.coefficients.constant import constant
+from ssar_jax.coefficients.state_adaptive import state_adaptive
 from ssar_jax.coefficients.trust_region import deterministic_slack
 from ssar_jax.networks.actors import DeterministicActor
 from ssar_jax.networks.coefficient import CoefficientNet
@@ -18,6 +19,7 @@ from ssar_jax.networks.critics import Critic, make_ensemble
 from ssar_jax.ops.losses import td_target
 from ssar_jax.ops.optimizers import clip_factor
 from tests.algorithms.conformance import Vectors, cases
+from tests.algorithms.states import with_params
 from tests.golden_vectors import golden_files
 
 FILES = golden_files("td3_bc_")
@@ -36,20 +38,20 @@ def sizes(params):
 
 
 def build(vectors):
-    """The algorithm with the file's hyperparameters and its starting state."""
+    """The coefficient and the hyperparameters of the file."""
     h = vectors.hyper
     assert h("max_action") == 1.0, "the library scales actions to [-1, 1]"
-    network = CoefficientNet(1.0 / h("alpha"), hidden_sizes=sizes(vectors.params("beta")))
-    coefficient = state_adaptive.make(
-        network,
+    coefficient = state_adaptive(
+        1.0 / h("alpha"),
+        hidden_sizes=sizes(vectors.params("beta")),
         learning_rate=h("beta_lr"),
         n_start=h("min_n_away"),
         n_end=h("max_n_away"),
         n_period=h("update_period"),
         mask_coefficient=bool(h("select_actions")),
-        mask_regulariser=bool(h("loosen_bound")),
+        mask_regularizer=bool(h("loosen_bound")),
     )
-    hyperparameters = td3_bc.Hyperparameters(
+    config = td3_bc.TD3BCConfig(
         discount=h("discount"),
         tau=h("tau"),
         critic_hidden_sizes=sizes(vectors.params("critic_1")),
@@ -62,11 +64,11 @@ def build(vectors):
         noise_clip=h("noise_clip"),
         delta=h("expl_noise"),
     )
-    return coefficient, hyperparameters
+    return coefficient, config
 
 
 def starting_state(vectors, algorithm):
-    """The file's parameters; the optimisers start at zero, so the shapes of the state are all it takes."""
+    """The file's parameters; all else starts at zero."""
     shapes = jax.eval_shape(
         algorithm.init,
         jax.random.key(0),
@@ -74,15 +76,16 @@ def starting_state(vectors, algorithm):
         jnp.zeros((1, vectors.hyper("act_dim"))),
     )
     state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    state = state._replace(
+    state = with_params(
+        state,
         actor=vectors.params("actor"),
         target_actor=vectors.params("actor_target"),
         critics=tuple(vectors.params(f"critic_{i}") for i in (1, 2)),
         target_critics=tuple(vectors.params(f"critic_{i}_target") for i in (1, 2)),
     )
     if state.coefficient:
-        coefficient = state.coefficient._replace(
-            params=vectors.params("beta"),
+        coefficient = with_params(state.coefficient, network=vectors.params("beta"))
+        coefficient = coefficient._replace(
             n=jnp.asarray(vectors.start("n_away"), vectors.dtype),
             active=jnp.asarray(bool(vectors.start("schedule_active"))),
         )
@@ -97,11 +100,11 @@ def authors_annealing(vectors, call):
     return 1.0 - steps / decay if steps > 0 and decay > 0 else 1.0
 
 
-def intermediates(vectors, hp, coefficient):
-    """What the update computes on the way, from the functions it calls, under the names in the file."""
+def intermediates(vectors, config, coefficient):
+    """The intermediate values of an update, from the functions that it calls, under the names in the file."""
     h = vectors.hyper
-    actor = DeterministicActor(hp.actor_hidden_sizes, h("act_dim"))
-    critics = make_ensemble([Critic(hp.critic_hidden_sizes, True)] * 2, stacked=False)
+    actor = DeterministicActor(config.actor_hidden_sizes, h("act_dim"))
+    critics = make_ensemble([Critic(config.critic_hidden_sizes, True)] * 2, batched=False)
 
     def loss(params, observations, slack, mask):
         """mean over B of mask * slack * beta, written out."""
@@ -109,15 +112,18 @@ def intermediates(vectors, hp, coefficient):
         return jnp.mean(slack * mask * network.apply({"params": params}, observations))
 
     def compute(state, after, batch, noise, annealing):
-        next_actions = smoothed_target_action(
-            actor.apply({"params": state.target_actor}, batch.next_observations), noise, hp.policy_noise, hp.noise_clip
+        next_actions = smoothed_target_actions(
+            actor.apply({"params": state.target_actor}, batch.next_observations),
+            noise,
+            config.policy_noise,
+            config.noise_clip,
         )
         targets = critics.apply(state.target_critics, batch.next_observations, next_actions)
-        values = critics.apply(state.critics, batch.observations, batch.actions)
-        pi = actor.apply({"params": state.actor}, batch.observations)
+        values = critics.apply(state.critics.params, batch.observations, batch.actions)
+        pi = actor.apply({"params": state.actor.params}, batch.observations)
         beta = coefficient.apply(state.coefficient, batch.observations)
         n = state.coefficient.n if state.coefficient else h("min_n_away")
-        slack = deterministic_slack(pi, batch.actions, n, hp.delta)
+        slack = deterministic_slack(pi, batch.actions, n, config.delta)
         mask = batch.trusted if h("select_actions") else jnp.ones_like(slack)
         values = {
             "next_action": next_actions,
@@ -125,9 +131,9 @@ def intermediates(vectors, hp, coefficient):
             "target_q2": targets[1],
             "q1": values[0],
             "q2": values[1],
-            "td_target": td_target(batch.rewards, batch.masks, targets, hp.discount),
+            "td_target": td_target(batch.rewards, batch.masks, targets, config.discount),
             "pi": pi,
-            "q_pi": critics.apply_first(after.critics, batch.observations, pi),
+            "q_pi": critics.apply_first(after.critics.params, batch.observations, pi),
             "beta_raw": beta,
             "beta_actor": coefficient.weight(state.coefficient, batch.observations, batch.trusted, annealing),
             "beta_weight": slack,
@@ -136,7 +142,7 @@ def intermediates(vectors, hp, coefficient):
         }
         if not state.coefficient:
             return values, {}
-        gradients = jax.grad(loss)(state.coefficient.params, batch.observations, slack, mask)
+        gradients = jax.grad(loss)(state.coefficient.network.params, batch.observations, slack, mask)
         factor = clip_factor(optax.tree.norm(gradients), 0.5)
         return values, {"beta_grad": gradients, "beta_grad_clipped": jax.tree.map(lambda g: g * factor, gradients)}
 
@@ -169,11 +175,11 @@ def check_metrics(vectors, call, metrics):
 
 
 def check_state(vectors, call, state):
-    nets = {"actor": state.actor, "actor_target": state.target_actor}
-    nets |= {f"critic_{i + 1}": p for i, p in enumerate(state.critics)}
+    nets = {"actor": state.actor.params, "actor_target": state.target_actor}
+    nets |= {f"critic_{i + 1}": p for i, p in enumerate(state.critics.params)}
     nets |= {f"critic_{i + 1}_target": p for i, p in enumerate(state.target_critics)}
     if state.coefficient:
-        nets["beta"] = state.coefficient.params
+        nets["beta"] = state.coefficient.network.params
         vectors.check(state.coefficient.n, call, "n_away_after")
         vectors.check(state.coefficient.active, call, "schedule_active_after")
         vectors.check((state.coefficient.n * vectors.hyper("expl_noise")) ** 2, call, "threshold_after")
@@ -181,9 +187,9 @@ def check_state(vectors, call, state):
         vectors.check_tree(params, call, f"params/{name}")
 
 
-def run(vectors, algorithm, hp, coefficient):
+def run(vectors, algorithm, config, coefficient):
     state = starting_state(vectors, algorithm)
-    update, compute = jax.jit(algorithm.update, static_argnames="phase"), intermediates(vectors, hp, coefficient)
+    update, compute = jax.jit(algorithm.update, static_argnames="phase"), intermediates(vectors, config, coefficient)
     for call in range(1, vectors.hyper("n_calls") + 1):
         phase = "online" if vectors.hyper(f"call{call}/online_steps") > 0 else "offline"
         batch, noise = vectors.batch(call), vectors.draws(call, "smoothing_eps")
@@ -199,7 +205,7 @@ def run(vectors, algorithm, hp, coefficient):
         check_metrics(vectors, call, metrics)
         check_state(vectors, call, after)
         state = after
-    assert state.actor["layer0"]["kernel"].dtype == vectors.dtype
+    assert state.actor.params["layer0"]["kernel"].dtype == vectors.dtype
     assert vectors.compared > 50
 
 
@@ -207,8 +213,8 @@ def run(vectors, algorithm, hp, coefficient):
 @pytest.mark.parametrize(("path", "dtype"), cases(FILES), indirect=["dtype"])
 def test_agrees_with_the_authors(path, dtype):
     vectors = Vectors(path, dtype)
-    coefficient, hp = build(vectors)
-    run(vectors, td3_bc.make(vectors.hyper("act_dim"), coefficient, hp), hp, coefficient)
+    coefficient, config = build(vectors)
+    run(vectors, td3_bc.td3_bc(vectors.hyper("act_dim"), coefficient, config=config), config, coefficient)
 
 
 @pytest.mark.conformance
@@ -216,9 +222,9 @@ def test_agrees_with_the_authors(path, dtype):
 def test_the_constant_coefficient_is_the_base_algorithm(path, dtype):
     """The base vectors hold the coefficient at 1 / alpha, up to the rounding of ln 2; ours has no network at all."""
     vectors = Vectors(path, dtype)
-    _, hp = build(vectors)
+    _, config = build(vectors)
     last_bias = float(vectors.params("beta")[f"layer{len(sizes(vectors.params('beta')))}"]["bias"][0])
     value = 1.5 / vectors.hyper("alpha") / (1.0 + math.exp(-last_bias))
     assert value == pytest.approx(1.0 / vectors.hyper("alpha"), rel=1e-8)
-    coefficient = constant.make(value)
-    run(vectors, td3_bc.make(vectors.hyper("act_dim"), coefficient, hp), hp, coefficient)
+    coefficient = constant(value)
+    run(vectors, td3_bc.td3_bc(vectors.hyper("act_dim"), coefficient, config=config), config, coefficient)

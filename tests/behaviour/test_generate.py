@@ -15,7 +15,8 @@ import pytest
 
 from ssar_jax.behaviour import generate
 from ssar_jax.behaviour.generate import load_or_generate
-from ssar_jax.data import get_task, has_minari, minari_directory, read_minari_metadata
+from ssar_jax.data.sources.minari import has_minari, minari_directory, read_minari_metadata
+from ssar_jax.data.tasks import get_task
 from ssar_jax.episodes import Episode
 from tests.data.helpers import user_error
 
@@ -48,7 +49,7 @@ def test_a_set_has_exactly_the_rows_asked_for_and_says_what_it_is(hopper):
 
 
 def test_it_looks_like_a_medium_hopper(hopper):
-    """One for being alive and about a metre per second while it speeds up; stochastic actions."""
+    """One for being alive and about a meter per second while it speeds up; stochastic actions."""
     assert 1.5 < hopper.rewards.mean() < 2.5
     assert (hopper.masks == 1.0).all()
     assert ((hopper.actions.std(axis=0) > 0.3) & (np.abs(hopper.actions).max(axis=0) <= 1.0)).all()
@@ -81,7 +82,7 @@ def test_a_replay_starts_with_uniform_actions_and_has_every_snapshot(root):
 
 
 def test_errors_of_the_players_come_through(root):
-    """Raised in another process, told in this one."""
+    """Raised in a worker process, reported in this one."""
     with user_error("environment 'NoSuch-v0' cannot be made"):
         load_or_generate(dataclasses.replace(HOPPER, environment="NoSuch-v0"), 100)
     assert not has_minari("ssar-embedded/hopper/medium-100-v0")
@@ -94,13 +95,15 @@ def die(piece):
 def test_a_killed_player_is_one_line(root, monkeypatch):
     """As the system kills a process when memory is short."""
     monkeypatch.setattr(generate, "_play_piece", die)
-    with user_error("a process that plays hopper-m died", "lack of memory", "--config.dataset.embedded.num_steps"):
+    with user_error(
+        "a worker that generates hopper-m died", "memory probably ran out", "--config.dataset.embedded.num_steps"
+    ):
         load_or_generate(HOPPER, 100)
     assert not has_minari("ssar-embedded/hopper/medium-100-v0")
 
 
 def test_a_set_that_another_process_makes_meanwhile_is_taken(tmp_path, monkeypatch):
-    """It begins while this one plays, and is faster."""
+    """It starts while this one generates, and is faster."""
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     report, others = generate._report, []
 
@@ -114,12 +117,12 @@ def test_a_set_that_another_process_makes_meanwhile_is_taken(tmp_path, monkeypat
     assert os.listdir(tmp_path / "ssar-embedded" / "hopper") == ["medium-20-v0"]
 
 
-# What follows is about when to play; how does not matter, so nothing is simulated.
+# The following tests are about when data are generated, so nothing is simulated.
 
 
 @pytest.fixture
 def plays(tmp_path, monkeypatch):
-    """A folder of its own and a quick substitute for playing; returns the sizes played so far."""
+    """An empty folder and a quick substitute for `play`; the sizes generated so far."""
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     sizes = []
 
@@ -158,7 +161,7 @@ def test_a_set_of_another_recipe_is_made_again(plays, caplog):
     with caplog.at_level(logging.WARNING):
         other = load_or_generate(HOPPER, 20, seed=1)
     assert plays == [20, 20]
-    assert "ssar-embedded/hopper/medium-20-v0 was made by another recipe" in caplog.text
+    assert "ssar-embedded/hopper/medium-20-v0 is from another recipe" in caplog.text
     assert other.content_hash != first.content_hash
     assert load_or_generate(HOPPER, 20, seed=1).content_hash == other.content_hash
     assert plays == [20, 20]
@@ -173,7 +176,7 @@ def test_a_set_that_another_process_makes_meanwhile_by_another_recipe_is_refused
         yield from play(task, num_steps, seed)
 
     monkeypatch.setattr(generate, "play", slow_play)
-    with user_error("another process has meanwhile written one with other metadata"):
+    with user_error("another process has meanwhile written a dataset with other metadata"):
         load_or_generate(HOPPER, 20)
     assert read_minari_metadata("ssar-embedded/hopper/medium-20-v0")["seed"] == 1
 
@@ -190,7 +193,7 @@ def test_a_damaged_set_is_made_again(plays, caplog, name, content):
         assert load_or_generate(HOPPER, 20).content_hash == original.content_hash
     assert plays == [20, 20]
     assert "damaged or half-written" in caplog.text
-    assert "making it again" in caplog.text
+    assert "generating it again" in caplog.text
 
 
 def test_rows_missing_from_a_set_are_noticed(plays):
@@ -218,7 +221,7 @@ def test_an_interruption_leaves_nothing_behind(plays, monkeypatch):
 
 
 def test_missing_policies_and_unwritable_folders_are_one_line(plays, tmp_path, monkeypatch):
-    with user_error("no behaviour policy 'hopper-nope-expert' ships"):
+    with user_error("no behavior policy 'hopper-nope-expert' ships"):
         load_or_generate(dataclasses.replace(HOPPER, tier="expert", agent="hopper-nope", d4rl_name="x"), 20)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "file"))
@@ -232,7 +235,7 @@ GENERATE = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from ssar_jax.behaviour.generate import load_or_generate
-from ssar_jax.data import get_task
+from ssar_jax.data.tasks import get_task
 
 if __name__ == "__main__":
     load_or_generate(get_task("hopper-m"), 400_000)
@@ -249,7 +252,7 @@ def anybody_of_group(group):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_whoever_stops_a_generation_stops_its_workers(tmp_path, number):
-    """Within seconds of a minute's work, and nobody of the process group lives on."""
+    """Within seconds of a minute's work, and no process of the group survives."""
     (tmp_path / "program.py").write_text(GENERATE)
     process = subprocess.Popen(
         [sys.executable, str(tmp_path / "program.py")],
@@ -258,7 +261,7 @@ def test_whoever_stops_a_generation_stops_its_workers(tmp_path, number):
         env=os.environ | {"PYTHONPATH": os.getcwd(), "MINARI_DATASETS_PATH": str(tmp_path / "minari")},
     )
     try:
-        time.sleep(4.0)  # by now the workers play
+        time.sleep(4.0)  # by now the workers run
         if number == signal.SIGINT:
             os.killpg(process.pid, number)  # as Ctrl-C does
         else:

@@ -6,7 +6,7 @@ import pytest
 from ssar_jax.behaviour.navigation import GuidedMaze, walk_guided
 from ssar_jax.behaviour.policies import GaussianPolicy
 from ssar_jax.behaviour.stages import stage_of
-from ssar_jax.data import TASKS, get_task
+from ssar_jax.data.tasks import TASKS, get_task
 from ssar_jax.envs.mazes import MAZES
 from ssar_jax.envs.rollout import FirstEpisodes
 from ssar_jax.episodes import Episode
@@ -42,7 +42,7 @@ def test_errands_differ_in_where_they_start_and_lead():
 
 @pytest.mark.parametrize("maze", ["umaze", "medium", "large"])
 def test_a_point_that_follows_the_guide_arrives_without_touching_a_wall(maze):
-    """A fifth of a metre at a time; the guide leads through free cells alone, half a metre off the walls."""
+    """A fifth of a meter at a time; the guide leads through free cells alone, half a meter off the walls."""
     env = GuidedMaze(maze, "diverse")
     for seed in range(5):
         observation, _ = env.reset(seed=seed)
@@ -60,19 +60,19 @@ def test_a_point_that_follows_the_guide_arrives_without_touching_a_wall(maze):
 
 
 def test_the_guide_finds_back_after_a_detour():
-    """From the goal's neighbourhood the ant is carried to the far end; the way there is led again."""
+    """From the goal's neighborhood the ant is carried to the far end; the way there is led again."""
     env = GuidedMaze("large", "fixed")
     env.reset(seed=0)
     maze = MAZES["large"]
     place(env, env.goal)
-    far = maze.centre((1, 10))
+    far = maze.center((1, 10))
     direction = place(env, far)[-2:]
-    first_step = maze.centre(maze.path((1, 10), maze.goal_cell)[1]) - far
+    first_step = maze.center(maze.path((1, 10), maze.goal_cell)[1]) - far
     assert direction @ (first_step / np.linalg.norm(first_step)) > 0.5
 
 
-def test_rewards_are_the_evaluations_whatever_the_errand():
-    """The reward is 1 at the evaluation's goal, drawn for every episode, and the episode goes on."""
+def test_rewards_are_the_evaluations_for_every_errand():
+    """The reward is 1 at the evaluation's goal, drawn for every episode, and the episode continues."""
     env = GuidedMaze("umaze", "diverse")
     goals = []
     for seed in range(3):
@@ -138,7 +138,7 @@ def test_the_walker_sees_proprioception_and_direction_and_gets_noise():
 
 
 def test_guided_mazes_can_be_played_in_a_batch():
-    """As an examination does."""
+    """As the test of a tier does."""
     envs = FirstEpisodes(lambda: GuidedMaze("umaze", "fixed"), 2)
     returns, lengths = envs.play(lambda observations: np.zeros((2, 8)), [0, 1])
     envs.close()

@@ -1,4 +1,4 @@
-"""Behaviour policies: what is stored comes back, and plays as the actor that was trained."""
+"""Behavior policies: they are read back as stored, and act as the trained actor does."""
 
 import json
 import types
@@ -27,7 +27,7 @@ def make_policy(sizes, multiplier=1.0, offset=-1.0):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder that stands in for the one that ships."""
+    """A folder that replaces the one that ships."""
     monkeypatch.setattr(policies, "resources", types.SimpleNamespace(files=lambda package: tmp_path))
     (tmp_path / "trained").mkdir()
     return tmp_path / "trained"

@@ -1,4 +1,4 @@
-"""Recipes: who plays how much and in which order, and the hash that recognises a dataset."""
+"""Recipes: policies, numbers of transitions and their order, and the hash of a recipe."""
 
 import dataclasses
 
@@ -8,12 +8,12 @@ import pytest
 from ssar_jax.behaviour import policies, recipes
 from ssar_jax.behaviour.policies import GaussianPolicy
 from ssar_jax.behaviour.recipes import recipe_hash, segments
-from ssar_jax.data import TASKS, get_task
+from ssar_jax.data.tasks import TASKS, get_task
 from tests.data.helpers import user_error
 
 
 def policy_named(value):
-    """A policy that is recognised by its only bias."""
+    """A policy that is recognized by its only bias."""
     return GaussianPolicy([(np.zeros((1, 2), np.float32), np.full(2, value, np.float32))], 1.0, -1.0)
 
 
@@ -70,11 +70,11 @@ def test_what_ships_plays_the_tasks_it_should():
 
 def test_policies_that_do_not_ship_are_named(monkeypatch):
     task = dataclasses.replace(get_task("hopper-e"), agent="octopus")
-    with user_error("no behaviour policy 'octopus-expert' ships with this version", "hopper-medium"):
+    with user_error("no behavior policy 'octopus-expert' ships with this version", "hopper-medium"):
         segments(task, 10)
 
 
-def test_the_hash_recognises_a_recipe_and_nothing_else(shipped, monkeypatch):
+def test_the_hash_recognizes_a_recipe_and_nothing_else(shipped, monkeypatch):
     task = get_task("hopper-mr")
     original = recipe_hash(task, 1000, 0)
     assert recipe_hash(task, 1000, 0) == original

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssar_jax.behaviour.statistics import describe, markdown_table, page
-from ssar_jax.data import get_task
+from ssar_jax.data.tasks import get_task
 from tests.data.helpers import trajectories
 
 HOPPER = dataclasses.replace(get_task("hopper-m"), horizon=4, reference_min=0.0, reference_max=10.0)

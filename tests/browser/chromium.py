@@ -34,7 +34,7 @@ class Browser:
         _post(f"{self._session}/url", {"url": url})
 
     def run(self, script: str, *arguments: Any) -> Any:
-        """The value that a script returns, which finds its arguments in `arguments`."""
+        """Runs a script with its arguments in `arguments` and returns its value."""
         return _post(f"{self._session}/execute/sync", {"script": script, "args": list(arguments)})
 
     def press(self, keys: str) -> None:
@@ -43,18 +43,18 @@ class Browser:
         _post(f"{self._session}/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": strokes}]})
 
     def console(self) -> list[dict[str, Any]]:
-        """Messages of the console since the last call."""
+        """Returns the messages of the console since the last call."""
         return _post(f"{self._session}/se/log", {"type": "browser"})
 
     def emulate(self, width: int, *, scheme: str = "light") -> None:
-        """Makes the screen so many CSS pixels wide, in the light or the dark scheme."""
+        """Sets the width of the screen in CSS pixels, and the light or the dark scheme."""
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self._devtools("Emulation.setDeviceMetricsOverride", metrics)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self._devtools("Emulation.setEmulatedMedia", {"features": features})
 
     def screenshot(self, path: Path) -> None:
-        """Writes the whole page as PNG, what lies below the window too."""
+        """Writes the whole page as PNG, including the part below the window."""
         whole = self._devtools("Page.captureScreenshot", {"captureBeyondViewport": True})
         path.write_bytes(base64.b64decode(whole["data"]))
 
@@ -64,7 +64,7 @@ class Browser:
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """Starts chromedriver and a window, and ends both."""
+    """Starts chromedriver with a window, and ends both."""
     if shutil.which("chromedriver") is None:
         pytest.fail("no chromedriver: apt-get install chromium chromium-driver")
     with subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True) as driver:
@@ -86,7 +86,7 @@ def _post(url: str, content: dict[str, Any]) -> Any:
 
 
 def _call(request: urllib.request.Request) -> Any:
-    """The value of an answer from this machine, which no proxy is asked for."""
+    """Returns the value of a response of this machine, without any proxy."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with direct.open(request, timeout=60) as answer:
         return json.load(answer)["value"]

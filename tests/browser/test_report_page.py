@@ -2,12 +2,13 @@
 
 import pytest
 
-from ssar_jax.reporting.page import html, report
+from ssar_jax.reporting.page.html import write_page
+from ssar_jax.reporting.page.report import report_sections
+from ssar_jax.reporting.read.folders import read_runs
 from ssar_jax.reporting.read.groups import group_runs
-from ssar_jax.reporting.read.runs import read_runs
 from tests.browser.chromium import open_browser
-from tests.reporting.report_runs import write_runs
-from tests.reporting.test_adaptation import MAZE
+from tests.reporting.figures.test_adaptation import MAZE
+from tests.reporting.report_runs import write_run, write_runs
 
 pytestmark = pytest.mark.browser
 ENTER, SPACE, TAB = "\ue007", " ", "\ue004"
@@ -19,8 +20,8 @@ def url(tmp_path_factory):
     """The page of the runs of `write_runs`."""
     folder = tmp_path_factory.mktemp("report")
     found, skipped = read_runs(write_runs(folder / "runs"))
-    sections = report.sections(group_runs(found)[0], skipped, {"antmaze-u": MAZE}, folder / "figures")
-    (folder / "report.html").write_text(html.write_page("Results", sections), encoding="utf-8")
+    sections = report_sections(group_runs(found)[0], skipped, {"antmaze-u": MAZE}, folder / "figures")
+    (folder / "report.html").write_text(write_page("Results", sections), encoding="utf-8")
     return (folder / "report.html").as_uri()
 
 
@@ -59,13 +60,13 @@ def test_every_figure_is_rendered(browser):
         assert (width > 300, height > 200, lines > 10, words > 10, outside) == (True, True, True, True, [])
 
 
-def test_the_page_has_no_error_and_asks_for_nothing(browser):
+def test_the_page_has_no_error_and_requests_nothing(browser):
     assert browser.console() == []
     assert browser.run("return performance.getEntriesByType('resource').length") == 0
 
 
 def test_the_page_itself_does_not_scroll_sideways(browser):
-    """Not even by a word as long as the hash of a dataset in every place where words of the runs stand."""
+    """Not even with a word as long as the hash of a dataset in every place with texts of the runs."""
     browser.run("""
         document.querySelectorAll("details").forEach(each => each.open = true);
         document.querySelectorAll("p, figcaption, caption span, summary, td, dd, code").forEach(
@@ -104,14 +105,14 @@ def test_tables_are_sorted_with_the_keyboard(browser, key):
     assert (order, [cell.split()[0] for cell in cells]) == ("descending", ["32.5", "25.0"])
 
 
-def test_the_next_heading_is_a_tab_away_and_one_column_alone_is_sorted(browser):
+def test_the_next_heading_is_a_tab_away_and_only_one_column_is_sorted(browser):
     focus(browser, "IQM")
     browser.press(ENTER + TAB + ENTER)
     assert column(browser, "IQM")[0] is None
     assert column(browser, "median")[0] == "ascending"
 
 
-def test_words_are_sorted_too_and_cells_without_a_value_stay_last(browser):
+def test_text_is_sorted_too_and_cells_without_a_value_stay_last(browser):
     focus(browser, "state")
     browser.press(ENTER + ENTER)
     assert column(browser, "state") == ["descending", ["unfinished", "left out", *["finished"] * 6]]
@@ -121,7 +122,7 @@ def test_words_are_sorted_too_and_cells_without_a_value_stay_last(browser):
         assert column(browser, "steps/s") == [order, ["54", *["–"] * 5]]
 
 
-def test_a_link_unfolds_what_stands_behind_a_number(browser):
+def test_a_link_opens_the_details_of_a_number(browser):
     opened = browser.run("""
         const link = [...document.querySelectorAll("td a")][0];
         link.click();
@@ -130,18 +131,33 @@ def test_a_link_unfolds_what_stands_behind_a_number(browser):
     assert opened
 
 
+def test_a_link_opens_a_collapsed_section(window, tmp_path):
+    """The published tables, which come last if no run compares with them."""
+    write_run(tmp_path / "runs" / "a")
+    found, skipped = read_runs(tmp_path / "runs")
+    sections = report_sections(group_runs(found)[0], skipped, {}, tmp_path / "figures")
+    (tmp_path / "report.html").write_text(write_page("Results", sections), encoding="utf-8")
+    window.open((tmp_path / "report.html").as_uri())
+    states = window.run("""
+        const details = document.querySelector("details.folded"), before = details.open;
+        [...document.querySelectorAll("nav a")].at(-1).click();
+        return new Promise(done => setTimeout(() => done([before, details.open]), 100));
+    """)
+    assert states == [False, True]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", WIDTHS)
 def test_screenshots(window, url, tmp_path, name, scheme):
-    """Printed with their paths, to be looked at; the schemes differ in the colours of page and figures."""
+    """Printed with their paths, to be looked at; the schemes differ in the colors of page and figures."""
     window.emulate(WIDTHS[name], scheme=scheme)
     window.open(url)
-    page_colour, figure_colour = window.run("""
+    page_color, figure_color = window.run("""
         const text = [...document.querySelectorAll("figure svg text")].find(each => each.style.fill === "currentcolor");
         return [document.body, text].map((each, i) => getComputedStyle(each)[i ? "fill" : "backgroundColor"]);
     """)
     dark = {"light": ("rgb(255, 255, 255)", "rgb(31, 35, 40)"), "dark": ("rgb(13, 17, 23)", "rgb(230, 237, 243)")}
-    assert (page_colour, figure_colour) == dark[scheme]
+    assert (page_color, figure_color) == dark[scheme]
     file = tmp_path / f"{name}-{scheme}.png"
     window.screenshot(file)
     print(file)

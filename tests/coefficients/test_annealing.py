@@ -32,3 +32,12 @@ def test_factors_by_hand(kind):
 @pytest.mark.parametrize("decay_steps", [0, -1])
 def test_no_decay_steps_mean_no_decay(kind, decay_steps):
     np.testing.assert_array_equal(factors(kind, decay_steps), np.ones(9))
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("linear", 0.25), ("cosine", 0.382683)])
+def test_the_floor_bounds_the_factor_from_below(kind, expected):
+    """At 3/4 of the way 1 - 3/4 and cos(3 pi / 8) are above the floor of 0.2; at the end the floor remains."""
+    values = jax.jit(jax.vmap(lambda updates: anneal(kind, updates, 400_000, 0.2)))(
+        np.array([300_000, 400_000, 900_000])
+    )
+    np.testing.assert_allclose(values, [expected, 0.2, 0.2], atol=5e-7)

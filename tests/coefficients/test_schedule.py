@@ -4,8 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ssar_jax.coefficients import state_adaptive
-from ssar_jax.networks.coefficient import CoefficientNet
+from ssar_jax.coefficients.state_adaptive import state_adaptive
 
 PERIOD, STEPS = 3, 40
 OUTSIDE, INSIDE = -1.0, 1.0
@@ -13,8 +12,7 @@ OUTSIDE, INSIDE = -1.0, 1.0
 
 def tracer(n_start, n_end, **options):
     """A compiled function from slack and trusted rows of every update to n and activity after every update."""
-    network = CoefficientNet(1.0, hidden_sizes=())
-    coefficient = state_adaptive.make(network, n_start=n_start, n_end=n_end, n_period=PERIOD, **options)
+    coefficient = state_adaptive(1.0, hidden_sizes=(), n_start=n_start, n_end=n_end, n_period=PERIOD, **options)
     observations = np.zeros((2, 1), np.float32)
 
     def one(state, inputs):
@@ -79,7 +77,7 @@ def test_no_slack_at_all_is_not_inside(trace):
 
 
 def test_without_a_trusted_row_n_grows(trace):
-    """There is no mean to look at; untrusted rows far inside do not count."""
+    """There is no mean to test; untrusted rows far inside do not count."""
     n, active = trace(rows(INSIDE), rows(0.0))
     assert n[-1] == 3.0
     assert active[-1]
@@ -94,7 +92,7 @@ def test_trusted_rows_alone_decide(trace):
 
 
 def test_all_rows_decide_without_the_mask():
-    """(-1 + 5) / 2 = 2 lies inside although the only trusted row lies outside."""
+    """(-1 + 5) / 2 = 2 is inside although the only trusted row is outside."""
     trace = tracer(1.0, 3.0, mask_coefficient=False)
     slack, trusted = np.tile(np.float32([[-1.0, 5.0], [1.0, 0.0]])[:, None], (STEPS, 1))
     assert trace(slack, trusted)[0][-1] == 1.0
@@ -113,9 +111,8 @@ def test_number_of_increments():
 
 
 def test_slack_belongs_to_the_size_before_growth():
-    """The slack function is asked for the n of before the test; the grown n acts from the next update on."""
-    network = CoefficientNet(1.0, hidden_sizes=())
-    coefficient = state_adaptive.make(network, n_period=1)
+    """The slack function gets n as it was before the test; the grown n acts from the next update on."""
+    coefficient = state_adaptive(1.0, hidden_sizes=(), n_period=1)
     observations = np.zeros((2, 1), np.float32)
 
     @jax.jit

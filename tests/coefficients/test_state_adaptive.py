@@ -5,12 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssar_jax.coefficients import state_adaptive
+from ssar_jax.coefficients.state_adaptive import state_adaptive
 from ssar_jax.networks.coefficient import CoefficientNet
 from ssar_jax.ops.trees import averages
 
 OBSERVATIONS = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
 NETWORK = CoefficientNet(0.4, hidden_sizes=(8,), last_kernel_init="xavier")
+
+
+def make(**options):
+    """The coefficient whose network is `NETWORK`."""
+    return state_adaptive(0.4, hidden_sizes=(8,), last_kernel_init="xavier", **options)
 
 
 def initial_state(coefficient):
@@ -30,13 +35,13 @@ def run(coefficient, state, slack, trusted, num_updates):
 @pytest.fixture(scope="module")
 def learning():
     """A coefficient with a rate at which 200 updates show where it goes, and its compiled runs."""
-    coefficient = state_adaptive.make(NETWORK, learning_rate=1e-2)
+    coefficient = make(learning_rate=1e-2)
     compiled = jax.jit(lambda *arguments: run(coefficient, *arguments))
     return coefficient, initial_state(coefficient), compiled
 
 
 def beta(state):
-    return np.asarray(jax.jit(NETWORK.apply)({"params": state.params}, OBSERVATIONS))
+    return np.asarray(jax.jit(NETWORK.apply)({"params": state.network.params}, OBSERVATIONS))
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
@@ -64,26 +69,26 @@ def test_without_a_trusted_row_or_slack_nothing_moves_a_bit(learning, silenced_b
     silent, loud = np.zeros(6, np.float32), np.ones(6, np.float32)
     slack, trusted = (loud, silent) if silenced_by == "mask" else (silent, loud)
     after = compiled(state, slack, trusted, 50)
-    jax.tree.map(np.testing.assert_array_equal, after.params, state.params)
-    moments = after.opt_state[1][0]
+    jax.tree.map(np.testing.assert_array_equal, after.network.params, state.network.params)
+    moments = after.network.opt_state[1][0]
     assert int(moments.count) == 50  # a zero gradient still counts as a step
     assert all(np.all(leaf == 0.0) for leaf in jax.tree.leaves((moments.mu, moments.nu)))
 
 
 def test_parameters_move_at_the_published_rate():
-    """3e-8 is about the distance of neighbouring float32 numbers, yet every kernel and hidden bias moves.
+    """3e-8 is about the distance of neighboring float32 numbers, yet every kernel and hidden bias moves.
 
-    Not the last bias: at 0.6931 its neighbours lie 6e-8 apart, so that a step moves it or not.
+    Not the last bias: at 0.6931 its neighbors are 6e-8 apart, so that a step may round to nothing.
     """
-    coefficient = state_adaptive.make(NETWORK, learning_rate=3e-8)
+    coefficient = make(learning_rate=3e-8)
     state = initial_state(coefficient)
     after = jax.jit(lambda *arguments: run(coefficient, *arguments))(
         state, np.ones(6, np.float32), np.ones(6, np.float32), 20
     )
-    changed = jax.tree.map(lambda a, b: bool(np.any(a != b)), after.params, state.params)
+    changed = jax.tree.map(lambda a, b: bool(np.any(a != b)), after.network.params, state.network.params)
     assert changed["layer0"] == {"kernel": True, "bias": True}
     assert changed["layer1"]["kernel"]
-    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(after.params))
+    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(after.network.params))
 
 
 def metrics_of(coefficient, state, rows, slack, trusted):
@@ -144,7 +149,7 @@ def test_the_policy_gets_no_gradient(learning):
     def gradient(policy):
         slack_fn = lambda n: (policy * n * jnp.ones(6), {})  # noqa: E731
         after, metrics = coefficient.update(state, OBSERVATIONS, slack_fn, jnp.ones(6), jnp.int32(1))
-        return metrics["coefficient/loss"].total + sum(jnp.sum(leaf) for leaf in jax.tree.leaves(after.params))
+        return metrics["coefficient/loss"].total + sum(jnp.sum(leaf) for leaf in jax.tree.leaves(after.network.params))
 
     assert float(gradient(jnp.float32(0.3))) == 0.0
 
@@ -157,14 +162,12 @@ def test_what_the_trust_region_reports_is_logged(learning):
 
 
 def test_the_two_masks_are_independent(learning):
-    """`mask_coefficient` decides about training alone, `mask_regulariser` about the weight alone."""
+    """`mask_coefficient` decides about training alone, `mask_regularizer` about the weight alone."""
     state = learning[1]
     some = np.float32([1, 0, 1, 0, 0, 1])
     for mask_coefficient in (True, False):
-        for mask_regulariser in (True, False):
-            coefficient = state_adaptive.make(
-                NETWORK, mask_coefficient=mask_coefficient, mask_regulariser=mask_regulariser
-            )
+        for mask_regularizer in (True, False):
+            coefficient = make(mask_coefficient=mask_coefficient, mask_regularizer=mask_regularizer)
 
             @jax.jit
             def both(trusted, coefficient=coefficient):
@@ -174,6 +177,6 @@ def test_the_two_masks_are_independent(learning):
 
             (loss_all, weight_all), (loss_some, weight_some) = both(np.ones(6, np.float32)), both(some)
             assert bool(loss_all != loss_some) is mask_coefficient
-            assert bool(np.any(weight_all != weight_some)) is mask_regulariser
-            if mask_regulariser:
+            assert bool(np.any(weight_all != weight_some)) is mask_regularizer
+            if mask_regularizer:
                 np.testing.assert_array_equal(weight_some, weight_all * some)

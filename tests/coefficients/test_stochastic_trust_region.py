@@ -1,4 +1,4 @@
-"""The trust region of a stochastic policy: where its boundary lies, and the slack of actions against it."""
+"""The trust region of a stochastic policy: where its boundary is, and the slack of actions against it."""
 
 from typing import NamedTuple
 
@@ -69,7 +69,7 @@ class LogDensityIsSignTimesAction(NamedTuple):
 
 @jax.jit
 def boundary(mean, std, n):
-    """C_n and the two boundary actions, row by row with a size of its own."""
+    """C_n and the two boundary actions; every row has its own size n."""
 
     def one(mean, std, n):
         gaussian = policy(mean, std)
@@ -81,7 +81,7 @@ def boundary(mean, std, n):
 
 @jax.jit
 def slack(mean, std, n, actions):
-    """The slack [B] of actions [B, A], row by row with a size of its own."""
+    """The slack [B] of actions [B, A]; every row has its own size n."""
     one = lambda m, s, n, a: stochastic_slack(policy(m[None], s[None]), a[None], n)[0]  # noqa: E731
     return jax.vmap(one)(mean, std, n, actions)
 
@@ -123,7 +123,7 @@ def test_slack_is_the_mean_over_dimensions():
 
 
 def test_boundary_actions_stay_in_reach():
-    """Both lie within 0.99999 and within 0.1 n of the mode, on its two sides, for any policy and n of 1 or more."""
+    """Both are within 0.99999 and within 0.1 n of the mode, on its two sides, for any policy and n of 1 or more."""
     mean, std, n, _ = random_rows()
     with jax.enable_x64(True):
         _, upper, lower = jax.device_get(boundary(mean, std, n))
@@ -160,7 +160,7 @@ def test_mirrored_policy_and_action_have_the_same_slack():
 
 @pytest.mark.parametrize(("std", "n", "drop"), [(0.05, 1.0, -0.49750), (0.01, 3.0, -4.49910), (1e-4, 2.0, -2.0)])
 def test_narrow_policies_lose_half_n_squared(std, n, drop):
-    """Without squashing and clips C_n lies n^2 / 2 below the density at the mode.
+    """Without squashing and clips C_n is n^2 / 2 below the density at the mode.
 
     The rest is the Jacobian: at 0.05 -log(1 - tanh(0.05)^2) = 0.00250, -0.5 + 0.0025 = -0.4975.
     """

@@ -1,4 +1,4 @@
-"""What the tests of all config files do."""
+"""Helpers for the tests of all config files."""
 
 import json
 
@@ -12,9 +12,9 @@ LOCOMOTION = [name for name in TASKS if name not in ANTMAZE]
 
 
 def changed(get, first, second):
-    """Fields in which the second config differs from the first, besides its name, with the second's values.
+    """Returns the fields in which the second config differs from the first, except its name, with the second's values.
 
-    `get` makes a config of what stands after the colon.
+    `get` builds a config from the argument after the colon.
     """
     one, other = fields(get(first)), fields(get(second))
     return {name: other[name].value for name in one if one[name] != other[name] and name not in IDENTITY}
@@ -26,7 +26,7 @@ def save_config(config, path):
 
 
 def assert_round_trip(config, path):
-    """A config that was written and read again is the same, types included, and locked."""
+    """Requires a config that is written and read again to be equal, with the same types, and locked."""
     save_config(config, path)
     repeated = load_config(str(path))
     assert repeated == config

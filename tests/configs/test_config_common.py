@@ -1,4 +1,4 @@
-"""The argument after the colon, and how fields are listed."""
+"""The argument after the colon of --config, and the list of fields."""
 
 import pytest
 from ml_collections import ConfigDict
@@ -28,7 +28,7 @@ def test_task_is_known_by_its_short_name(name, task):
     assert parse(name).task == task
 
 
-def test_antmaze_is_recognised():
+def test_antmaze_is_recognized():
     assert parse("antmaze-u").is_antmaze
     assert not parse("hopper-m").is_antmaze
 
@@ -57,7 +57,7 @@ def test_missing_task_lists_the_tasks(arg):
         ("ssar-embedded/hopper/medium-v0", r"write hopper-m with --config\.dataset\.source=embedded"),
     ],
 )
-def test_what_is_wrong_is_named_with_the_way_out(arg, message):
+def test_wrong_arguments_are_refused_with_a_hint(arg, message):
     with pytest.raises(UserError, match=message):
         parse(arg)
 

@@ -18,7 +18,7 @@ changed = partial(helpers.changed, get)
 
 
 # Rows typed by hand from the authors' configuration files:
-# rule, threshold, expectile, mask_regulariser, n_start, n_end, updates, buffer, capacity.
+# rule, threshold, expectile, mask_regularizer, n_start, n_end, updates, buffer, capacity.
 @pytest.mark.parametrize(
     ("task", "row"),
     [
@@ -47,7 +47,7 @@ def test_paper_preset_has_the_published_row(task, row):
     config = get(task)
     selection, coefficient = config.selection, config.coefficient
     assert row == (
-        *(selection.rule, selection.threshold, selection.expectile, coefficient.mask_regulariser),
+        *(selection.rule, selection.threshold, selection.expectile, coefficient.mask_regularizer),
         *(coefficient.n_start, coefficient.n_end, config.num_updates),
         *(config.online.buffer, config.online.buffer_capacity),
     )
@@ -84,7 +84,7 @@ def test_locomotion_constants(task):
 
 @pytest.mark.parametrize("task", ANTMAZE)
 def test_antmaze_differs_from_locomotion_in_these_fields(task):
-    row = {"selection.rule", "selection.threshold", "coefficient.mask_regulariser", "num_updates"}
+    row = {"selection.rule", "selection.threshold", "coefficient.mask_regularizer", "num_updates"}
     row |= {"coefficient.n_start", "coefficient.n_end", "online.buffer", "online.buffer_capacity"}
     assert {name: value for name, value in changed("hopper-m", task).items() if name not in row} == {
         "actor.learning_rate": 1e-4,
@@ -122,7 +122,7 @@ BASE = {
     "critic.layer_norm": False,
     "coefficient.kind": "constant",
     "coefficient.mask_coefficient": False,
-    "coefficient.mask_regulariser": False,
+    "coefficient.mask_regularizer": False,
     "coefficient.anneal": "none",
     "dataset.clip_actions": None,
     "selection.rule": "none",
@@ -147,7 +147,7 @@ def test_base_on_locomotion(task, base):
 @pytest.mark.parametrize("task", ANTMAZE)
 def test_base_on_antmaze_has_half_the_updates_and_no_cloning(task):
     unmasked = {
-        name: value for name, value in BASE.items() if name not in ("coefficient.mask_regulariser", "online.buffer")
+        name: value for name, value in BASE.items() if name not in ("coefficient.mask_regularizer", "online.buffer")
     }
     assert changed(task, f"{task},variant=base") == unmasked | {"num_updates": 1_000_000, "actor.bc_weight": 0.0}
 
@@ -218,7 +218,7 @@ def with_fields(arg: str, changes: dict):
         ({"critic.difference_max": math.nan}, r"critic\.difference_max=nan must be finite"),
         (
             {"critic.difference_min": 1.0, "critic.difference_max": 1.0},
-            r"critic\.difference_min=1\.0 must lie below critic\.difference_max=1\.0",
+            r"critic\.difference_min=1\.0 must be below critic\.difference_max=1\.0",
         ),
         ({"actor.bc_weight": -0.5}, r"actor\.bc_weight=-0\.5 must be zero or more"),
         ({"dataset.clip_actions": None}, r"dataset\.clip_actions=None must be below 1, such as 0\.9999, for coeff"),
@@ -244,7 +244,7 @@ def test_each_check_names_the_field_and_its_value(changes, message):
         ("hopper-m,variant=base", {"dataset.clip_actions": 1.0}),
     ],
 )
-def test_what_is_sound_passes(arg, changes):
+def test_valid_configs_pass(arg, changes):
     check_config(with_fields(arg, changes))
 
 

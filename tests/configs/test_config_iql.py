@@ -29,7 +29,7 @@ def test_sa_is_corl_with_a_coefficient(task):
     }
     coefficient = config.coefficient
     assert (coefficient.kind, coefficient.base, coefficient.max_ratio) == ("state_adaptive", 1.0, 1.5)
-    assert (coefficient.mask_coefficient, coefficient.mask_regulariser) == (True, False)
+    assert (coefficient.mask_coefficient, coefficient.mask_regularizer) == (True, False)
     assert (coefficient.anneal, coefficient.anneal_floor) == ("linear", 0.2)
 
 
@@ -142,7 +142,7 @@ def test_each_check_names_the_field_and_its_value(changes, message):
     "changes",
     [{"actor.decay_steps": 500}, {"actor.schedule": "constant"}, {"actor.temperature": 0.0}],  # 0: cloning
 )
-def test_what_is_sound_passes(changes):
+def test_valid_configs_pass(changes):
     config = get("hopper-m")
     config.update_from_flattened_dict(changes)
     check_config(config)

@@ -1,4 +1,4 @@
-"""The shipped SPOT configs: hand-typed coefficients, the variants, the presets, what is built from them."""
+"""The shipped SPOT configs: hand-typed coefficients, the variants, the presets, and the algorithms built from them."""
 
 from functools import partial
 from pathlib import Path
@@ -8,8 +8,7 @@ import pytest
 
 from configs import spot as spot_config
 from configs.checks import check_config
-from experiments.benchmarking import flops
-from ssar_jax.algorithms import spot
+from ssar_jax.algorithms import spot, td3_bc
 from ssar_jax.errors import UserError
 from ssar_jax.runs.online import protocol_from_config
 from tests.configs import helpers
@@ -17,6 +16,12 @@ from tests.configs.helpers import LOCOMOTION, TASKS, assert_round_trip
 
 get = spot_config.get_config
 changed = partial(helpers.changed, get)
+
+
+def hyperparameters(monkeypatch, config):
+    """The record that a config gives the constructor."""
+    monkeypatch.setattr(spot, "spot", lambda action_size, coefficient, config: config)
+    return spot.from_config(config, action_size=3)
 
 
 def test_the_default_is_the_published_algorithm():
@@ -104,18 +109,17 @@ def test_library_preset(task):
 
 
 @pytest.mark.parametrize("task", LOCOMOTION)
-def test_library_preset_is_what_python_gives(task):
-    hp = spot.hyperparameters_from_config(get(f"{task},preset=library"))
-    assert hp == spot.PUBLISHED
+def test_library_preset_is_what_python_gives(monkeypatch, task):
+    assert hyperparameters(monkeypatch, get(f"{task},preset=library")) == spot.PUBLISHED
 
 
-def test_what_a_config_switches_on():
+def test_what_a_config_switches_on(monkeypatch):
     """Output layers within the published bounds on AntMaze, and the authors' dropout."""
     config = get("antmaze-u")
     config.actor.dropout = True
-    hp = spot.hyperparameters_from_config(config)
-    assert (hp.actor_output_bound, hp.critic_output_bound, hp.dropout) == (0.001, 0.003, 0.1)
-    assert (hp.skeleton.actor_learning_rate, hp.skeleton.discount, hp.skeleton.online_discount) == (1e-4, 0.99, 0.995)
+    built = hyperparameters(monkeypatch, config)
+    assert (built.actor_output_bound, built.critic_output_bound, built.dropout) == (0.001, 0.003, 0.1)
+    assert (built.actor_learning_rate, built.discount, built.online_discount) == (1e-4, 0.99, 0.995)
 
 
 def test_short_preset_is_the_run_divided_by_fifty():
@@ -160,12 +164,13 @@ def test_json_round_trip_is_exact(arg, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("variant", spot_config.VARIANTS)
 def test_operations_per_update_by_hand(variant):
-    """The hopper's 11 observations and 3 actions, 256 rows; a multiplication and an addition each.
+    """Observation size 11, action size 3, 256 rows; a multiplication and an addition each.
 
-    What TD3+BC takes, and in every second update the density model forward and back to its inputs, no kernels.
+    The operations of TD3+BC, and in every second update forward and back to the inputs of the density model, without
+    kernel gradients.
     """
     config = get(f"hopper-m,variant={variant}")
     encoder = 14 * 750 + 750 * 750 + 750 * 12
     decoder = 17 * 750 + 750 * 750 + 750 * 3
-    rest = flops.PER_UPDATE["td3_bc"](config, 11, 3)
-    assert flops.PER_UPDATE["spot"](config, 11, 3) == pytest.approx(rest + 2 * 256 * (encoder + decoder))
+    rest = td3_bc.operations(config, 11, 3)
+    assert spot.operations(config, 11, 3) == pytest.approx(rest + 2 * 256 * (encoder + decoder))

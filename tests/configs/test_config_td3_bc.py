@@ -14,7 +14,7 @@ changed = partial(helpers.changed, get)
 
 
 # Rows typed by hand from the authors' configuration files:
-# rule, threshold, expectile, mask_regulariser, n_start, n_end, updates, decay, policy_freq.
+# rule, threshold, expectile, mask_regularizer, n_start, n_end, updates, decay, policy_freq.
 @pytest.mark.parametrize(
     ("task", "row"),
     [
@@ -39,7 +39,7 @@ def test_paper_preset_has_the_published_row(task, row):
     config = get(task)
     selection, coefficient = config.selection, config.coefficient
     assert row == (
-        *(selection.rule, selection.threshold, selection.expectile, coefficient.mask_regulariser),
+        *(selection.rule, selection.threshold, selection.expectile, coefficient.mask_regularizer),
         *(coefficient.n_start, coefficient.n_end, config.num_updates, coefficient.decay_steps),
         config.online.policy_freq,
     )
@@ -100,7 +100,7 @@ def test_base_is_td3_bc_without_selection(variant, layer_norm):
     assert config.critic.layer_norm is layer_norm
     assert (config.coefficient.kind, config.coefficient.base) == ("constant", 0.4)
     assert not config.coefficient.mask_coefficient
-    assert not config.coefficient.mask_regulariser
+    assert not config.coefficient.mask_regularizer
     assert config.coefficient.anneal == "none"
     selection = config.selection
     assert (selection.rule, selection.threshold, selection.expectile) == ("none", None, None)
@@ -109,8 +109,8 @@ def test_base_is_td3_bc_without_selection(variant, layer_norm):
 
 
 def test_base_differs_from_base_ln_in_layer_norm_alone():
-    base, normalised = fields(get("hopper-m,variant=base")), fields(get("hopper-m,variant=base_ln"))
-    assert [name for name in base if base[name] != normalised[name]] == ["critic.layer_norm", "variant"]
+    base, normalized = fields(get("hopper-m,variant=base")), fields(get("hopper-m,variant=base_ln"))
+    assert [name for name in base if base[name] != normalized[name]] == ["critic.layer_norm", "variant"]
 
 
 def test_library_preset_on_locomotion():

@@ -1,4 +1,4 @@
-"""What holds for every shipped config of all algorithms, whatever stands in it."""
+"""Properties of every shipped config of all algorithms."""
 
 import functools
 import itertools
@@ -7,9 +7,10 @@ from types import ModuleType
 import pytest
 
 from configs import cql, fam_cql, iql, spot, td3_bc
-from configs.checks import CHOICES, check_config, range_of
+from configs.checks import CHOICES, check_config
 from configs.common import IDENTITY, PRESETS, fields
 from ssar_jax.algorithms import registry
+from ssar_jax.ranges import range_of
 from tests.configs.helpers import LOCOMOTION, TASKS
 
 # Config file: its tasks, and the number of its configs.
@@ -52,7 +53,7 @@ def test_is_locked_passes_its_checks_and_builds(name, task, variant, preset):
     ("name", "variant"), [(name, variant) for name in FILES for variant in FILES[name][0].VARIANTS]
 )
 def test_every_field_has_a_check(name, variant):
-    """A number without a range, or a name without its choices, is one nobody checks."""
+    """Every number has a range and every name its choices."""
     for field_name, field in fields(FILES[name][0].get_config(f"hopper-m,variant={variant}")).items():
         checked = field_name in CHOICES or range_of(field_name) is not None or field_name.endswith("hidden_sizes")
         assert checked or field.kind in (bool, object) or field_name in UNCHECKED, field_name
@@ -60,7 +61,7 @@ def test_every_field_has_a_check(name, variant):
 
 @pytest.mark.parametrize("name", FILES)
 def test_all_configs_of_a_file_have_the_same_fields_and_types(name):
-    """But for IQL's variant sa, which has the group of the coefficient besides."""
+    """Except for IQL's variant sa, which also has the group `coefficient`."""
 
     def kinds(task, variant, preset):
         config = FILES[name][0].get_config(f"{task},variant={variant},preset={preset}")

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ssar_jax.data import OfflineDataset
+from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.errors import UserError
 
 

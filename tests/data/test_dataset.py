@@ -1,4 +1,4 @@
-"""OfflineDataset: what it accepts, what it refuses, and what it says about itself."""
+"""OfflineDataset: accepted and refused arrays, files, and descriptions."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssar_jax.data import ActionScaling, DataSource, OfflineDataset, custom_task
+from ssar_jax.data.actions import ActionScaling
+from ssar_jax.data.dataset import DataSource, OfflineDataset
+from ssar_jax.data.tasks import custom_task
 from tests.data.helpers import trajectories, user_error
 
 
@@ -224,7 +226,33 @@ def test_descriptions() -> None:
     card = dataset.card().splitlines()
     assert card[0] == "dataset      arrays"
     assert "episodes     2, mean length 2.5" in card
-    # returns 3 and 12; the 10 % quantile lies a tenth of the way: 3 + 0.9 = 3.9
+    # returns 3 and 12; the 10 % quantile is a tenth of the way: 3 + 0.9 = 3.9
     assert "returns      mean 7.50; min 3.00, 10 % 3.90, median 7.50, 90 % 11.10, max 12.00" in card
     assert "terminals    40.000 % of the transitions" in card
     assert card[-1] == f"content      sha256 {dataset.content_hash}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"episode_ends": [True, False]}, ("episode_ends has 2 rows, but observations has 3",)),
+        ({"episode_ends": [[True], [True, False], [True]]}, ("episode_ends is ragged",)),
+        ({"episode_ends": [0, 2, 1]}, ("episode_ends holds 2 in row 1; only 0 and 1 are allowed",)),
+        ({"masks": [[1.0, 1.0, 0.0]]}, ("masks has shape (1, 3); [N] is needed",)),
+        ({"masks": [1.0, np.nan, 0.0]}, ("masks holds nan in row 1",)),
+        ({"next_observations": [[0.0, 0.0]] * 2}, ("next_observations has 2 rows, but observations has 3",)),
+        ({"next_observations": [[0.0, 0.0, np.nan]] * 3}, ("next_observations holds nan in row 0",)),
+        ({"observations": np.zeros((3, 4, 4))}, ("observations has shape (3, 4, 4); [N, D]",)),
+        ({"rewards": []}, ("rewards has 0 rows, but observations has 3",)),
+        ({"rewards": 1.0}, ("rewards has shape (); [N] is needed",)),
+        ({"action_scaling": ActionScaling.from_bounds([0.0, 0.0], [1.0, 1.0])}, ("actions has 1 columns",)),
+    ],
+)
+def test_refuses_columns_that_do_not_match(changes: dict[str, Any], parts: tuple[str, ...]) -> None:
+    with user_error("arrays arrays: ", *parts):
+        OfflineDataset.from_arrays(**three_rows(**changes))
+
+
+def test_episode_ends_of_one_column_are_flattened() -> None:
+    dataset = OfflineDataset.from_arrays(**three_rows(), episode_ends=[[1], [0], [1]])
+    np.testing.assert_array_equal(dataset.episode_ends, [True, False, True])

@@ -1,17 +1,16 @@
 """Scaling of observations and rewards, worked out by hand."""
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 import pytest
 
-from ssar_jax.data import (
-    ObservationScaling,
-    OfflineDataset,
-    RewardMap,
-    prepare,
-    range_scale,
-    reward_range,
-    segments,
-)
+from ssar_jax.data.dataset import OfflineDataset
+from ssar_jax.data.scaling import ObservationScaling, RewardMap, prepare, range_scale, reward_range
+from ssar_jax.data.segments import Segments
+from ssar_jax.data.selection import segments
+from ssar_jax.transitions import Transitions
 from tests.data.helpers import trajectories, user_error
 
 
@@ -48,7 +47,7 @@ def test_reward_range_by_real_and_by_the_authors_boundaries() -> None:
     # Three trajectories of 2, 5 and 1 rows with the returns 10, 5 and -1, none of them terminal.
     dataset = trajectories([4.0, 6.0], [1.0] * 5, [-1.0], terminal=False)
     assert reward_range(dataset) == (-1.0, 10.0)
-    # The authors cut every 4 rows whatever the borders: 4 + 6 + 1 + 1 and 1 + 1 + 1 - 1.
+    # The authors cut every 4 rows regardless of the recorded ends: 4 + 6 + 1 + 1 and 1 + 1 + 1 - 1.
     authors = segments(dataset, tolerance=np.inf, max_steps=4, tail="drop_open")
     assert reward_range(dataset, boundaries=authors) == (2.0, 12.0)
     with user_error("no complete trajectory"):
@@ -61,7 +60,7 @@ def test_range_scale() -> None:
         range_scale(3.0, 3.0, 1000)
 
 
-def test_prepare_changes_only_what_it_is_told_to() -> None:
+def test_prepare_changes_only_what_it_must() -> None:
     dataset = trajectories([1.0, 2.0])
     transitions = prepare(dataset, normalize_states=False).transitions
     for name, array in transitions._asdict().items():
@@ -93,5 +92,48 @@ def test_prepare_clips_actions() -> None:
     np.testing.assert_array_equal(actions, [[-0.75], [0.5], [0.75]])
     assert actions.dtype == np.float32
     np.testing.assert_array_equal(dataset.actions, [[-1.0], [0.5], [1.0]])
-    with user_error("clip_actions must lie in (0, 1], not 0.0"):
+    with user_error("clip_actions must be in (0, 1], not 0.0"):
         prepare(dataset, clip_actions=0.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"clip_actions": 1.5}, "clip_actions must be in (0, 1], not 1.5"),
+        ({"clip_actions": np.nan}, "clip_actions must be in (0, 1], not nan"),
+        ({"reward_scale": np.nan}, "reward_scale must be finite, not nan"),
+        ({"reward_bias": -np.inf}, "reward_bias must be finite, not -inf"),
+        ({"reward_scale": 1e39}, "reward 2 in row 1 times 1e+39 is too large for float32; choose a smaller"),
+        ({"range_scaling_horizon": 0}, "the horizon of range scaling must be at least 1, not 0"),
+        (
+            {"range_scaling_horizon": 10, "boundaries": Segments(np.array([5]), 5)},
+            "boundaries are for 5 rows, but the dataset has 3",
+        ),
+    ],
+)
+def test_prepare_refuses(options: dict[str, Any], message: str) -> None:
+    with user_error(message):
+        prepare(trajectories([0.0, 2.0], [1.0]), **options)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rewards": np.zeros((3, 1))}, "rewards has shape (3, 1); [N] is needed"),  # [N, 1] broadcasts to [N, N]
+        ({"masks": np.ones((3, 1))}, "masks has shape (3, 1); [N] is needed"),
+        ({"actions": np.zeros(3)}, "actions has shape (3,); [N, D] is needed"),
+        ({"rewards": np.zeros(4)}, "rewards has 4 rows, but observations has 3"),
+        ({"next_observations": np.zeros((3, 2))}, "observations has shape (3, 1), but next_observations has (3, 2)"),
+    ],
+)
+def test_prepared_data_refuse_columns_of_wrong_shape(changes: dict[str, np.ndarray], message: str) -> None:
+    prepared = prepare(trajectories([0.0, 2.0], [1.0]))
+    with user_error("prepared data: ", message):
+        dataclasses.replace(prepared, transitions=prepared.transitions._replace(**changes))
+
+
+def test_prepared_data_refuse_to_be_empty() -> None:
+    prepared = prepare(trajectories([0.0]))
+    none = Transitions(**{name: column[:0] for name, column in prepared.transitions._asdict().items()})
+    with user_error("prepared data: the dataset is empty"):
+        dataclasses.replace(prepared, transitions=none)

@@ -1,4 +1,4 @@
-"""Segments: hand-made cuts, and the vectorised code against the row-by-row rules it stands for."""
+"""Segments: hand-made cuts, and the vectorized code against row-by-row rules."""
 
 import math
 
@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssar_jax.data.segments import Segments, find_segments
+from tests.data.helpers import user_error
 
 rows_with_flags = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40)
 
@@ -97,3 +98,8 @@ def test_float32_sums_repeat_every_rounding(lengths: list[int], seed: int) -> No
     np.testing.assert_allclose(
         segments.sums(values), [part.astype(float).sum() for part in np.split(values, stops[:-1])], rtol=1e-9
     )
+
+
+def test_max_steps_must_be_positive() -> None:
+    with user_error("max_steps must be at least 1, not 0"):
+        cut([False, False], [False, False], max_steps=0)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssar_jax.data import (
-    OfflineDataset,
+from ssar_jax.data.dataset import OfflineDataset
+from ssar_jax.data.selection import (
     keep_best,
     segments,
     select_all,
@@ -45,7 +45,7 @@ def test_recorded_ends_decide_and_not_the_jumps_between_rows() -> None:
 
 
 def test_a_trajectory_ends_at_every_terminal() -> None:
-    """Within an episode too, for D4RL's AntMaze goes on after them; in its files the jumps say the same."""
+    """Also within an episode, since D4RL's AntMaze continues after them; jumps in its files give the same ends."""
     dataset = OfflineDataset.from_arrays(
         observations=np.arange(4.0)[:, None],
         actions=np.zeros((4, 1)),
@@ -149,3 +149,11 @@ def test_keep_best_keeps_the_order_of_equal_returns() -> None:
 def test_keep_best_of_none() -> None:
     with user_error("at least 1, not 0"):
         keep_best(trajectories([1.0]), 0)
+
+
+def test_rules_refuse_impossible_numbers() -> None:
+    dataset = trajectories([1.0, 2.0])
+    with user_error("the return threshold of the selection must be a number, not nan"):
+        select_by_return(dataset, float("nan"))
+    with user_error("stored_rewards has shape (2, 1); [2] is needed"):
+        select_successful(dataset, stored_rewards=np.zeros((2, 1)), no_reward=0.0)

@@ -1,4 +1,4 @@
-"""Selection, scaling and normalisation against the authors' program (golden files `selection*.npz`)."""
+"""Selection, scaling and normalization against the authors' program (golden files `selection*.npz`)."""
 
 import math
 import re
@@ -7,18 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssar_jax.data import (
-    ObservationScaling,
-    OfflineDataset,
-    RewardMap,
-    keep_best,
-    prepare,
-    range_scale,
-    reward_range,
-    segments,
-    select_by_return,
-    select_successful,
-)
+from ssar_jax.data.dataset import OfflineDataset
+from ssar_jax.data.scaling import ObservationScaling, RewardMap, prepare, range_scale, reward_range
+from ssar_jax.data.selection import keep_best, segments, select_by_return, select_successful
 from tests.golden_vectors import golden_files, load_golden
 
 pytestmark = pytest.mark.conformance

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from ssar_jax.data import TASKS, custom_task, default_num_steps, embedded_description, embedded_id, get_task
 from ssar_jax.data.d4rl_files import D4RL_FILES
+from ssar_jax.data.sources.embedded import default_num_steps, embedded_description, embedded_id
+from ssar_jax.data.tasks import TASKS, custom_task, get_task
 from tests.data.helpers import user_error
 
 
@@ -63,11 +64,11 @@ def test_unknown_names(name: str, parts: tuple[str, ...]) -> None:
 
 def test_scores() -> None:
     hopper = get_task("hopper-m")
-    assert hopper.normalised_score(-20.272305) == 0.0
-    assert hopper.normalised_score(3234.3) == 100.0
+    assert hopper.normalized_score(-20.272305) == 0.0
+    assert hopper.normalized_score(3234.3) == 100.0
     # 100 (1000 + 20.272305) / (3234.3 + 20.272305) = 31.348891...
-    assert hopper.normalised_score(1000.0) == pytest.approx(31.3488911, abs=1e-6)
-    np.testing.assert_array_equal(get_task("antmaze-u").normalised_score(np.array([0.0, 1.0])), [0.0, 100.0])
+    assert hopper.normalized_score(1000.0) == pytest.approx(31.3488911, abs=1e-6)
+    np.testing.assert_array_equal(get_task("antmaze-u").normalized_score(np.array([0.0, 1.0])), [0.0, 100.0])
 
 
 def test_custom_task_has_no_scale_and_no_file() -> None:
@@ -75,7 +76,7 @@ def test_custom_task_has_no_scale_and_no_file() -> None:
     assert (task.observation_size, task.action_size, task.horizon) == (4, 2, 50)
     assert task.environment == "Reacher-v5"
     assert task.file is None
-    assert task.normalised_score(3.0) is None
+    assert task.normalized_score(3.0) is None
     with user_error("horizon must be at least 1, not 0"):
         custom_task(4, 2, horizon=0)
 

@@ -9,7 +9,7 @@ import pytest
 
 from ssar_jax.envs import snapshot
 from ssar_jax.envs.antmaze import AntMazeEnv
-from ssar_jax.envs.make import make
+from ssar_jax.envs.make import make_env
 from ssar_jax.envs.mazes import MAZES
 from ssar_jax.errors import UserError
 
@@ -27,12 +27,12 @@ def test_a_box_stands_on_every_wall_cell(name):
     maze = MAZES[name]
     model = AntMazeEnv(maze).model
     boxes = model.geom_type == mujoco.mjtGeom.mjGEOM_BOX
-    expected = {(*maze.centre(cell), 1.0) for cell in np.argwhere(maze.walls)}
+    expected = {(*maze.center(cell), 1.0) for cell in np.argwhere(maze.walls)}
     assert {tuple(position) for position in model.geom_pos[boxes]} == expected
     assert np.all(model.geom_size[boxes] == [2.0, 2.0, 1.0])
 
 
-# A cell ends 2 m from its centre and the torso's radius is 0.25 m. Along x three cells are free: 8 + 2 - 0.25.
+# A cell ends 2 m from its center and the torso's radius is 0.25 m. Along x three cells are free: 8 + 2 - 0.25.
 @pytest.mark.parametrize(("push", "stops_at"), [((-1, 0), 1.75), ((0, -1), 1.75), ((0, 1), 1.75), ((1, 0), 9.75)])
 def test_walls_stop_the_ant(umaze, push, stops_at):
     """Pushed at 5 m/s for 4 s, which would be 20 m; the push presses the torso 0.04 m into the wall."""
@@ -55,7 +55,7 @@ def test_an_observation_is_the_position_in_the_maze_and_27_numbers(umaze):
 
 
 def test_reset_noise(umaze):
-    """Uniform in ±0.1 around the pose in the start cell's centre, 0.75 m high; velocities 0.1 times normal."""
+    """Uniform in ±0.1 around the pose in the start cell's center, 0.75 m high; velocities 0.1 times normal."""
     observations = np.array([umaze.reset(seed=seed)[0] for seed in range(300)])
     pose = [0, 0, 0.75, 1, 0, 0, 0, *np.zeros(8)]
     positions, quaternions, velocities = observations[:, :15] - pose, observations[:, 3:7], observations[:, 15:]
@@ -78,7 +78,7 @@ def test_goal_noise_is_one_sided_and_new_at_every_reset(name):
     for _ in range(300):
         env.reset()
         goals.append(env.goal)
-    noise = np.array(goals) - env.maze.centre(env.maze.goal_cell)
+    noise = np.array(goals) - env.maze.center(env.maze.goal_cell)
     assert len(np.unique(noise)) == 600
     assert np.all((noise >= 0.0) & (noise <= 1.5))
     assert np.all(noise.min(0) < 0.2)
@@ -98,7 +98,7 @@ def test_seeded_resets_repeat(umaze):
 
 @pytest.mark.parametrize(("distance", "reached"), [(0.499, True), (0.501, False)])
 @pytest.mark.parametrize("terminates", [True, False])
-def test_reward_within_half_a_metre(distance, reached, terminates):
+def test_reward_within_half_a_meter(distance, reached, terminates):
     """The goal is put at that distance from where the step leads; it ends the episode where it is asked to."""
     env = AntMazeEnv(MAZES["umaze"], terminate_at_goal=terminates)
 
@@ -130,10 +130,10 @@ def test_falling_ends_nothing(umaze):
 def test_start_and_goal_can_be_chosen(umaze):
     """The reset's noise is on the start still; the next reset draws again."""
     for cell in umaze.maze.free_cells:
-        centre = umaze.maze.centre(cell)
-        observation, _ = umaze.reset(seed=0, options={"start": centre, "goal": (4.0, 8.0)})
-        assert np.all(np.abs(observation[:2] - centre) <= 0.1)
-        assert np.any(observation[:2] != centre)
+        center = umaze.maze.center(cell)
+        observation, _ = umaze.reset(seed=0, options={"start": center, "goal": (4.0, 8.0)})
+        assert np.all(np.abs(observation[:2] - center) <= 0.1)
+        assert np.any(observation[:2] != center)
         np.testing.assert_array_equal(umaze.goal, [4.0, 8.0])
     observation, _ = umaze.reset()
     assert np.all(np.abs(observation[:2]) <= 0.1)
@@ -143,7 +143,7 @@ def test_start_and_goal_can_be_chosen(umaze):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"start": (0.0, 4.0)}, r"start \[0\.0, 4\.0\] is in no free cell: .* maze\.free_cells"),
+        ({"start": (0.0, 4.0)}, r"start \[0\.0, 4\.0\] is not in a free cell: .* maze\.free_cells"),
         ({"goal_cell": (1, 1)}, "no reset option goal_cell: choose start or goal"),
     ],
 )
@@ -158,7 +158,7 @@ def test_wrong_options(umaze, options, message):
 )
 def test_horizons(environment, horizon, monkeypatch):
     """With an instant step in the simulator's place, for the time limit is a wrapper's."""
-    env = make(environment)
+    env = make_env(environment)
     observation, _ = env.reset(seed=0)
     monkeypatch.setattr(env.unwrapped, "step", lambda action: (observation, 0.0, False, False, {}))
     truncations = [env.step(STILL)[3] for _ in range(horizon)]
@@ -167,14 +167,14 @@ def test_horizons(environment, horizon, monkeypatch):
 
 @pytest.mark.parametrize("environment", ["antmaze-umaze", "ant-direction"])
 def test_a_checkpoint_holds_all_of_it(environment):
-    """A new environment goes on as the saved one: the simulator, the direction, and what the next reset draws."""
+    """A new environment continues as the saved one: the simulator, the direction, and the next reset."""
 
     def play(env):
         steps = [env.step(np.ones(8, np.float32)) for _ in range(110)]
         observation, _ = env.reset()
         return [step[0].tolist() for step in steps], observation.tolist()
 
-    env, other = make(environment), make(environment)
+    env, other = make_env(environment), make_env(environment)
     env.reset(seed=0)
     env.step(STILL)
     saved = snapshot.save(env)
@@ -185,16 +185,16 @@ def test_a_checkpoint_holds_all_of_it(environment):
 
 def test_no_file_is_left(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    make("antmaze-umaze").close()
+    make_env("antmaze-umaze").close()
     assert list(tmp_path.iterdir()) == []
 
 
 QUIET = """
 import sys
-from ssar_jax.envs.make import make
+from ssar_jax.envs.make import make_env
 import ssar_jax.envs.antmaze
 assert "gymnasium_robotics" not in sys.modules
-env = make("antmaze-umaze")
+env = make_env("antmaze-umaze")
 env.reset(seed=0)
 env.step(env.action_space.sample())
 assert "gymnasium_robotics" in sys.modules
@@ -207,6 +207,6 @@ def test_nothing_is_printed_and_nothing_imported_early():
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_unknown_names_are_told_the_known_ones():
+def test_an_unknown_maze_is_one_line_with_the_known_names():
     with pytest.raises(UserError, match="antmaze-umaze, antmaze-medium, antmaze-large, ant-direction"):
-        make("antmaze-ultra")
+        make_env("antmaze-ultra")

@@ -10,7 +10,7 @@ import pytest
 
 from ssar_jax.envs import snapshot
 from ssar_jax.envs.lockstep import LockstepEnvs
-from ssar_jax.envs.make import make
+from ssar_jax.envs.make import make_env
 from ssar_jax.errors import UserError
 from ssar_jax.training.evaluation import episode_seed
 
@@ -73,8 +73,8 @@ def test_a_seed_plays_the_same_beside_others():
 def test_a_restored_environment_goes_on_bit_for_bit(name):
     """Across episode ends, so that counters and reset seeds are restored too."""
     rng = np.random.default_rng(0)
-    envs = LockstepEnvs(partial(make, name), [3, 5])
-    size = envs.reset().shape, make(name).action_space.shape
+    envs = LockstepEnvs(partial(make_env, name), [3, 5])
+    size = envs.reset().shape, make_env(name).action_space.shape
 
     def actions():
         return rng.uniform(-1.0, 1.0, (2, *size[1])).astype(np.float32)
@@ -83,7 +83,7 @@ def test_a_restored_environment_goes_on_bit_for_bit(name):
         envs.step(actions())
     saved, generator = pickle.dumps(envs.save()), rng.bit_generator.state
     going_on = [envs.step(actions()) for _ in range(260)]
-    again = LockstepEnvs(partial(make, name), [3, 5])
+    again = LockstepEnvs(partial(make_env, name), [3, 5])
     again.restore(pickle.loads(saved))
     rng.bit_generator.state = generator
     for expected in going_on:
@@ -95,11 +95,11 @@ def test_a_restored_environment_goes_on_bit_for_bit(name):
 
 
 def test_random_generators_are_restored():
-    env = make("Pendulum-v1")
+    env = make_env("Pendulum-v1")
     env.reset(seed=1)
     saved = snapshot.save(env)
     drawn = env.unwrapped.np_random.random(3)
-    again = make("Pendulum-v1")
+    again = make_env("Pendulum-v1")
     snapshot.restore(again, saved)
     np.testing.assert_array_equal(again.unwrapped.np_random.random(3), drawn)
 

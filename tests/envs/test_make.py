@@ -4,13 +4,13 @@ import gymnasium
 import numpy as np
 import pytest
 
-from ssar_jax.envs.make import TerminalAliveBonus, make
+from ssar_jax.envs.make import TerminalAliveBonus, make_env
 from ssar_jax.errors import UserError
 
 
 def one_step(environment, physics, lower_by, action):
     """One step from rest, lowered by some height: reward, whether terminal, forward speed."""
-    env = make(environment, physics)
+    env = make_env(environment, physics)
     env.reset(seed=0)
     simulator = env.unwrapped
     qpos = simulator.init_qpos.copy()
@@ -74,7 +74,7 @@ def test_the_wrapper_pays_at_terminations_alone(terminated, truncated, reward):
 
 def test_the_named_environments_have_their_sizes_and_horizon():
     for environment, sizes in {"hopper": (11, 3), "halfcheetah": (17, 6), "walker2d": (17, 6)}.items():
-        env = make(environment)
+        env = make_env(environment)
         assert (env.observation_space.shape[0], env.action_space.shape[0]) == sizes
         assert env.spec.max_episode_steps == 1000
         np.testing.assert_array_equal(env.action_space.high, np.ones(sizes[1]))
@@ -82,7 +82,7 @@ def test_the_named_environments_have_their_sizes_and_horizon():
 
 
 def test_registered_environments_can_be_had_by_id():
-    env = make("CartPole-v1")
+    env = make_env("CartPole-v1")
     assert env.spec.id == "CartPole-v1"
     env.close()
 
@@ -99,11 +99,11 @@ def test_registered_environments_can_be_had_by_id():
 )
 def test_unknown_environment(environment):
     with pytest.raises(UserError) as error:
-        make(environment)
+        make_env(environment)
     assert repr(environment) in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_unknown_physics_names_the_choices():
     with pytest.raises(UserError, match=r"'mujoco210' is unknown: choose one of d4rl-v2, gymnasium"):
-        make("hopper", "mujoco210")
+        make_env("hopper", "mujoco210")

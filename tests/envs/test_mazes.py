@@ -26,8 +26,8 @@ def test_walls_are_those_of_gymnasium_robotics(name, installed, goal_cell, num_f
 @pytest.mark.parametrize(("name", "goal"), [("umaze", (0, 8)), ("medium", (20, 20)), ("large", (32, 24))])
 def test_goals_from_the_start(name, goal):
     maze = MAZES[name]
-    np.testing.assert_array_equal(maze.centre(maze.start_cell), [0, 0])
-    np.testing.assert_array_equal(maze.centre(maze.goal_cell), goal)
+    np.testing.assert_array_equal(maze.center(maze.start_cell), [0, 0])
+    np.testing.assert_array_equal(maze.center(maze.goal_cell), goal)
 
 
 def test_tasks_have_the_horizons_of_their_mazes():
@@ -40,17 +40,17 @@ def test_tasks_have_the_horizons_of_their_mazes():
     ("xy", "cell"),
     [((1.9, -1.9), (1, 1)), ((2.1, 0), (1, 2)), ((0, 2.1), (2, 1)), ((-2.1, 0), (1, 0)), ((9.9, 6.1), (3, 3))],
 )
-def test_cells_reach_two_metres_around_their_centres(xy, cell):
+def test_cells_reach_two_meters_around_their_centers(xy, cell):
     assert UMAZE.cell_at(np.array(xy)) == cell
 
 
 @pytest.mark.parametrize("maze", MAZES.values(), ids=MAZES)
-def test_every_cell_holds_its_centre(maze):
-    assert [maze.cell_at(maze.centre(cell)) for cell in maze.free_cells] == list(maze.free_cells)
+def test_every_cell_holds_its_center(maze):
+    assert [maze.cell_at(maze.center(cell)) for cell in maze.free_cells] == list(maze.free_cells)
 
 
 def test_waypoints_through_the_umaze():
-    """Around the U: two cells in x, two in y, two back; the start itself is none, and the goal stands for its cell."""
+    """Around the U: two cells in x, two in y, two back; without the start, and with the goal itself."""
     assert UMAZE.path((1, 1), (3, 1)) == [(1, 1), (1, 2), (1, 3), (2, 3), (3, 3), (3, 2), (3, 1)]
     np.testing.assert_array_equal(
         UMAZE.waypoints(np.array([1.5, -1.0]), np.array([0.3, 8.4])),
@@ -82,5 +82,5 @@ def test_paths_are_shortest_ways_over_free_cells(maze):
 
 @pytest.mark.parametrize(("start", "goal"), [((0, 4), (0, 8)), ((0, 0), (-40, 0))], ids=["wall", "outside"])
 def test_no_way_leads_through_walls(start, goal):
-    with pytest.raises(UserError, match="is a wall or lies outside the maze"):
+    with pytest.raises(UserError, match="is a wall or outside the maze"):
         UMAZE.waypoints(np.array(start), np.array(goal))

@@ -4,7 +4,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from ssar_jax.envs.make import make
+from ssar_jax.envs.make import make_env
 from tests.golden_vectors import golden_files, load_golden
 
 MODELS = (
@@ -47,7 +47,7 @@ def tensors(moments, quaternions):
 
 def play(environment, physics, vectors):
     """Every transition through the environment's own `step`, wrappers included; next positions and velocities."""
-    env = make(environment, physics)
+    env = make_env(environment, physics)
     simulator = env.unwrapped
     assert simulator.frame_skip == vectors["frame_skip"]
     env.reset(seed=0)
@@ -65,7 +65,7 @@ def play(environment, physics, vectors):
 
 def test_bodies_have_the_old_masses_and_inertias(vectors):
     arrays, environment = vectors
-    model = make(environment).unwrapped.model
+    model = make_env(environment).unwrapped.model
     np.testing.assert_allclose(model.body_mass, arrays["body_mass"], rtol=1e-10)
     np.testing.assert_allclose(model.body_ipos, arrays["body_ipos"], atol=1e-10)
     actual = tensors(model.body_inertia, model.body_iquat)
@@ -86,6 +86,6 @@ def test_the_installed_physics_is_another(vectors):
     arrays, environment = vectors
     positions, _ = play(environment, "gymnasium", arrays)
     assert np.max(np.abs(positions - arrays["next_qpos"])) > 1e-5
-    model = make(environment, "gymnasium").unwrapped.model
+    model = make_env(environment, "gymnasium").unwrapped.model
     assert np.max(np.abs(model.body_mass[1:] / arrays["body_mass"][1:] - 1.0)) > 0.04
     assert np.max(np.abs(model.body_inertia[1:] / arrays["body_inertia"][1:] - 1.0)) > 0.1

@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from ssar_jax.envs.make import make
+from ssar_jax.envs.make import make_env
 from ssar_jax.envs.rollout import FirstEpisodes, collect
 
 
@@ -49,7 +49,7 @@ def scripted():
     """Registers the environment under an id for the time of a test; yields the function that builds it."""
     Scripted.played.clear()
     gymnasium.register("ssar-test/Scripted-v0", Scripted)
-    yield lambda: make("ssar-test/Scripted-v0")
+    yield lambda: make_env("ssar-test/Scripted-v0")
     del gymnasium.registry["ssar-test/Scripted-v0"]
 
 
@@ -76,7 +76,7 @@ def test_collect_makes_exactly_the_steps_asked_for(scripted, num_steps, num_envs
     episodes = record(scripted, num_steps, num_envs)
     assert sum(len(episode.rewards) for episode in episodes) == num_steps
     assert sum(steps for _, steps in Scripted.played) == num_steps
-    # Nobody is reset without being played afterwards.
+    # No environment is reset without an episode after it.
     assert len(Scripted.played) == len(episodes)
 
 
@@ -178,7 +178,7 @@ def test_first_episodes_of_the_hopper():
         return np.tanh(observations[:, :3] - observations[:, 5:8]).astype(np.float32)
 
     def alone(seed):
-        env = make("hopper")
+        env = make_env("hopper")
         observation, _ = env.reset(seed=seed)
         total, length, ended = 0.0, 0, False
         while not ended:
@@ -188,7 +188,7 @@ def test_first_episodes_of_the_hopper():
         return total, length
 
     seeds = [11, 12, 13]
-    environments = FirstEpisodes(lambda: make("hopper"), 3)
+    environments = FirstEpisodes(lambda: make_env("hopper"), 3)
     returns, lengths = environments.play(policy, seeds)
     again, _ = environments.play(policy, seeds)
     expected = [alone(seed) for seed in seeds]

@@ -1,4 +1,4 @@
-"""Readers of what dashboards write, from the description of the formats alone."""
+"""Readers of the files of dashboards, written from the descriptions of their formats."""
 
 import json
 import struct
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def event_files(folder: Path) -> list[list[Any]]:
-    """The events of each TensorBoard file of a folder, the oldest file first."""
+    """Returns the events of each TensorBoard file of a folder, the oldest file first."""
     return [list(_events(file.read_bytes())) for file in sorted(folder.glob("events.out.tfevents.*"))]
 
 
@@ -25,14 +25,14 @@ def _events(content: bytes) -> Iterator[Any]:
 
 
 def points(events: list[Any], tag: str) -> list[tuple[int, float]]:
-    """The curve of a tag as (step, value)."""
+    """Returns the curve of a tag as (step, value)."""
     return [(event.step, value.simple_value) for event in events for value in event.summary.value if value.tag == tag]
 
 
 def wandb_run(folder: Path) -> tuple[Any, list[dict[str, Any]]]:
-    """The record of an offline W&B run and the rows of its history, read as `wandb sync` reads them.
+    """Returns the record of an offline W&B run and the rows of its history, read as `wandb sync` reads them.
 
-    A process of W&B writes the file, which on a busy machine is done some time after the run was finished.
+    A process of W&B writes the file, and may finish some time after the run.
     """
     from wandb.proto.wandb_internal_pb2 import Record
 
@@ -50,7 +50,7 @@ def wandb_run(folder: Path) -> tuple[Any, list[dict[str, Any]]]:
 
 
 def _leveldb_records(content: bytes) -> Iterator[bytes]:
-    """Blocks of 32 KiB, the first after 7 bytes of its own; records are split at their ends.
+    """Yields records, which are split at the ends of blocks of 32 KiB; the file begins with a header of 7 bytes.
 
     A part is a checksum (4 bytes), its length (2), and its kind (1): 1 whole, 2 first, 3 middle, 4 last.
     """

@@ -1,4 +1,4 @@
-"""The log of a run: JSON beside CSV, and the dashboards' files, read back."""
+"""The log of a run: CSV, JSON, and the files of the dashboards, read back."""
 
 import csv
 import json
@@ -41,7 +41,7 @@ def csv_rows(folder, table):
         return list(csv.DictReader(file))
 
 
-def test_the_rows_of_both_tables_lie_in_the_json_in_the_order_they_came(folder):
+def test_the_json_has_the_rows_of_both_tables_in_order(folder):
     log = RunLog(folder, (3, 4), keep=-1)
     evaluate(log, 0, 1.5, None)
     train(log, 10, 0.1, math.nan)
@@ -56,7 +56,7 @@ def test_the_rows_of_both_tables_lie_in_the_json_in_the_order_they_came(folder):
 
 
 def test_csv_and_json_agree_after_a_resumption(folder):
-    """A late metric, and rows after the checkpoint at 20 that the resumed run writes again, the last one cut."""
+    """With a late metric, and rows after the checkpoint at 20 that the resumed run writes again, the last one cut."""
     log = RunLog(folder, (3, 4), keep=-1)
     for step in (10, 20, 30):
         train(log, step, 0.1 * step, math.inf, **({"x/late": step} if step > 10 else {}))
@@ -67,19 +67,19 @@ def test_csv_and_json_agree_after_a_resumption(folder):
     rows = json_rows(folder)
     assert [(row["step"], row["critic/loss"]) for row in rows if row["seed"] == 3] == [(10, 1.0), (20, 2.0), (30, 7.0)]
     assert [row.get("x/late") for row in rows] == [None, None, 20, 20, None, None]
-    # What JSON leaves out or has as null is an empty cell.
+    # A field that JSON omits or that is null is an empty cell.
     cells = [{name: str(value) for name, value in row.items() if name != "table"} for row in rows]
     assert cells == [{name: cell for name, cell in row.items() if cell} for row in csv_rows(folder, "train")]
 
 
-def test_a_run_without_a_checkpoint_begins_anew(folder):
+def test_a_run_without_a_checkpoint_starts_over(folder):
     evaluate(RunLog(folder, (3,), keep=-1), 0, 1.0)
     log = RunLog(folder, (3,), keep=-1)
     assert (log.rows("eval"), json_rows(folder)) == ([], [])
 
 
 def test_tensorboard_files_are_read_back(folder):
-    """One curve per tag and seed: finite numbers alone, names without a group under that of their table."""
+    """One curve per tag and seed: only finite numbers, names without a group under the group of their table."""
     pytest.importorskip("tensorboardX", reason=NO_EXTRA)
     log = RunLog(folder, (3, 4), keep=-1, dashboards=["tensorboard", "tensorboard"])  # twice is once
     evaluate(log, 0, 1.5, 2.5)
@@ -99,8 +99,8 @@ def test_tensorboard_files_are_read_back(folder):
     assert points(events, "critic/loss") == [(10, 0.25)]
 
 
-def test_a_resumed_run_has_whole_curves_in_tensorboard(folder):
-    """The new file has what was kept, and tells TensorBoard to forget the older file from step 0 on."""
+def test_a_resumed_run_has_complete_curves_in_tensorboard(folder):
+    """The new file has the kept rows, and tells TensorBoard to drop the older file from step 0 on."""
     pytest.importorskip("tensorboardX", reason=NO_EXTRA)
     from tensorboardX.proto.event_pb2 import SessionLog
 
@@ -109,7 +109,7 @@ def test_a_resumed_run_has_whole_curves_in_tensorboard(folder):
         train(log, step, 1.0)
     log.close()
     (file,) = (folder / "tensorboard" / "seed-3").iterdir()
-    file.rename(file.with_name("events.out.tfevents.1000000000.host"))  # named by the second it was begun in
+    file.rename(file.with_name("events.out.tfevents.1000000000.host"))  # named by the second in which it was opened
     log = RunLog(folder, (3,), keep=20, dashboards=["tensorboard"])
     train(log, 30, 2.0)
     log.close()
@@ -121,7 +121,7 @@ def test_a_resumed_run_has_whole_curves_in_tensorboard(folder):
 
 @pytest.fixture
 def _no_account(tmp_path_factory, monkeypatch):
-    """A user whom W&B does not know."""
+    """A user without a W&B account."""
     pytest.importorskip("wandb", reason=NO_EXTRA)
     home = tmp_path_factory.mktemp("home")
     for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_PROJECT"):
@@ -166,15 +166,15 @@ def test_wandb_runs_are_read_back(folder, caplog):
     }
 
 
-def test_an_unknown_dashboard_is_told_with_the_known_ones():
+def test_an_unknown_dashboard_is_an_error_with_the_known_ones():
     with user_error("--log: unknown 'tensorbord'; known are tensorboard, wandb"):
         require_dashboards(["wandb", "tensorbord"])
     require_dashboards([])
 
 
 @pytest.mark.parametrize(("name", "package"), [("tensorboard", "tensorboardX"), ("wandb", "wandb")])
-def test_a_missing_package_is_told(tmp_path, monkeypatch, name, package):
-    """A folder of its name beside the program, as W&B leaves them, is no package."""
+def test_a_missing_package_is_an_error(tmp_path, monkeypatch, name, package):
+    """A folder with its name, as W&B creates them, is not a package."""
     (tmp_path / package).mkdir()
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, package, raising=False)

@@ -17,14 +17,14 @@ def path(tmp_path: Path) -> Path:
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """Reads the file as a stranger would; every row must have every column and no more."""
+    """Reads the file as any CSV reader does; every row must have exactly the columns of the header."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert all(None not in row and None not in row.values() for row in rows)
     return rows
 
 
-def test_rows_lie_in_the_file_as_soon_as_they_are_added(path):
+def test_rows_are_in_the_file_as_soon_as_they_are_added(path):
     table = CsvTable(path)
     table.add({"step": 1, "loss": 0.5})
     assert path.read_text() == "step,loss\n1,0.5\n"
@@ -42,7 +42,7 @@ def test_a_metric_that_appears_late_loses_no_earlier_row(path):
         {"step": "2", "a": "", "b": "2"},
         {"step": "3", "a": "", "b": "3"},
     ]
-    assert [file.name for file in path.parent.iterdir()] == ["train.csv"]  # nothing temporary stays
+    assert [file.name for file in path.parent.iterdir()] == ["train.csv"]  # no temporary file is left
 
 
 def test_none_and_nan_are_empty_cells(path):
@@ -65,7 +65,7 @@ def test_floats_keep_all_their_digits(path):
     np.testing.assert_array_equal(np.array([row["single"] for row in rows]).astype(np.float32), singles)
 
 
-def test_a_table_goes_on_where_its_file_ends(path):
+def test_a_table_continues_an_existing_file(path):
     CsvTable(path).add({"step": 1, "a": 1})
     table = CsvTable(path)
     assert table.rows == [{"step": "1", "a": "1"}]
@@ -75,8 +75,8 @@ def test_a_table_goes_on_where_its_file_ends(path):
     assert [row["a"] for row in CsvTable(path).rows] == ["1", "2", ""]
 
 
-def test_rows_after_a_step_are_forgotten(path):
-    """Every row of the step itself stays, of all seeds."""
+def test_rows_after_a_step_are_removed(path):
+    """The rows of the step itself are kept, of all seeds."""
     table = CsvTable(path)
     for step in (9, 10, 100):  # as numbers: as text "9" would come after "10"
         for seed in (0, 1):
@@ -100,7 +100,7 @@ def test_dropping_from_a_table_without_a_file(path):
 
 @pytest.mark.parametrize("length", range(1, len("20,20.5") + 1))
 def test_the_half_written_last_row_of_a_killed_run_is_dropped(path, length):
-    """Even where its step is cut, so that 20 reads as 2 and would pass for a row before the checkpoint at 10."""
+    """Even if its step is cut, so that 20 reads as 2 and looks like a row before the checkpoint at 10."""
     table = CsvTable(path)
     table.add({"step": 1, "a": 10.5, "b": 6})
     table.add({"step": 20, "a": 20.5, "b": 7})
@@ -115,7 +115,7 @@ def test_the_half_written_last_row_of_a_killed_run_is_dropped(path, length):
 
 @pytest.mark.parametrize("length", range(1, len("20,20.5,789") + 1))
 def test_a_row_cut_anywhere_is_dropped_from_the_file_too(path, length):
-    """In its last cell too, where 789 reads as 7; what is added next begins a line of its own."""
+    """In its last cell too, where 789 reads as 7; the next row starts a new line."""
     table = CsvTable(path)
     table.add({"step": 1, "a": 10.5, "b": 6})
     table.add({"step": 20, "a": 20.5, "b": 789})
@@ -132,8 +132,8 @@ def lines_path(tmp_path: Path) -> Path:
     return tmp_path / "metrics.jsonl"
 
 
-def test_json_rows_lie_in_the_file_as_soon_as_they_are_added(lines_path):
-    """Each with the columns it has: a metric that appears late changes no earlier row."""
+def test_json_rows_are_in_the_file_as_soon_as_they_are_added(lines_path):
+    """Each with its own fields: a metric that appears late changes no earlier row."""
     lines = JsonLines(lines_path)
     lines.add({"step": 1, "a": 0.5})
     assert lines_path.read_text() == '{"step": 1, "a": 0.5}\n'
@@ -155,7 +155,7 @@ def test_json_has_no_nan_and_no_infinity():
 
 
 def test_json_numbers_are_those_of_the_csv():
-    """A float32 is written by its own few digits; integers and truth values stay what they are."""
+    """A float32 is written with its shortest digits; integers and booleans keep their types."""
     row = {"single": np.float32(0.1), "double": np.float64(0.1), "step": np.int64(3), "on": np.bool_(True), "text": "x"}
     assert json.dumps(json_values(row)) == '{"single": 0.1, "double": 0.1, "step": 3, "on": true, "text": "x"}'
     rng = np.random.default_rng(0)
@@ -166,7 +166,7 @@ def test_json_numbers_are_those_of_the_csv():
     np.testing.assert_array_equal(np.array([row["s"] for row in read_back], np.float32), singles)
 
 
-def test_json_rows_after_a_step_are_forgotten(lines_path):
+def test_json_rows_after_a_step_are_removed(lines_path):
     lines = JsonLines(lines_path)
     for step in (9, 10, 100):
         for seed in (0, 1):
@@ -175,7 +175,7 @@ def test_json_rows_after_a_step_are_forgotten(lines_path):
     assert [(row["step"], row["seed"]) for row in lines.rows()] == [(9, 0), (9, 1), (10, 0), (10, 1)]
     lines.drop_after(-1)
     assert lines_path.read_text() == ""
-    assert [file.name for file in lines_path.parent.iterdir()] == ["metrics.jsonl"]  # nothing temporary stays
+    assert [file.name for file in lines_path.parent.iterdir()] == ["metrics.jsonl"]  # no temporary file is left
 
 
 def test_json_rows_without_a_file(lines_path):
@@ -187,7 +187,7 @@ def test_json_rows_without_a_file(lines_path):
 
 @pytest.mark.parametrize("length", range(1, len('{"step": 20}') + 1))
 def test_a_json_row_cut_anywhere_is_dropped(lines_path, length):
-    """Even a whole object without the end of its line, so that the next row begins a line of its own."""
+    """Even a complete object without its line end, so that the next row starts a new line."""
     lines = JsonLines(lines_path)
     lines.add({"step": 10})
     lines.add({"step": 20})

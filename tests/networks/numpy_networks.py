@@ -1,4 +1,4 @@
-"""Networks, exact derivatives and Adam in NumPy: answers that owe nothing to JAX, Flax or Optax.
+"""Networks, exact derivatives and Adam in NumPy, independent of JAX, Flax and Optax.
 
 Parameters are trees as the library keeps them, {"layer0": {"kernel": [I, H], "bias": [H]}, ...}, in float64.
 """

@@ -1,4 +1,4 @@
-"""The two actors by hand, and how they start."""
+"""The actors by hand, and their initial parameters."""
 
 import jax
 import jax.numpy as jnp

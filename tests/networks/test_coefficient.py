@@ -1,4 +1,4 @@
-"""The coefficient network beta(s) against hand numbers and the authors' initialisation and outputs."""
+"""The coefficient network beta(s) against hand numbers and the authors' initialization and outputs."""
 
 import jax
 import numpy as np
@@ -75,7 +75,7 @@ def test_zero_kernel_output_agrees_with_the_authors(path):
 
 @pytest.mark.conformance
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_published_initialisation_agrees_in_its_statistics(path):
+def test_published_initialization_agrees_in_its_statistics(path):
     """Ranges of the parameters, and mean and scatter of the outputs over fresh networks and normal states.
 
     The file has several observation sizes, which change the first layer alone; one is compared.
@@ -109,7 +109,7 @@ def check_parameters(arrays, size, params):
 
 
 def check_outputs(arrays, size, beta):
-    """Outputs are proportional to the base value; each file's value has six networks of its own.
+    """Outputs are proportional to the base value; the file has six other networks for every value.
 
     Two means over six networks differ by less than four times their standard error.
     """

@@ -1,10 +1,11 @@
-"""The multilayer perceptron: names, initial ranges, and values by hand with and without LayerNorm."""
+"""The multilayer perceptron: names, initial ranges, dropout, and values by hand with and without LayerNorm."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ssar_jax.networks import initializers
 from ssar_jax.networks.mlp import MLP
 from tests.networks.numpy_networks import as_numpy, mlp
 
@@ -46,7 +47,7 @@ def test_layer_norm_by_hand(options, expected):
 
 
 def test_layer_norm_of_one_unit_is_its_shift():
-    """A single unit is its own mean: 0 after the normalisation whatever the input, then the shift 0.7."""
+    """A single unit is its own mean: 0 after the normalization whatever the input, then the shift 0.7."""
     params = {
         "layer0": layer([[5.0]], [1.0]),
         "layernorm0": {"scale": np.float32([2.0]), "bias": np.float32([0.7])},
@@ -57,7 +58,7 @@ def test_layer_norm_of_one_unit_is_its_shift():
 
 
 def test_layer_norm_keeps_precision_far_from_zero():
-    """Units 1000 and 1000.25: the deviations are +-0.125, the variance 0.015625, the normalised values +-0.99968.
+    """Units 1000 and 1000.25: the deviations are +-0.125, the variance 0.015625, the normalized values +-0.99968.
 
     E[x^2] - E[x]^2 would cancel to a multiple of 0.0625 in float32.
     """
@@ -75,6 +76,47 @@ def test_agrees_with_numpy():
     inputs = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
     params = jax.jit(network.init)(jax.random.key(1), inputs)["params"]
     np.testing.assert_allclose(evaluate(network, params, inputs), mlp(as_numpy(params), inputs), rtol=1e-5)
+
+
+def test_dropout_multiplies_the_hidden_linear_maps():
+    """In NumPy: the factors stand between a linear map and its ReLU, and the output layer has none."""
+    rng = np.random.default_rng(0)
+    inputs, network = rng.normal(size=(5, 6)).astype(np.float32), MLP((3, 4), 2)
+    dropout = tuple(np.float32(rng.choice([0.0, 1.25, -2.0], (5, width))) for width in (3, 4))
+    params = jax.jit(network.init)(jax.random.key(1), inputs)["params"]
+    outputs = jax.jit(network.apply)({"params": params}, inputs, dropout)
+    numpy_params, x = as_numpy(params), inputs
+    for i, factors in enumerate(dropout):
+        x = np.maximum(factors * (x @ numpy_params[f"layer{i}"]["kernel"] + numpy_params[f"layer{i}"]["bias"]), 0.0)
+    expected = x @ numpy_params["layer2"]["kernel"] + numpy_params["layer2"]["bias"]
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+    ones = tuple(np.ones_like(factors) for factors in dropout)
+    plain = jax.jit(network.apply)({"params": params}, inputs)
+    np.testing.assert_array_equal(jax.jit(network.apply)({"params": params}, inputs, ones), plain)
+    assert not np.allclose(outputs, plain)
+
+
+def test_dropout_comes_before_layer_norm():
+    """Units (3, -1) become (6, 0): LayerNorm makes them +-0.9999994, the ReLU keeps the first, times 10 minus 2."""
+    params = {
+        "layer0": layer([[3.0, -1.0]], [0.0, 0.0]),
+        "layernorm0": {"scale": np.ones(2, np.float32), "bias": np.zeros(2, np.float32)},
+        "layer1": layer([[10.0], [10.0]], [-2.0]),
+    }
+    network = MLP((2,), 1, layer_norm=True)
+    output = jax.jit(network.apply)({"params": params}, np.float32([[1.0]]), (np.float32([[2.0, 0.0]]),))
+    assert output.item() == pytest.approx(10.0 * 3.0 / np.sqrt(9.0 + 1e-5) - 2.0, abs=2e-6)
+
+
+def test_the_output_layer_may_start_differently():
+    """Within 0.001, with hidden layers as without the argument: 1 / sqrt(6) = 0.408248."""
+    arguments, uniform = (jax.random.key(0), np.zeros((1, 6))), initializers.uniform(0.001)
+    plain = jax.jit(MLP((400,), 30).init)(*arguments)["params"]
+    network = MLP((400,), 30, output_kernel_init=uniform, output_bias_init=uniform)
+    bounded = jax.jit(network.init)(*arguments)["params"]
+    jax.tree.map(np.testing.assert_array_equal, bounded["layer0"], plain["layer0"])
+    for leaf in bounded["layer1"].values():
+        assert 0.9 * 0.001 < np.max(np.abs(leaf)) <= 0.001 * (1 + 1e-6)
 
 
 def test_parameter_names_and_shapes():

@@ -93,7 +93,7 @@ def test_a_constant_value_under_uniform_densities(action_size, above):
 def test_samples_of_any_policy_estimate_the_same_integral():
     """Q(a) = w a: the mean of e^X is the integral of e^(w a) over (-1, 1), 2 sinh(w) / w, for each kind of sample.
 
-    For w = (0.7, -1.3, 0.2) the logarithms 0.773520, 0.960459 and 0.699805 sum to 2.433784. The noise lies at the
+    For w = (0.7, -1.3, 0.2) the logarithms 0.773520, 0.960459 and 0.699805 sum to 2.433784. The noise is at the
     middles of equally likely cells, so that only a little beyond the outermost is missed.
     """
     w = np.array([0.7, -1.3, 0.2])

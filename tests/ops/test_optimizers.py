@@ -22,7 +22,7 @@ def test_scales_down_to_the_norm_by_hand():
 
 
 def test_leaves_small_gradients_alone():
-    """A norm of 0.3 lies below 0.5: bitwise unchanged."""
+    """A norm of 0.3 is below 0.5: bitwise unchanged."""
     gradients = np.float32([0.1, 0.2, 0.2])
     np.testing.assert_array_equal(clipped(0.5, gradients)[0], gradients)
 

@@ -1,13 +1,56 @@
-"""Runs with all that a report can meet: both phases, two kinds of data, unfinished and foreign folders."""
+"""Run folders as runs leave them: finished ones, both phases, two kinds of data, unfinished and foreign folders."""
+
+import json
 
 import numpy as np
 
 from ssar_jax.logs.tables import CsvTable
-from tests.reporting.test_runs import add_evaluations, write_run
+from ssar_jax.reporting.read.folders import read_runs
+from ssar_jax.reporting.read.groups import group_runs
+from ssar_jax.reporting.read.runs import Key
+
+CONFIG = {
+    **{"algorithm": "td3_bc", "variant": "sa", "preset": "short", "task": "hopper-m", "num_updates": 20_000},
+    **{"seed": 0, "num_seeds": 2, "critic": {"tau": 0.005}, "checkpoint": {"keep": 2}, "online": {"part_k": 50}},
+}
+SUMMARY = {
+    **{name: CONFIG[name] for name in ("algorithm", "variant", "preset", "task", "num_updates")},
+    **{"phase": "offline", "data_source": "embedded", "physics": "d4rl-v2", "dataset_hash": "abc", "seeds": [0, 1]},
+    **{"updates_per_second": 66.5, "wall_seconds": 312.0, "versions": {"commit": "9fc5-dirty", "device": "1 x cpu"}},
+}
+KEY = Key("offline", "td3_bc", "sa", "short", "hopper-m", "embedded", "d4rl-v2")
+SCORES = {0: (1.0, 2.0), 10_000: (90.0, 10.0), 20_000: (20.0, 30.0)}  # update -> score of each seed
 
 SEEDS = [0, 1]
 ADAPTIVE = {"coefficient": {"kind": "state_adaptive"}}
 D4RL = {"data_source": "d4rl"}
+
+
+def write_run(path, scores=SCORES, *, config=(), summary=(), phase="offline"):
+    """Writes a folder as experiments.offline does, with a score per step and seed."""
+    path.mkdir(parents=True)
+    summary = SUMMARY | dict(summary)
+    (path / "config.json").write_text(json.dumps(CONFIG | dict(config)))
+    (path / "summary.json").write_text(json.dumps(summary))
+    add_evaluations(path, phase, scores, summary["seeds"])
+    train = CsvTable(path / "train.csv")
+    for step in (10_000, 20_000):
+        for seed in summary["seeds"]:
+            train.add({"step": step, "seed": seed, "critic/loss": 0.5, "coefficient/n": 1.0 + step / 10_000 + seed})
+    return path
+
+
+def add_evaluations(path, phase, scores, seeds):
+    table = CsvTable(path / "eval.csv")
+    for step, row in scores.items():
+        for seed, score in zip(seeds, row, strict=True):
+            position = {"step": 20_000 + step, "environment_steps": step} if phase == "online" else {"step": step}
+            table.add({"phase": phase, "environment_steps": 0, **position, "seed": seed, "return": 7.0, "score": score})
+
+
+def groups_of(path):
+    """The groups of the runs below a folder, and the runs left out while grouping."""
+    return group_runs(read_runs(path)[0])
 
 
 def write_runs(folder):
@@ -30,7 +73,7 @@ def write_runs(folder):
 
 
 def add_adaptation(path, *, diagnostics=True):
-    """What a run with a state-adaptive coefficient leaves: n stops to grow after 10,000 updates, in seed 0 alone."""
+    """Adds the files of a state-adaptive coefficient; n stops growing after 10,000 updates in seed 0 alone."""
     (path / "train.csv").unlink()
     train = CsvTable(path / "train.csv")
     for row, step in enumerate((10_000, 20_000)):

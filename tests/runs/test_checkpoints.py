@@ -1,5 +1,6 @@
-"""Checkpoints: bit for bit, whole or not at all, and refused where they do not fit."""
+"""Checkpoints: bit for bit, atomic, and refused if they do not fit."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from tests.data.helpers import user_error
 
 
 class State(NamedTuple):
-    """Two seeds of every type that a state may hold, nothing and nesting included."""
+    """Two seeds with every type that a state may contain, including an empty tuple and nested trees."""
 
     params: dict
     count: np.ndarray
@@ -90,8 +91,8 @@ print(np.array_equal(second.restore(10, state)["values"], state["values"]))
 """
 
 
-def test_one_that_cannot_be_written_is_one_line_and_none_is_there(folder):
-    """A process that may write small files alone, as on a full disk; later it may, and goes on."""
+def test_a_checkpoint_that_cannot_be_written_is_one_line_and_is_not_there(folder):
+    """A process may write only small files, as on a full disk; later the limit is removed and it continues."""
     command = [sys.executable, "-c", FULL, str(folder)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -102,14 +103,14 @@ def test_one_that_cannot_be_written_is_one_line_and_none_is_there(folder):
     assert "_SignalingThread" not in result.stderr  # TensorStore itself may still print that a loop is closed
 
 
-def test_states_of_shapes_alone_are_enough_to_restore(checkpoints):
+def test_shapes_are_enough_to_restore(checkpoints):
     checkpoints.save(7, make_state())
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), make_state())
     assert_same_bytes(checkpoints.restore(7, shapes), make_state())
 
 
-def test_a_checkpoint_is_no_view_of_the_states(checkpoints):
-    """The loop overwrites what it saved."""
+def test_a_checkpoint_is_not_a_view_of_the_states(checkpoints):
+    """The training loop overwrites the states that were saved."""
     state = make_state()
     checkpoints.save(7, state)
     state.count[:] = 0
@@ -141,8 +142,8 @@ def test_a_step_is_saved_once(checkpoints):
     assert checkpoints.latest_step == 7
 
 
-def test_what_a_killed_process_left_behind_is_no_checkpoint(checkpoints, folder):
-    """Orbax writes to `<step>.orbax-checkpoint-tmp...` and renames; a kill leaves the former."""
+def test_files_of_a_killed_process_are_not_a_checkpoint(checkpoints, folder):
+    """Orbax writes to `<step>.orbax-checkpoint-tmp...` and renames it; a killed process leaves this name."""
     checkpoints.save(10, make_state())
     checkpoints.save(20, make_state())
     (folder / "20").rename(folder / "20.orbax-checkpoint-tmp-1234")
@@ -167,7 +168,15 @@ def test_another_format_is_refused(checkpoints, monkeypatch):
     monkeypatch.setattr(module, "FORMAT_VERSION", 99)
     checkpoints.save(7, make_state())
     monkeypatch.undo()
-    with user_error("checkpoint 7 of", "has format 99, this version reads 2", "versions.json"):
+    with user_error("checkpoint 7 of", "has format 99, this version reads 3", "versions.json"):
+        checkpoints.restore(7, make_state())
+
+
+def test_a_checkpoint_without_a_format_is_an_older_one(checkpoints, folder):
+    """Formats 1 and 2 stored their number in the arrays."""
+    checkpoints.save(7, make_state())
+    shutil.rmtree(folder / "7" / "format")
+    with user_error("checkpoint 7 of", "has format 2 or older, this version reads 3", "versions.json"):
         checkpoints.restore(7, make_state())
 
 
@@ -177,7 +186,7 @@ def test_more_leaves_than_were_saved_are_refused(checkpoints):
         checkpoints.restore(7, {"a": np.zeros(2), "b": np.zeros(2)})
 
 
-def test_memory_and_what_is_no_array_come_back_too(checkpoints):
+def test_memory_and_picklable_objects_come_back(checkpoints):
     memory = {"rows": np.arange(6.0).reshape(2, 3), "count": np.int32(4)}
     host = [{"env": b"\x00\xff", "episodes": 3, "return": 0.1 + 0.2}]
     checkpoints.save(7, make_state(), memory=memory, host=host)

@@ -1,4 +1,4 @@
-"""From a config to data: the selection rules, the physics, private datasets and what a policy needs of them."""
+"""The data of a config: selection rules, physics, custom datasets and the preparation that a policy needs."""
 
 import logging
 
@@ -9,7 +9,11 @@ import pytest
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
 
 from configs import td3_bc
-from ssar_jax.data import DataSource, OfflineDataset, get_task, prepare, read_minari, write_minari
+from ssar_jax.data.dataset import DataSource, OfflineDataset
+from ssar_jax.data.scaling import prepare
+from ssar_jax.data.sources.minari import read_minari
+from ssar_jax.data.sources.minari_writing import write_minari
+from ssar_jax.data.tasks import get_task
 from ssar_jax.episodes import Episode
 from ssar_jax.runs.data import load_data, load_preparation
 from ssar_jax.runs.data import select as select_rows
@@ -54,7 +58,7 @@ def test_no_rule_trusts_every_row():
     assert (selection.fraction, selection.threshold) == (1.0, None)
 
 
-def test_published_thresholds_hold_for_d4rls_files_alone(caplog):
+def test_published_thresholds_are_for_d4rls_files_only(caplog):
     """Above 8: the trajectories with returns 9 and 10, three of eleven rows. Elsewhere the best 30 %, 8 to 10."""
     rule = {"rule": "return", "threshold": 8.0}
     selection = select(from_d4rl(TEN), **rule)
@@ -66,7 +70,7 @@ def test_published_thresholds_hold_for_d4rls_files_alone(caplog):
     assert caplog.text == ""
 
 
-def test_a_threshold_of_the_users_holds_for_data_of_the_users():
+def test_a_custom_threshold_is_used_for_custom_data():
     """Above 8: the trajectories with returns 9 and 10."""
     config = td3_bc.get_config("custom")
     config.selection.update({"rule": "return", "threshold": 8.0})
@@ -89,11 +93,11 @@ def test_an_unknown_rule_is_one_line():
 
 
 def test_too_small_a_selection_is_refused_on_request():
-    with user_error("holds 0.1818 of the data", "selection.min_fraction=0.2"):  # 2 of 11 rows
+    with user_error("contains 0.1818 of the data", "selection.min_fraction=0.2"):  # 2 of 11 rows
         select(from_d4rl(TEN), rule="return", threshold=9.5, min_fraction=0.2)
 
 
-def test_an_empty_selection_is_loud(caplog):
+def test_an_empty_selection_is_a_warning(caplog):
     with caplog.at_level(logging.WARNING):
         selection = select(from_d4rl(TEN), rule="return", threshold=10.0)
     assert selection.fraction == 0.0
@@ -115,7 +119,7 @@ def test_data_from_a_path(tmp_path):
     np.testing.assert_allclose(data.prepared.transitions.observations.mean(axis=0), 0.0, atol=1e-6)
 
 
-def test_minaris_own_sets_are_scored_in_their_physics(tmp_path, monkeypatch):
+def test_minaris_datasets_are_evaluated_in_their_physics(tmp_path, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     config = td3_bc.get_config("hopper-m")
     config.dataset.source, config.dataset.path = "minari", "mujoco/hopper/medium-v0"
@@ -136,7 +140,7 @@ def custom_config(path, **changes):
     return config
 
 
-def test_private_data_with_bounds_of_the_users(tmp_path):
+def test_custom_data_with_custom_bounds(tmp_path):
     """Actions from 0 to 10 become -1 to 1, and back for the policy: 0 is the middle, 5."""
     np.savez(tmp_path / "mine.npz", **small_dataset(4, 2, 0.0, 10.0))
     data = load_data(custom_config(tmp_path / "mine.npz", action_low=0.0, action_high=10.0))
@@ -150,8 +154,8 @@ def test_private_data_with_bounds_of_the_users(tmp_path):
     assert action_size == 2
 
 
-def test_private_data_with_the_environments_bounds(tmp_path):
-    """Pendulum's torque lies in [-2, 2]."""
+def test_custom_data_with_the_environments_bounds(tmp_path):
+    """Pendulum's torque is in [-2, 2]."""
     np.savez(tmp_path / "mine.npz", **small_dataset(3, 1, -2.0, 2.0))
     data = load_data(custom_config(tmp_path / "mine.npz", environment="Pendulum-v1"))
     assert data.task.environment == "Pendulum-v1"
@@ -159,7 +163,7 @@ def test_private_data_with_the_environments_bounds(tmp_path):
     np.testing.assert_array_equal(data.action_scaling.high, [2.0])
 
 
-def test_private_data_without_bounds_are_taken_as_they_are(tmp_path):
+def test_custom_data_without_bounds_are_used_unchanged(tmp_path):
     np.savez(tmp_path / "mine.npz", **small_dataset(3, 1))
     data = load_data(custom_config(tmp_path / "mine.npz"))
     assert data.action_scaling is None
@@ -178,7 +182,7 @@ def test_private_data_without_bounds_are_taken_as_they_are(tmp_path):
         ({"action_low": 5.0, "action_high": 6.0}, "outside the bounds [5, 6]; they come from the environment"),
     ],
 )
-def test_private_data_that_do_not_fit(tmp_path, changes, message):
+def test_custom_data_that_do_not_fit(tmp_path, changes, message):
     np.savez(tmp_path / "mine.npz", **small_dataset(3, 1))
     with user_error(message):
         load_data(custom_config(tmp_path / "mine.npz", **changes))
@@ -188,7 +192,7 @@ def test_private_data_that_do_not_fit(tmp_path, changes, message):
     ("environment", "sizes", "physics"),
     [("Pendulum-v1", (3, 1), "gymnasium"), ("Hopper-v5", (11, 3), "gymnasium"), ("hopper", (11, 3), "d4rl-v2")],
 )
-def test_registered_environments_are_taken_as_they_are(tmp_path, environment, sizes, physics):
+def test_registered_environments_are_used_unchanged(tmp_path, environment, sizes, physics):
     np.savez(tmp_path / "mine.npz", **small_dataset(*sizes))
     assert load_data(custom_config(tmp_path / "mine.npz", environment=environment)).physics == physics
 
@@ -201,6 +205,15 @@ def test_a_registered_environment_has_no_other_physics(tmp_path):
         load_data(config)
 
 
+def test_without_an_environment_there_is_no_physics_to_choose(tmp_path):
+    np.savez(tmp_path / "mine.npz", **small_dataset(3, 1))
+    config = custom_config(tmp_path / "mine.npz")
+    assert load_data(config).physics == "gymnasium"
+    config.physics = "d4rl-v2"
+    with user_error("physics=d4rl-v2 has no effect: without environment.id nothing is simulated; leave it out, or set"):
+        load_data(config)
+
+
 @pytest.mark.parametrize(
     ("environment", "sizes", "horizon", "rows", "lengths"),
     [
@@ -209,7 +222,7 @@ def test_a_registered_environment_has_no_other_physics(tmp_path):
         ("ant-direction", (29, 8), 500, 600, [499, 99]),
     ],
 )
-def test_timeouts_are_those_of_the_environment_where_the_file_has_none(
+def test_timeouts_are_those_of_the_environment_if_the_file_has_none(
     tmp_path, caplog, environment, sizes, horizon, rows, lengths
 ):
     """Every time-out and the last row are dropped: Pendulum's 500 rows of 200 steps are 199, 199 and 99."""
@@ -221,21 +234,21 @@ def test_timeouts_are_those_of_the_environment_where_the_file_has_none(
     data = load_data(custom_config(tmp_path / "mine.hdf5", environment=environment))
     assert data.task.horizon == horizon
     np.testing.assert_array_equal(data.dataset.episode_lengths(), lengths)
-    assert f"has no 'timeouts': every episode is taken to end after {horizon} steps at most" in caplog.text
+    assert f"has no 'timeouts': episodes are cut after at most {horizon} steps" in caplog.text
 
 
-def test_an_environment_without_a_time_limit_is_named(tmp_path, caplog):
-    """Its evaluation would not end."""
+def test_an_environment_without_a_time_limit_is_a_warning(tmp_path, caplog):
+    """Its evaluation might not end."""
     gymnasium.register("Endless-v0", "gymnasium.envs.classic_control.pendulum:PendulumEnv")
     np.savez(tmp_path / "mine.npz", **small_dataset(3, 1, -2.0, 2.0))
     load_data(custom_config(tmp_path / "mine.npz", environment="Pendulum-v1"))
     assert caplog.text == ""
     load_data(custom_config(tmp_path / "mine.npz", environment="Endless-v0"))
     del gymnasium.registry["Endless-v0"]
-    assert "environment.id=Endless-v0 names no time limit" in caplog.text
+    assert "environment.id=Endless-v0 has no time limit" in caplog.text
 
 
-def test_an_environment_without_action_bounds_needs_those_of_the_user(tmp_path):
+def test_an_environment_without_action_bounds_needs_custom_ones(tmp_path):
     gymnasium.register("Unbounded-v0", make_unbounded, max_episode_steps=5)
     np.savez(tmp_path / "mine.npz", **small_dataset(3, 1, -2.0, 2.0))
     with user_error("environment.id=Unbounded-v0 has unbounded actions, Box(-inf, inf", "dataset.action_low"):
@@ -259,7 +272,7 @@ def make_unbounded(**options):
         ((3, 2), "actions have size 2, but environment.id=Pendulum-v1 has 1"),
     ],
 )
-def test_private_data_must_have_the_environments_sizes(tmp_path, sizes, message):
+def test_custom_data_must_have_the_environments_sizes(tmp_path, sizes, message):
     np.savez(tmp_path / "mine.npz", **small_dataset(*sizes))
     config = custom_config(tmp_path / "mine.npz", environment="Pendulum-v1", action_low=-2.0, action_high=2.0)
     with user_error(message):

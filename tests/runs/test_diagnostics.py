@@ -1,15 +1,16 @@
-"""Diagnostics: fixed rows, their plane, their flags and what the algorithm says about them."""
+"""Diagnostics: fixed rows, their plane, their trust flags and the algorithm's diagnostics."""
 
 import numpy as np
 import pytest
 
-from ssar_jax.data import OfflineDataset, prepare
+from ssar_jax.data.dataset import OfflineDataset
+from ssar_jax.data.scaling import prepare
 from ssar_jax.runs import diagnostics
 from ssar_jax.runs.diagnostics import Diagnostics, principal_components
 
 
 class FakeTrainer:
-    """Diagnoses the number of the row, for two seeds."""
+    """Its diagnostic is the number of the row, for two seeds."""
 
     step = 30
 

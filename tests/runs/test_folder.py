@@ -1,7 +1,11 @@
-"""The run folder: who may write into it, what may be resumed, and files that are whole or absent."""
+"""The run folder: its lock, what may be resumed or replaced, and atomic files."""
 
+import errno
+import fcntl
 import gc
 import json
+import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +14,7 @@ import pytest
 
 from configs import td3_bc
 from ssar_jax.run_format import default_folder, read_json
+from ssar_jax.runs import folder as folder_module
 from ssar_jax.runs.folder import RunFolder, versions
 from tests.data.helpers import user_error
 
@@ -26,7 +31,7 @@ def path(tmp_path):
 
 
 def start(path, config=CONFIG, *, resume=False, overwrite=False):
-    gc.collect()  # a refused folder lives on, and its lock with it, in the traceback of the refusal
+    gc.collect()  # releases the locks of folders that are no longer referenced
     folder = RunFolder(path, config, resume=resume, overwrite=overwrite)
     folder.start()
     return folder
@@ -59,9 +64,9 @@ def test_the_default_folder_names_the_run(tmp_path):
     assert default_folder(tmp_path, config, "offline") == expected
 
 
-def test_a_broken_off_run_is_refused_unless_resumed_or_replaced(path):
+def test_an_unfinished_run_is_refused_unless_resumed_or_replaced(path):
     start(path)
-    with user_error(f"{path} holds a broken-off run", "--resume continues it", "--overwrite", "--workdir="):
+    with user_error(f"{path} contains an unfinished run", "--resume continues it", "--overwrite", "--workdir="):
         start(path)
     start(path, resume=True)
     start(path, overwrite=True)
@@ -69,19 +74,19 @@ def test_a_broken_off_run_is_refused_unless_resumed_or_replaced(path):
 
 def test_a_finished_run_is_refused_unless_replaced(path):
     start(path).write_json("summary.json", {})
-    with user_error(f"{path} holds a finished run: --overwrite replaces it, --workdir="):
+    with user_error(f"{path} contains a finished run: --overwrite replaces it, --workdir="):
         start(path)
-    start(path, resume=True)  # allowed: the caller says that nothing is left to do
+    start(path, resume=True)  # allowed: the caller finds that nothing is left to do
 
 
 def test_there_must_be_a_run_to_resume(path):
-    with user_error(f"--resume: no run lies in {path}", "leave the flag out"):
+    with user_error(f"--resume: {path} contains no run", "leave the flag out"):
         start(path, resume=True)
     assert not path.exists()
 
 
-def test_a_folder_made_for_a_run_that_never_began_goes(path):
-    """Its parents too; what was there, or came meanwhile, stays."""
+def test_a_folder_created_for_a_run_that_did_not_start_is_removed(path):
+    """Its parents too; what existed before or was added in the meantime stays."""
     deep = path / "algorithm" / "task"
     RunFolder(deep, CONFIG, resume=False, overwrite=False).close()
     assert not path.parent.exists()
@@ -118,12 +123,12 @@ def test_overwriting_removes_what_the_run_wrote_and_nothing_else(path):
 
 
 @pytest.mark.parametrize("name", ["train.csv", "checkpoints/mine.bin", "wandb/run/a"])
-def test_files_of_others_are_left_alone_unless_overwritten(path, name):
-    """A folder without a config is no run; an empty one is free, and what a run has no name for does not count."""
+def test_other_files_are_kept_unless_overwritten(path, name):
+    """A folder without a config is not a run; empty folders and other file names do not matter."""
     (path / name).parent.mkdir(parents=True)
     (path / name).write_text("mine")
     (path / "notes.txt").write_text("mine")
-    with user_error(f"{path} is no run but holds {name.partition('/')[0]}, which", "--workdir=", "--overwrite"):
+    with user_error(f"{path} is not a run but contains {name.partition('/')[0]}, which", "--workdir=", "--overwrite"):
         start(path)
     assert (path / name).read_text() == "mine"
     start(path, overwrite=True)
@@ -131,19 +136,18 @@ def test_files_of_others_are_left_alone_unless_overwritten(path, name):
     assert (path / "notes.txt").read_text() == "mine"
 
 
-def test_resuming_in_another_version_warns_and_is_written_down(path, monkeypatch, caplog):
-    """Twice with the same other version is one change; the first versions stay where they stood."""
-    begun = read_json(start(path).file("versions.json"))
+def test_resuming_in_another_version_warns_and_is_recorded(path, monkeypatch, caplog):
+    """Two resumptions with the same other version are one change; the first versions are kept."""
+    first = read_json(start(path).file("versions.json"))
     start(path, resume=True)
     assert caplog.text == ""
-    monkeypatch.setattr("ssar_jax.runs.folder.versions", lambda: begun | {"commit": "abc"})
+    monkeypatch.setattr("ssar_jax.runs.folder.versions", lambda: first | {"commit": "abc"})
     start(path, resume=True)
     assert (
-        f"resuming otherwise than before, so the numbers may differ: commit was {begun['commit']}, is abc"
-        in caplog.text
+        f"resuming with other versions, so the numbers may differ: commit was {first['commit']}, is abc" in caplog.text
     )
     start(path, resume=True)
-    assert read_json(path / "versions.json") == begun | {"resumed": [begun | {"commit": "abc"}]}
+    assert read_json(path / "versions.json") == first | {"resumed": [first | {"commit": "abc"}]}
 
 
 def test_resuming_with_another_config_names_every_difference(path):
@@ -166,16 +170,16 @@ def test_a_changed_dataset_is_named(path):
         folder.require_same("data.json", {"dataset_hash": "def", "num_transitions": 10}, "the dataset")
 
 
-def test_a_damaged_config_is_no_run(path):
+def test_a_damaged_config_is_an_error(path):
     start(path)
     (path / "config.json").write_text('{"algorithm": ')
-    with user_error(f"{path / 'config.json'} cannot be read", "is its folder a run?"):
+    with user_error(f"{path / 'config.json'} cannot be read", "check that its folder is a run"):
         start(path, resume=True)
     with user_error("cannot be read"):
         read_json(path / "missing.json")
 
 
-def test_json_is_written_whole_or_not_at_all(path):
+def test_json_is_written_atomically(path):
     folder = start(path)
     folder.write_json("summary.json", {"score": 1.0})
     with pytest.raises(TypeError):
@@ -186,7 +190,7 @@ def test_json_is_written_whole_or_not_at_all(path):
     assert {file.name for file in path.iterdir()} == {".lock", "config.json", "versions.json", "summary.json"}
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+def test_a_folder_that_cannot_be_created_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with user_error(f"cannot write to {tmp_path / 'file' / 'run'}: Not a directory", "--workdir"):
         start(tmp_path / "file" / "run")
@@ -203,8 +207,8 @@ sys.stdin.read()
 """
 
 
-def test_a_second_process_is_refused_while_the_first_lives(path):
-    """And no longer: the lock of a killed process is gone with it."""
+def test_a_second_process_is_refused_while_the_first_runs(path):
+    """Only until then: the lock of a killed process is released."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -219,8 +223,8 @@ def test_a_second_process_is_refused_while_the_first_lives(path):
     start(path, {}, resume=True)
 
 
-def test_a_folder_let_go_is_free_again(path):
-    """Within a process too, for those who train one run after the other from Python."""
+def test_a_folder_that_is_no_longer_used_is_free_again(path):
+    """Within one process too, for training one run after another from Python."""
     folder = start(path)
     with user_error("another process is writing"):
         start(path, resume=True)
@@ -229,9 +233,79 @@ def test_a_folder_let_go_is_free_again(path):
 
 
 def test_a_refused_folder_is_not_locked(path):
-    """Although the traceback of the refusal keeps it alive, as a notebook does."""
+    """Although the traceback of the error keeps it alive, as in a notebook."""
     start(path).close()
-    with pytest.raises(ValueError, match="broken-off run") as refusal:
+    with pytest.raises(ValueError, match="unfinished run") as refusal:
         start(path)
     RunFolder(path, CONFIG, resume=True, overwrite=False).close()
     assert refusal.value.__traceback__ is not None
+
+
+@pytest.fixture
+def failing_lock(monkeypatch):
+    """Returns a function that makes every lock fail with an error code."""
+    folder_module._warn_of_no_lock.cache_clear()
+
+    def fail_with(code):
+        def flock(file, operation):
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+
+    yield fail_with
+    folder_module._warn_of_no_lock.cache_clear()
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_one_warning(path, failing_lock, caplog, code):
+    failing_lock(code)
+    with caplog.at_level(logging.WARNING):
+        start(path).close()
+        start(path, resume=True).close()
+    reason = f"the file system does not support locks: {os.strerror(code)}"
+    assert caplog.messages == [
+        f"run folders are not locked ({reason}): do not let two processes write to the same folder"
+    ]
+
+
+@pytest.mark.parametrize("code", [errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES])
+def test_only_a_lock_that_another_process_holds_means_in_use(path, failing_lock, code):
+    failing_lock(code)
+    with user_error(f"another process is writing to {path}", "--workdir"):
+        start(path)
+
+
+def test_another_error_of_the_lock_is_one_line(path, failing_lock):
+    failing_lock(errno.EIO)
+    with user_error(f"cannot lock {path / '.lock'}: {os.strerror(errno.EIO)}", "--workdir"):
+        start(path)
+
+
+WITHOUT_FCNTL = """
+import logging
+import sys
+from pathlib import Path
+
+sys.modules["fcntl"] = None  # as on Windows: importing it raises ImportError
+from ssar_jax.runs import load
+from ssar_jax.runs.folder import RunFolder
+
+logging.basicConfig(format="%(message)s", force=True)
+for resume in (False, True):
+    folder = RunFolder(Path(sys.argv[1]), {}, resume=resume, overwrite=False)
+    folder.start()
+    folder.close()
+print(load.load_policy.__name__)
+"""
+
+
+def test_without_fcntl_policies_can_be_loaded_and_runs_are_not_locked(path):
+    """Windows has no fcntl."""
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FCNTL, str(path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout) == (0, "load_policy\n"), result.stderr
+    assert [line for line in result.stderr.splitlines() if "locked" in line] == [
+        "run folders are not locked (this platform has no fcntl): do not let two processes write to the same folder"
+    ]
+    assert (path / "config.json").exists()

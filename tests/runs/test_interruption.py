@@ -1,4 +1,4 @@
-"""Signals: the first is a question, the second acts as it always did."""
+"""Signals: the first is recorded, the second has its usual effect."""
 
 import os
 import signal
@@ -6,14 +6,14 @@ import threading
 
 import pytest
 
-from ssar_jax.runs.interruption import watch_signals
+from ssar_jax.runs.interruption import Interruption, watch_signals
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @pytest.fixture(autouse=True)
 def heard():
-    """Catches what reaches the process itself, and restores its handlers."""
+    """Records the signals that reach the handlers of the process, and restores these."""
     heard = []
     previous = {number: signal.signal(number, lambda number, frame: heard.append(number)) for number in SIGNALS}
     yield heard
@@ -46,7 +46,7 @@ def test_a_signal_of_the_other_kind_goes_through_too(heard):
 
 
 def test_another_thread_hears_nothing(heard):
-    """Python lets the main thread alone handle signals."""
+    """Python handles signals in the main thread only."""
 
     def watch():
         with watch_signals() as interruption:
@@ -61,8 +61,15 @@ def test_another_thread_hears_nothing(heard):
     assert heard == [signal.SIGINT]
 
 
-def test_afterwards_signals_are_the_process_own_again(heard):
+def test_afterwards_the_handlers_are_restored(heard):
     handlers = [signal.getsignal(number) for number in SIGNALS]
     with pytest.raises(KeyError), watch_signals():
         raise KeyError
     assert [signal.getsignal(number) for number in SIGNALS] == handlers
+
+
+def test_a_stopped_run_says_how_to_resume(capsys):
+    interruption = Interruption()
+    interruption.signal_number = signal.SIGTERM
+    assert interruption.announce("update 1,000") == 143
+    assert capsys.readouterr().out == "stopped at update 1,000; rerun the command with --resume to continue\n"

@@ -1,48 +1,51 @@
-"""What the online phase takes from an offline run."""
+"""The offline run that an online run starts from."""
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from configs import iql
-from ssar_jax.algorithms.iql import hyperparameters_from_config
-from ssar_jax.runs.parent import OfflineResult, with_fresh_optimisers
+from configs import iql as iql_configs
+from ssar_jax.algorithms import iql
+from ssar_jax.runs.parent import ParentRun, with_fresh_optimizers
+from ssar_jax.types import TrainState
 
 
 class Inner(NamedTuple):
-    value: np.ndarray
-    value_opt: tuple
+    value: TrainState
+    target: np.ndarray
 
 
 class Outer(NamedTuple):
-    actor: dict
-    actor_opt: tuple
+    actor: TrainState
     values: Inner
 
 
-def test_optimisers_start_anew_and_nothing_else_changes():
-    """The fields that end in `_opt`, however deep; parameters stay."""
+def test_optimizers_are_reset_and_nothing_else_changes():
+    """The optimizer of every network, however deep; parameters stay."""
     state = Outer(
-        {"kernel": np.full(2, 3.0)},
-        (np.int32(7), {"kernel": np.full(2, 0.1)}),
-        Inner(np.full(3, 5.0), (np.full(3, 0.2),)),
+        TrainState({"kernel": np.full(2, 3.0)}, (np.int32(7), {"kernel": np.full(2, 0.1)})),
+        Inner(TrainState(np.full(3, 5.0), (np.full(3, 0.2),)), np.full(3, 4.0)),
     )
-    fresh = with_fresh_optimisers(state)
-    assert fresh.actor_opt[0] == 0
-    assert not fresh.actor_opt[1]["kernel"].any()
-    assert not fresh.values.value_opt[0].any()
-    np.testing.assert_array_equal(fresh.actor["kernel"], [3.0, 3.0])
-    np.testing.assert_array_equal(fresh.values.value, [5.0, 5.0, 5.0])
-    assert state.actor_opt[0] == 7  # the given one is left alone
+    fresh: Any = with_fresh_optimizers(state)
+    assert fresh.actor.opt_state[0] == 0
+    assert not fresh.actor.opt_state[1]["kernel"].any()
+    assert not fresh.values.value.opt_state[0].any()
+    np.testing.assert_array_equal(fresh.actor.params["kernel"], [3.0, 3.0])
+    np.testing.assert_array_equal(fresh.values.value.params, [5.0, 5.0, 5.0])
+    np.testing.assert_array_equal(fresh.values.target, [4.0, 4.0, 4.0])
+    assert state.actor.opt_state[0] == 7  # the argument is unchanged
 
 
-def test_a_decaying_rate_ended_where_the_offline_run_did(tmp_path):
-    """An offline run of 200,000 updates, continued with a config that says 1,000,000."""
+def test_a_decaying_rate_ends_with_the_offline_run(tmp_path, monkeypatch):
+    """An offline run of 200,000 updates, continued with a config of 1,000,000."""
     summary = {"phase": "offline", "num_updates": 200_000, "stopped_seeds": {"1": {"step": 7}}, "final_score": [1.0]}
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     (tmp_path / "config.json").write_text("{}")
-    offline, config = OfflineResult(tmp_path), iql.get_config("hopper-m")
-    assert hyperparameters_from_config(offline.as_trained(config)).actor_decay_steps == 200_000
+    parent, config = ParentRun(tmp_path), iql_configs.get_config("hopper-m")
+    built = []
+    monkeypatch.setattr(iql, "iql", lambda action_size, config: built.append(config))
+    iql.from_config(parent.as_trained(config), 3)
+    assert built[0].actor_decay_steps == 200_000
     assert config.num_updates == 1_000_000
-    assert offline.stopped == {1: {"step": 7}}
+    assert parent.stopped == {1: {"step": 7}}

@@ -9,7 +9,7 @@ from tests.smoke import small_run
 
 
 class Finished(NamedTuple):
-    """A run that went to its end."""
+    """A finished run."""
 
     path: Path
     output: str
@@ -23,7 +23,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> Finished:
-    """The small run of seed 0 in a process of its own."""
+    """The small run of seed 0, in a subprocess."""
     path = tmp_path_factory.mktemp("finished") / "run"
     status, output, messages = small_run.finish(small_run.start(*small_run.flags(dataset), f"--workdir={path}"))
     assert status == 0, messages

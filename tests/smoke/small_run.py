@@ -48,7 +48,7 @@ def write_dataset(path: Path, observation_size: int = 11, action_size: int = 3, 
 
 
 def flags(dataset: Path, *others: str, config: str = CONFIG) -> list[str]:
-    """The flags of the small run; later ones win."""
+    """The flags of the small run; later ones have precedence."""
     return [f"--config={config}", f"--config.dataset.path={dataset}", *SMALL, *others]
 
 
@@ -98,10 +98,10 @@ def states(run: Path) -> Any:
 
 
 def summary(run: Path) -> dict[str, Any]:
-    """The summary of a run without what differs from one time to the next, were it for a commit in between."""
+    """The summary of a run without entries that differ between repetitions, such as times and versions."""
     content = json.loads((run / "summary.json").read_text())
-    passing = ("updates_per_second", "steps_per_second", "wall_seconds", "versions")
-    return {name: value for name, value in content.items() if name not in passing}
+    volatile = ("updates_per_second", "steps_per_second", "wall_seconds", "versions")
+    return {name: value for name, value in content.items() if name not in volatile}
 
 
 def assert_same_numbers(run: Path, other: Path) -> None:

@@ -1,4 +1,4 @@
-"""All seven systems of the paper's tables, offline and then online, on embedded data: a few hundred steps of each."""
+"""All systems of the paper's tables, offline and online, on embedded data, for a few hundred steps."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from ssar_jax.runs import offline, online
 from ssar_jax.runs.load import load_policy
 from tests.smoke import small_run
 
-# By command, what makes its networks small.
+# For every config, the overrides that make its networks small.
 SMALL_CRITICS = ("critic.hidden_sizes=(8,)", "actor.hidden_sizes=(8,)")
 SYSTEMS = {
     "iql.py:hopper-m,variant=sa": ("critic.hidden_sizes=(8,)", "coefficient.hidden_sizes=(8,)"),
@@ -27,12 +27,12 @@ LENGTHS = (
 )
 
 
-# Slow: those whose kind of update another system or another smoke test runs too.
+# Slow: those whose kind of update is also tested by another system or smoke test.
 SLOW = ("td3_bc.py:hopper-m", "td3_bc.py:hopper-m,variant=base", "cql.py:hopper-m", "iql.py:hopper-m,variant=sa")
 
 
 @pytest.mark.parametrize("system", [pytest.param(s, marks=[pytest.mark.slow] * (s in SLOW)) for s in SYSTEMS])
-def test_trains_offline_and_goes_on_online(system, tmp_path):
+def test_trains_offline_and_online(system, tmp_path):
     config = load_config(f"configs/{system},preset=short")
     overrides, _ = split_overrides([f"--config.{field}" for field in (*SYSTEMS[system], *LENGTHS)])
     apply_overrides(config, overrides)

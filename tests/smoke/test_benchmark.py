@@ -61,8 +61,8 @@ def test_other_phases_are_compared_with_their_parts(phase, whole, parts):
     ("spot", "--config.density.hidden_sizes=(8,)"),
     ("fam_cql", "--config.balance.hidden_sizes=(8,)"),
 ])  # fmt: skip
-def test_systems_that_train_in_ways_of_their_own_are_measured_as_they_train(system, size):
-    """SPOT without a density model would act with NaN, which MuJoCo says; FamCQL's blocks of updates are spread."""
+def test_special_systems_are_measured_like_the_others(system, size):
+    """SPOT's missing density model is not NaN, which MuJoCo would report; FamCQL makes one update per step."""
     result = subprocess.run(
         [sys.executable, "-m", "experiments.benchmark", f"--config=configs/{system}.py:halfcheetah-m", "--phase=online",
          *("--seeds=1", "--updates=4", "--repeats=2", "--rows=1000"), size,
@@ -72,7 +72,7 @@ def test_systems_that_train_in_ways_of_their_own_are_measured_as_they_train(syst
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     (run,) = json.loads(result.stdout.splitlines()[-1])["runs"]
-    assert run["updates"] == 10 + 2 * 4  # one for every step, the first ten included
+    assert run["updates"] == 10 + 2 * 4  # one per step, including the first ten
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The training of behaviour policies as a command: what it refuses, and what runs leave behind."""
+"""The training of behavior policies from the command line: invalid arguments and the files it writes."""
 
 import os
 import subprocess
@@ -20,9 +20,9 @@ def collect(*arguments):
     [
         ((), "usage: python -m experiments.collect train <agent> <tier>"),
         (("train", "hopper"), "usage: "),
-        (("embedded",), "no --tasks: name those to generate"),
+        (("embedded",), "no --tasks: name the tasks to generate"),
         (("embedded", "--tasks=hoper-m"), "unknown task 'hoper-m'; nearest: hopper-m"),
-        (("train", "octopus", "medium"), "there is no recipe to train 'octopus' 'medium': choose one of halfcheetah"),
+        (("train", "octopus", "medium"), "there is no tier 'octopus' 'medium' to train: choose one of halfcheetah"),
     ],
 )
 def test_what_cannot_be_trained_is_one_line(arguments, message):
@@ -56,7 +56,7 @@ runpy.run_module("experiments.collect", run_name="__main__")
 @pytest.mark.slow
 @pytest.mark.parametrize("least", [-100.0, 99.0])
 def test_policies_and_their_curve_are_written_together_below_the_working_directory(tmp_path, least):
-    """200 steps make a policy of no use. Where it is good enough it is written, otherwise nothing is."""
+    """200 steps are too few for a useful policy. It is written only if it is good enough."""
     (tmp_path / "configs").mkdir()  # by which the command knows a repository
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(least), "train", "hopper", "medium", "--max_steps=200", "--width=8"],
@@ -65,7 +65,7 @@ def test_policies_and_their_curve_are_written_together_below_the_working_directo
     written = {path.name for path in (tmp_path / "behaviour").iterdir()}
     if least > 0.0:
         assert result.returncode == 2
-        assert "error: --max_steps=200 did not reach a mark in [99.0, 100.0]" in result.stderr
+        assert "error: no policy scored in [99.0, 100.0] within --max_steps=200" in result.stderr
         assert written == set()
         return
     assert result.returncode == 0, result.stderr
@@ -84,11 +84,11 @@ def test_embedded_datasets_are_generated_once(tmp_path, monkeypatch):
     assert "generating ssar-embedded/hopper/medium-200-v0: 200 transitions" in first.stderr
     assert second.stderr == ""
     there, missing, *lines = first.stdout.splitlines()
-    assert there == "0 of 1 datasets are there"
-    assert missing.startswith("missing: hopper-m; 200 transitions, about ")
+    assert there == "0 of 1 datasets exist"
+    assert missing.startswith("to generate: hopper-m; 200 transitions, about ")
     assert lines[0].split() == ["dataset", "ssar-embedded/hopper/medium-200-v0"]
     assert lines[-1].startswith("| hopper-m | 200 | ")
-    assert second.stdout.splitlines() == ["1 of 1 datasets are there", *lines]
+    assert second.stdout.splitlines() == ["1 of 1 datasets exist", *lines]
     page = table.read_text()
     assert lines[-1] in page
     assert "collect embedded --tasks=hopper-m --num_steps=200`" in page

@@ -1,4 +1,4 @@
-"""What entry points ask of XLA, and that a run on two devices equals two runs on one."""
+"""The XLA flags of entry points, and a run on two devices that equals two runs on one."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from tests.smoke import small_run
 
 @pytest.fixture
 def environment(monkeypatch):
-    """Returns a function that tells XLA's flags for a number of seeds on a number of cores."""
+    """Returns a function that returns XLA's flags for a number of seeds on a number of cores."""
 
     def flags_of(num_seeds, cores, flags=None):
         monkeypatch.setattr(devices.os, "sched_getaffinity", lambda process: set(range(cores)))
@@ -37,7 +37,7 @@ def test_one_seed_or_one_core_asks_for_nothing(environment, num_seeds, cores):
 
 @pytest.mark.parametrize(("num_seeds", "synchronous"), [(1, True), (2, False)])
 def test_one_seed_computes_in_the_calling_thread(environment, monkeypatch, num_seeds, synchronous):
-    """Two devices that compute in the calling thread would take turns."""
+    """Two devices that compute in the calling thread would not run in parallel."""
     updates = []
     monkeypatch.setattr(jax.config, "update", lambda *update: updates.append(update))
     environment(num_seeds, 2)

@@ -1,4 +1,4 @@
-"""Scoring a stored checkpoint again: the same numbers as in the run, other physics, what is refused, and films."""
+"""Evaluation of a checkpoint: the numbers of the run, other physics, invalid arguments, and films."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ import pytest
 
 from experiments.cli import films
 from ssar_jax.errors import UserError
-from ssar_jax.runs.evaluate import rescore
+from ssar_jax.runs.evaluate import evaluate_checkpoint
 from ssar_jax.runs.load import load_policies
 from tests.data.helpers import user_error
 from tests.smoke import small_run
@@ -34,7 +34,7 @@ def evaluations(run):
 
 
 def test_the_last_checkpoint_has_the_scores_of_the_run(run):
-    """To the last digit: the table's cells are the shortest texts of its numbers."""
+    """To the last digit, because the cells of the table are exact representations."""
     status, output, messages = evaluate(run)
     assert (status, messages) == (0, "")
     path = run / "evaluations" / f"{NUM_UPDATES}-d4rl-v2-2.json"
@@ -58,15 +58,15 @@ def test_the_last_checkpoint_has_the_scores_of_the_run(run):
 
 
 def test_other_checkpoints_episodes_and_physics(run):
-    """The first episodes stay the same ones when there are more, for every episode has a start of its own."""
+    """With more episodes the first ones stay the same, because every episode has its own seed."""
     earlier = NUM_UPDATES - CHECKPOINTS
-    two = rescore(run, step=earlier).content
-    three = rescore(run, step=earlier, episodes=3, seed=0).content
+    two = evaluate_checkpoint(run, step=earlier).content
+    three = evaluate_checkpoint(run, step=earlier, episodes=3, seed=0).content
     assert (two["step"], len(three["seeds"][0]["episodes"])) == (earlier, 3)
     for now, before in zip(three["seeds"][0]["episodes"], two["seeds"][0]["episodes"], strict=False):
         assert now["length"] == before["length"]
-        assert now["return"] == pytest.approx(before["return"], rel=1e-4)  # another batch may round differently
-    other = rescore(run, step=earlier, physics="gymnasium").content
+        assert now["return"] == pytest.approx(before["return"], rel=1e-4)  # a larger batch may round differently
+    other = evaluate_checkpoint(run, step=earlier, physics="gymnasium").content
     assert other["physics"] == "gymnasium"
     assert other["seeds"] != two["seeds"]
 
@@ -76,7 +76,7 @@ def test_what_was_not_stored_is_one_line(run, tmp_path):
     with user_error(f"{run} has no checkpoint 17: choose one of {saved}"):
         load_policies(run, step=17)
     with user_error(f"{run} did not train seed 3: choose one of 0"):
-        rescore(run, seed=3)
+        evaluate_checkpoint(run, seed=3)
     for name in ("config.json", "preparation.npz"):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     with user_error(f"{tmp_path} has no checkpoint yet"):
@@ -92,12 +92,12 @@ def test_what_was_not_stored_is_one_line(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "name one run folder"),
-        (("/nowhere",), "/nowhere is no run: it holds no config.json"),
+        ((), "give one run folder"),
+        (("/nowhere",), "/nowhere is not a run: it contains no config.json"),
         (("run", "--physics=moon"), "flag --physics=moon"),
         (("run", "--episodes=0"), "flag --episodes=0"),
-        (("run", "--video=film.avi"), "film.avi names no video: it must end in .gif or .mp4"),
-        (("run", "--strip=film.gif"), "film.gif names no strip of pictures: it must end in .png"),
+        (("run", "--video=film.avi"), "--video=film.avi must end in .gif or .mp4"),
+        (("run", "--strip=film.gif"), "--strip=film.gif must end in .png"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(arguments, message):

@@ -1,4 +1,4 @@
-"""Runs that are killed, stopped and resumed end with the numbers of one that was not, bit for bit."""
+"""Runs that are killed or stopped, and resumed, end with the numbers of an uninterrupted run, bit for bit."""
 
 import re
 import signal
@@ -11,7 +11,7 @@ from tests.smoke.small_run import CHECKPOINTS
 
 
 def interrupt(path, dataset, number, **options):
-    """Starts the small run and sends it a signal as soon as its first checkpoint is there."""
+    """Starts the small run and sends it a signal after its first checkpoint."""
     process = small_run.start(*small_run.flags(dataset), f"--workdir={path}", **options)
     try:
         deadline = time.monotonic() + 240
@@ -50,7 +50,7 @@ def test_a_terminated_run_finishes_its_chunk_and_resumes(finished, dataset, tmp_
     assert "Traceback" not in messages
     steps = [int(folder.name) for folder in (path / "checkpoints").iterdir()]
     last = max(steps)
-    assert f"stopped at update {last:,}; to go on, repeat the command with --resume" in output
+    assert f"stopped at update {last:,}; rerun the command with --resume to continue" in output
     assert (path / "train.csv").read_text().splitlines()[-1].startswith(f"{last},")
     # It is not resumed with another config.
     changed = small_run.flags(dataset, f"--workdir={path}", "--resume", "--config.discount=0.9")
@@ -68,7 +68,7 @@ def test_a_terminated_run_finishes_its_chunk_and_resumes(finished, dataset, tmp_
 def test_an_interrupted_run_exits_as_shells_expect(dataset, tmp_path):
     status, output, messages = interrupt(tmp_path / "run", dataset, signal.SIGINT)
     assert status == 130
-    assert "to go on, repeat the command with --resume" in output
+    assert "; rerun the command with --resume to continue" in output
     assert "Traceback" not in messages
 
 
@@ -82,7 +82,7 @@ SPOT = "configs/spot.py:hopper-m,preset=short"
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_the_density_model_compiles(dataset, tmp_path, number):
-    """It compiles once its title is there. Its chunk is finished and kept; the run has not begun: no --resume."""
+    """It compiles after printing its title. The chunk is finished and saved; the run itself has not started."""
     command = small_run.flags(dataset, *DENSITY, f"--workdir={tmp_path / 'run'}", config=SPOT)
     process = small_run.start(*command, SSAR_CACHE_DIR=str(tmp_path / "cache"))
     assert any(line.startswith("density model:") for line in process.stdout)
@@ -90,14 +90,14 @@ def test_a_signal_while_the_density_model_compiles(dataset, tmp_path, number):
     status, _, messages = small_run.finish(process)
     assert status == 128 + number
     assert re.search(
-        r"^stopped at update [\d,]+ of 60,000, which is kept; to go on, repeat the command$", messages, re.M
+        r"^stopped at update [\d,]+ of 60,000, which is saved; rerun the command to continue$", messages, re.M
     )
     assert not (tmp_path / "run" / "config.json").exists()
     assert list((tmp_path / "cache").rglob("unfinished/*.npz"))
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_before_its_first_update_goes_on_with_its_density_model(dataset, tmp_path):
+def test_a_run_that_is_killed_before_its_first_update_resumes_its_density_model(dataset, tmp_path):
     small = small_run.flags(dataset, *DENSITY, config=SPOT)
     cache, path = tmp_path / "cache", tmp_path / "run"
     process = small_run.start(*small, f"--workdir={path}", SSAR_CACHE_DIR=str(cache))
@@ -108,10 +108,10 @@ def test_a_run_that_is_killed_before_its_first_update_goes_on_with_its_density_m
         process.kill()
     finally:
         small_run.finish(process)
-    again = small_run.start(*small, f"--workdir={path}", SSAR_CACHE_DIR=str(cache))  # the run had not begun
+    again = small_run.start(*small, f"--workdir={path}", SSAR_CACHE_DIR=str(cache))
     status, output, messages = small_run.finish(again)
     assert status == 0, messages
-    assert "density model: 60,000 updates of the conditional VAE, seed 0, going on at " in output
+    assert "density model: 60,000 updates of the conditional VAE, seed 0, resuming at update " in output
     whole = small_run.start(*small, f"--workdir={tmp_path / 'whole'}", SSAR_CACHE_DIR=str(tmp_path / "other"))
     status, _, messages = small_run.finish(whole)
     assert status == 0, messages

@@ -1,4 +1,4 @@
-"""The dashboards of `--log` beside the tables of a run, as a user asks for them."""
+"""The dashboards of `--log`, in addition to the tables of a run."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ NO_EXTRA = "the extra `log` is not installed"
 
 
 def log_to(names, dataset, path, **environment):
-    """Runs 40 updates with `--log`, as a user whom W&B does not know."""
+    """Runs 40 updates with `--log`, without a W&B login."""
     nobody = {"WANDB_API_KEY": "", "NETRC": "/dev/null"}
     homes = ("HOME", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR")
     nobody |= {name: str(path.parent / "home") for name in homes}
@@ -58,7 +58,7 @@ def test_an_unknown_dashboard_is_told_before_anything_is_done(tmp_path):
 
 
 def test_wandb_asks_for_no_login(dataset, tmp_path):
-    """Even where the user wants to upload; without a terminal W&B itself would end with a traceback."""
+    """Even with uploads enabled; without a terminal W&B would end with a traceback."""
     pytest.importorskip("wandb", reason=NO_EXTRA)
     status, output, messages = log_to("wandb", dataset, tmp_path / "run", WANDB_MODE="online")
     message = "error: WANDB_MODE=online, but nobody is logged in: run `wandb login`, or unset WANDB_MODE\n"

@@ -1,4 +1,4 @@
-"""The main job as a user runs it: one command, and what it leaves behind."""
+"""Offline training from the command line: its files and output."""
 
 import csv
 import json
@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from ssar_jax.algorithms import registry
-from ssar_jax.data import OfflineDataset, get_task, prepare
+from ssar_jax.data.dataset import OfflineDataset
+from ssar_jax.data.scaling import prepare
+from ssar_jax.data.tasks import get_task
 from ssar_jax.runs.load import load_policy
 from tests.data.helpers import user_error
 from tests.smoke import small_run
@@ -20,7 +22,7 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def test_the_run_folder_holds_what_the_documentation_lists(finished):
+def test_the_run_folder_contains_the_documented_files(finished):
     names = {file.name for file in finished.path.iterdir()} - {".lock"}
     assert names == {
         *("config.json", "versions.json", "data.json", "preparation.npz", "train.csv", "eval.csv", "summary.json"),
@@ -32,7 +34,7 @@ def test_the_run_folder_holds_what_the_documentation_lists(finished):
     assert steps == set(range(0, NUM_UPDATES + 1, CHECKPOINTS))
 
 
-def test_the_command_tells_what_it_does(finished):
+def test_the_command_prints_what_it_does(finished):
     lines = finished.output.splitlines()
     assert lines[0].split() == ["dataset", "random.npz"]
     card = {line.split()[0] for line in lines[:7]}
@@ -43,9 +45,9 @@ def test_the_command_tells_what_it_does(finished):
     assert any(line.startswith("update 0: score ") for line in lines)
     assert any(line.startswith(f"2,000 of {NUM_UPDATES:,} updates, ") and "updates/s" in line for line in lines)
     assert lines[-2] == f"results: {finished.path}"
-    assert lines[-1].startswith("final normalised score ")
+    assert lines[-1].startswith("final normalized score ")
     assert lines[-1].endswith("(td3_bc sa, preset short, path data, d4rl-v2 physics, 1 seed)")
-    assert "\r" not in finished.output  # plain lines, for this is no terminal
+    assert "\r" not in finished.output  # plain lines without a terminal
     assert finished.messages == ""
 
 
@@ -65,7 +67,7 @@ def test_train_csv_has_a_row_of_metrics_for_every_chunk(finished):
         assert 0.0 < low < mean < high < 0.6  # max_ratio * base = 1.5 * 0.4
     n = [float(row["coefficient/n"]) for row in rows]
     assert n[0] == 1.0
-    assert n[-1] > 1.0  # random actions lie outside the trust region, so the schedule grows it
+    assert n[-1] > 1.0  # random actions are outside the trust region, so the schedule grows it
 
 
 def test_eval_csv_has_a_row_for_every_evaluation(finished):
@@ -77,11 +79,11 @@ def test_eval_csv_has_a_row_for_every_evaluation(finished):
     task = get_task("hopper-m")
     for row in rows:
         assert (row["phase"], row["seed"], row["episodes"], row["environment_steps"]) == ("offline", "0", "2", "0")
-        assert float(row["score"]) == pytest.approx(task.normalised_score(float(row["return"])))
+        assert float(row["score"]) == pytest.approx(task.normalized_score(float(row["return"])))
         assert float(row["length"]) >= 1.0
 
 
-def test_summary_json_says_what_was_done(finished, dataset):
+def test_summary_json_describes_the_run(finished, dataset):
     summary = json.loads((finished.path / "summary.json").read_text())
     expected = {
         "task": "hopper-m",
@@ -96,7 +98,7 @@ def test_summary_json_says_what_was_done(finished, dataset):
         "physics": "d4rl-v2",
         "num_updates": NUM_UPDATES,
         "seeds": [0],
-        "final_score_std": None,  # of one seed there is none
+        "final_score_std": None,  # undefined for one seed
     }
     assert {name: summary[name] for name in expected} == expected
     scores = [float(row["score"]) for row in read(finished.path / "eval.csv")]
@@ -120,7 +122,7 @@ def test_diagnostics_show_the_coefficient_at_all_rows(finished):
         assert not np.array_equal(arrays["beta"], last)
 
 
-def test_load_policy_gives_the_final_policy(finished, dataset):
+def test_load_policy_returns_the_final_policy(finished, dataset):
     """The actor of the last checkpoint on observations scaled as the data were."""
     policy = load_policy(finished.path)
     observations = np.random.default_rng(1).normal(size=(5, 11))
@@ -129,7 +131,7 @@ def test_load_policy_gives_the_final_policy(finished, dataset):
     np.testing.assert_allclose(policy(observations[2]), actions[2], atol=1e-6)
 
     algorithm = registry.build(small_run.make_config(dataset), 3)
-    params = jax.tree.map(lambda leaf: leaf[0], algorithm.policy(small_run.states(finished.path)))
+    params = jax.tree.map(lambda leaf: leaf[0], algorithm.policy_params(small_run.states(finished.path)))
     scaled = prepare(OfflineDataset.from_npz(dataset)).observation_scaling(observations).astype(np.float32)
     np.testing.assert_allclose(actions, algorithm.act(params, scaled, None), atol=1e-6)
 
@@ -137,7 +139,7 @@ def test_load_policy_gives_the_final_policy(finished, dataset):
 def test_load_policy_says_what_is_missing(finished, tmp_path):
     with user_error(f"{finished.path} did not train seed 3: choose one of 0"):
         load_policy(finished.path, 3)
-    with user_error("config.json cannot be read", "is its folder a run?"):
+    with user_error("config.json cannot be read", "check that its folder is a run"):
         load_policy(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Whole runs within this process: several seeds, the variants, private data, and runs that break off early."""
+"""Offline runs in this process: several seeds, the variants, custom data, and interrupted runs."""
 
 import csv
 import json
@@ -11,11 +11,9 @@ from ssar_jax.networks.actors import DeterministicActor
 from ssar_jax.runs import offline
 from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.load import load_policy
-from ssar_jax.runs.schedule import stops
 from ssar_jax.training.trainer import OfflineTrainer
 from tests.data.helpers import user_error
 from tests.smoke import small_run
-from tests.smoke.small_run import NUM_UPDATES
 
 SHORTER = ("--config.num_updates=40", "--config.evaluation.interval=20", "--config.checkpoint.every=20")
 
@@ -56,7 +54,7 @@ def test_two_seeds_in_one_program_equal_two_runs(finished, dataset, tmp_path):
     assert not np.allclose(first, second)
 
 
-def test_a_run_that_breaks_off_before_its_first_checkpoint_starts_anew(finished, dataset, tmp_path, monkeypatch):
+def test_a_run_that_is_interrupted_before_its_first_checkpoint_starts_again(finished, dataset, tmp_path, monkeypatch):
     def disk_full(*arguments):
         raise OSError("disk full")
 
@@ -70,7 +68,7 @@ def test_a_run_that_breaks_off_before_its_first_checkpoint_starts_anew(finished,
     small_run.assert_same_numbers(finished.path, path)
 
 
-def test_a_run_that_breaks_off_at_its_end_is_summarised_alone(finished, dataset, tmp_path, monkeypatch):
+def test_a_run_that_is_interrupted_at_its_end_is_only_summarized(finished, dataset, tmp_path, monkeypatch):
     """Killed between the last checkpoint and the summary: nothing is trained again."""
 
     def killed(*arguments):
@@ -78,7 +76,7 @@ def test_a_run_that_breaks_off_at_its_end_is_summarised_alone(finished, dataset,
 
     path, config = tmp_path / "run", small_run.make_config(dataset)
     with monkeypatch.context() as patch:
-        patch.setattr(offline._OfflineRun, "_summarise", killed)
+        patch.setattr(offline._OfflineRun, "_summarize", killed)
         with pytest.raises(KeyboardInterrupt):
             run(path, config)
     with monkeypatch.context() as patch:
@@ -122,7 +120,7 @@ def test_the_baseline(dataset, tmp_path):
     assert load_policy(tmp_path / "run")(np.zeros(11)).shape == (3,)
 
 
-def test_a_schedule_that_never_fires_is_told(dataset, tmp_path, caplog):
+def test_a_schedule_that_never_fires_is_a_warning(dataset, tmp_path, caplog):
     """Its period is 500 updates here, the run has 40."""
     run(tmp_path / "run", small_run.make_config(dataset, *SHORTER))
     assert "the threshold schedule never fires: its period is 500 updates, the run has 40" in caplog.text
@@ -138,8 +136,8 @@ def pendulum(tmp_path):
     return path
 
 
-def test_private_data_with_an_environment(pendulum, tmp_path):
-    """Raw returns, for there is no scale; torques in the environment's own range."""
+def test_custom_data_with_an_environment(pendulum, tmp_path):
+    """Raw returns, because there are no reference returns; torques in the environment's range."""
     path = tmp_path / "run"
     flags = (*SHORTER, "--config.environment.id=Pendulum-v1")
     assert run(path, small_run.make_config(pendulum, *flags, config="configs/td3_bc.py:custom,preset=short")) == 0
@@ -153,8 +151,8 @@ def test_private_data_with_an_environment(pendulum, tmp_path):
     assert (np.abs(torques) <= 2.0).all()
 
 
-def test_private_data_without_an_environment(pendulum, tmp_path):
-    """No evaluation and no score; the policy is there all the same, in the bounds that were given."""
+def test_custom_data_without_an_environment(pendulum, tmp_path):
+    """No evaluation and no score; the policy acts within the given bounds."""
     path = tmp_path / "run"
     flags = (*SHORTER, "--config.dataset.action_low=-2", "--config.dataset.action_high=(2,)")
     assert run(path, small_run.make_config(pendulum, *flags, config="configs/td3_bc.py:custom,preset=short")) == 0
@@ -163,27 +161,25 @@ def test_private_data_without_an_environment(pendulum, tmp_path):
     policy = load_policy(path)
     observations = np.random.default_rng(0).normal(size=(50, 3))
     assert (np.abs(policy(observations)) <= 2.0).all()
-    # The actor's output in [-1, 1], opened up to the bounds.
-    params = jax.tree.map(lambda leaf: leaf[0], small_run.states(path).actor)
+    # The actor's output in [-1, 1], scaled to the bounds.
+    params = jax.tree.map(lambda leaf: leaf[0], small_run.states(path).actor.params)
     with np.load(path / "preparation.npz") as arrays:
         scaled = np.float32((observations - arrays["mean"]) / arrays["std"])
     expected = 2.0 * np.asarray(DeterministicActor((8,), 1).apply({"params": params}, scaled))
     np.testing.assert_allclose(policy(observations), expected, atol=1e-6)
 
 
-def test_the_last_update_is_evaluated_and_saved_whatever_the_intervals(dataset, tmp_path):
+def test_the_last_update_is_evaluated_and_saved_for_all_intervals(dataset, tmp_path):
     """45 updates with evaluations every 20 and checkpoints every 30: both also at 45, at most 1,000 to a chunk."""
     flags = ("--config.num_updates=45", "--config.evaluation.interval=20", "--config.checkpoint.every=30")
     run(tmp_path / "run", small_run.make_config(dataset, *flags))
     assert [row["step"] for row in read(tmp_path / "run" / "eval.csv")] == ["0", "20", "40", "45"]
     assert [row["step"] for row in read(tmp_path / "run" / "train.csv")] == ["20", "30", "40", "45"]
     assert {folder.name for folder in (tmp_path / "run" / "checkpoints").iterdir()} == {"30", "45"}
-    assert list(stops(0, NUM_UPDATES, 1000, 5000)) == [1000, 2000]
-    assert list(stops(250, 1250, 1000, 500)) == [500, 1000, 1250]
 
 
-def test_a_seed_that_diverges_stops_and_the_others_go_on(dataset, tmp_path, monkeypatch, caplog):
-    """Seed 1 loses a critic's weight after update 20: seed 0 ends as if nothing were, seed 1 stays there."""
+def test_a_seed_that_diverges_stops_and_the_others_continue(dataset, tmp_path, monkeypatch, caplog):
+    """A weight of seed 1 becomes NaN after update 20: seed 0 is unaffected, seed 1 keeps its state of update 20."""
     config = small_run.make_config(dataset, *SHORTER, "--config.num_seeds=2", "--config.num_updates=60")
     untouched, broken = tmp_path / "untouched", tmp_path / "broken"
     assert run(untouched, config) == 0
@@ -217,7 +213,7 @@ def test_a_seed_that_diverges_stops_and_the_others_go_on(dataset, tmp_path, monk
 
 
 def test_a_run_whose_seeds_all_diverge_ends(dataset, tmp_path, monkeypatch, caplog):
-    """Status 1 and no summary; resuming says the same."""
+    """Status 1 and no summary."""
     config = small_run.make_config(dataset, *SHORTER)
     monkeypatch.setattr(
         OfflineTrainer, "states_on_devices", lambda trainer: jax.tree.map(lambda x: x * np.nan, trainer.policies())

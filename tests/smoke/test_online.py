@@ -1,4 +1,4 @@
-"""Fine-tuning as a user runs it: one command, what it leaves behind, and going on after a kill bit for bit."""
+"""Fine-tuning from the command line: its files and output, and resuming a killed run bit for bit."""
 
 import csv
 import json
@@ -31,7 +31,7 @@ def start(dataset, path, *others):
 
 @pytest.fixture(scope="module")
 def tuned(finished, dataset, tmp_path_factory):
-    """The small run fine-tuned to its end: its folder, output and messages."""
+    """The fine-tuned small run: its folder, output and messages."""
     path = tmp_path_factory.mktemp("tuned") / "run"
     status, output, messages = small_run.finish(start(dataset, path, f"--offline_run={finished.path}"))
     assert status == 0, messages
@@ -43,8 +43,8 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def test_evaluations_bracket_the_switch_and_follow_the_schedule(tuned, finished):
-    """The offline run's last score stands before and after the switch, then every 400 steps and at the end."""
+def test_evaluations_include_both_sides_of_the_switch_and_follow_the_schedule(tuned, finished):
+    """The last offline score is in both phases; then comes one every 400 steps."""
     evaluations = rows(tuned[0] / "eval.csv")
     steps = [(row["phase"], int(row["step"]), int(row["environment_steps"])) for row in evaluations]
     assert steps == [("offline", 0, 0), *(("online", step, step) for step in (0, 400, 800, 1200))]
@@ -53,7 +53,7 @@ def test_evaluations_bracket_the_switch_and_follow_the_schedule(tuned, finished)
     assert evaluations[-1]["return"] != last
 
 
-def test_the_summary_tells_both_phases(tuned, finished):
+def test_the_summary_describes_both_phases(tuned, finished):
     """Area: trapezoids over 0, 400, 800 and 1,200 steps, so the ends count half."""
     summary = json.loads((tuned[0] / "summary.json").read_text())
     assert (summary["phase"], summary["environment_steps"]) == ("online", STEPS)
@@ -82,13 +82,13 @@ def test_metrics_show_the_share_of_online_data_and_the_annealing(tuned):
     assert sum(episodes) > 0
 
 
-def test_the_command_tells_what_it_does(tuned):
+def test_the_command_prints_what_it_does(tuned):
     path, output, messages = tuned
     assert "replay buffers (part): 400 offline transitions, " in output
     assert "environment step 400: score " in output
     assert "\nend of the offline phase: score " in output
     assert f"results: {path}" in output
-    assert "final normalised score " in output
+    assert "final normalized score " in output
     assert messages == ""
 
 
@@ -122,8 +122,11 @@ def test_a_killed_run_resumes_to_the_same_numbers(tuned, finished, dataset, tmp_
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--offline_run=/nowhere",), "/nowhere is no run: --offline_run needs a finished run of experiments.offline"),
-        (("--config.discount=0.9",), "was made otherwise: discount was 0.99, is 0.9"),
+        (
+            ("--offline_run=/nowhere",),
+            "/nowhere is not a run: --offline_run needs a finished run of",
+        ),
+        (("--config.discount=0.9",), "has another config: discount was 0.99, is 0.9"),
         (("--config.online.buffer_capacity=100",), "online.buffer_capacity=100 is less than the 400 offline"),
         (("--config.batch_size=16", "--config.online.warmup_steps=2000"), "online.warmup_steps=2000 must be below"),
     ],
@@ -138,7 +141,7 @@ def test_what_cannot_be_fine_tuned_is_one_line(finished, dataset, tmp_path, flag
 
 
 def test_without_an_offline_run_it_is_trained_first(dataset, tmp_path):
-    """And a second command finds both finished."""
+    """A second command finds both finished."""
     path, brief = tmp_path / "run", ("--config.num_updates=50", "--config.online.num_steps=150")
     status, output, messages = small_run.finish(start(dataset, path, *brief))
     assert status == 0, messages
@@ -157,8 +160,8 @@ def test_buffers_that_would_not_fit_are_refused_before_the_offline_phase(dataset
     assert not (path / "offline" / "config.json").exists()
 
 
-def test_overwriting_an_online_run_spares_an_offline_run_elsewhere(dataset, tmp_path):
-    """Below the default folder it may be another's; run from a folder of its own, for the default is relative."""
+def test_overwriting_an_online_run_keeps_an_offline_run_elsewhere(dataset, tmp_path):
+    """It may have other uses. The command runs in another directory, because the default folder is relative."""
     (tmp_path / "configs").symlink_to(small_run.ROOT / "configs")
     offline_run = tmp_path / "runs" / "td3_bc" / "hopper-m" / "offline-sa-short-s0-0"
     offline_run.mkdir(parents=True)
@@ -170,24 +173,24 @@ def test_overwriting_an_online_run_spares_an_offline_run_elsewhere(dataset, tmp_
     )  # fmt: skip
     status, _, messages = small_run.finish(process)
     assert status == 2
-    assert "holds a broken-off offline run, which --overwrite replaces in a --workdir alone" in messages
+    assert "contains an unfinished offline run, which --overwrite replaces only in a --workdir" in messages
     assert {file.name for file in offline_run.iterdir()} == {"config.json", "train.csv"}
 
 
-def test_what_cannot_begin_online_is_refused_before_the_offline_phase(tmp_path):
+def test_an_online_phase_that_cannot_start_is_refused_before_the_offline_phase(tmp_path):
     config = td3_bc.get_config("custom")
     with user_error("task custom has no environment to fine-tune in: set --config.environment.id"):
         online.require_startable(config, tmp_path / "run", resume=False, overwrite=False)
     config.environment.id = "hopper"
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text("{}")
-    with user_error("run holds a broken-off run: --resume continues it"):
+    with user_error("run contains an unfinished run: --resume continues it"):
         online.require_startable(config, tmp_path / "run", resume=False, overwrite=False)
 
 
 @pytest.mark.slow
-def test_a_seed_that_diverges_stops_and_the_others_go_on(dataset, tmp_path, monkeypatch, caplog):
-    """Seed 1 loses its actor within the first 300 steps, so that MuJoCo is sent actions that are no numbers."""
+def test_a_seed_that_diverges_stops_and_the_others_continue(dataset, tmp_path, monkeypatch, caplog):
+    """The actor of seed 1 becomes NaN within the first 300 steps, so that MuJoCo gets NaN actions."""
     config = small_run.make_config(dataset, *ONLINE, "--config.num_seeds=2", "--config.num_updates=40")
     untouched, broken = tmp_path / "untouched", tmp_path / "broken"
     assert offline.run(config, tmp_path / "offline") == 0
@@ -198,7 +201,7 @@ def test_a_seed_that_diverges_stops_and_the_others_go_on(dataset, tmp_path, monk
         if tuner.steps == 0:
             advance(tuner, 150)
             states = jax.tree.map(np.array, tuner.states())
-            for leaf in jax.tree.leaves(states.actor):
+            for leaf in jax.tree.leaves(states.actor.params):
                 leaf[1] = np.nan
             tuner.replace_states(states)
             num_steps -= 150
@@ -214,4 +217,4 @@ def test_a_seed_that_diverges_stops_and_the_others_go_on(dataset, tmp_path, monk
     assert summary["area_score"][1] is None
     first = load_policy(tmp_path / "offline", seed=1)(np.ones(11))
     np.testing.assert_array_equal(load_policy(broken, seed=1)(np.ones(11)), first)
-    assert "seed 1 diverged by step 300: its policy is that of its start" in caplog.messages
+    assert "seed 1 diverged by step 300: its policy is the initial one" in caplog.messages

@@ -1,4 +1,4 @@
-"""The report of a folder of runs as a command."""
+"""The report of a folder of runs from the command line."""
 
 import re
 import subprocess
@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from tests.reporting.report_runs import ADAPTIVE, add_adaptation
-from tests.reporting.test_runs import write_run
+from tests.reporting.report_runs import ADAPTIVE, add_adaptation, write_run
 from tests.smoke.small_run import ROOT
 
 
@@ -31,7 +30,7 @@ def test_a_page_with_tables_and_figures(tmp_path):
     assert page.count("<figure>") == len(figures) == 4  # curves, a profile of either domain, what SSAR did
     assert "hopper-m" in (tmp_path / "out" / "tables.md").read_text()
     assert page.count("x, m") == 2  # both maps of the maze
-    assert re.search(r"Not as preset short has it, batch_size=7.*: TD3\+BC\(SA\) on hopper-m\.", page)
+    assert re.search(r"Changed from preset short: batch_size=7.* \(TD3\+BC\(SA\) on hopper-m\)\.", page)
 
 
 @pytest.mark.parametrize(("arguments", "out"), [((), "a.html"), (("/nowhere",), "a.html"), (("/nowhere",), "a-folder")])

@@ -1,4 +1,4 @@
-"""A sweep as a user runs it."""
+"""A sweep from the command line."""
 
 import fcntl
 import json
@@ -23,7 +23,7 @@ def sweep(dataset, root, *others):
 
 
 def test_it_trains_and_tells_by_that_what_others_take(dataset, tmp_path):
-    """Without a finished run the plan counts with the machine's matmul rate, the next one with the run's."""
+    """Without a finished run the estimate uses the machine's matmul rate, the next one the rate of the run."""
     brief = ("--config.num_updates=50", "--config.evaluation.episodes=1")
     status, output, messages = sweep(dataset, tmp_path, *brief)
     assert (status, messages) == (0, "")
@@ -32,7 +32,7 @@ def test_it_trains_and_tells_by_that_what_others_take(dataset, tmp_path):
     assert head.startswith("1 run, one at a time with ")
     assert row.split()[:6] == ["td3_bc", "hopper-m", "offline", "new", "50", "≥"]
     assert bound.startswith("≥: useful operations at the ")
-    assert total.startswith("in all at least ")
+    assert total.startswith("total: at least ")
     assert started == f"[1/1] td3_bc hopper-m offline: started, prints to {folder}.log"
     assert f"results: {folder}" in (tmp_path / f"{folder}.log").read_text()
     score = json.loads((folder / "summary.json").read_text())["final_score_mean"]
@@ -41,7 +41,7 @@ def test_it_trains_and_tells_by_that_what_others_take(dataset, tmp_path):
 
     status, output, messages = sweep(dataset, tmp_path, "--seed=1", "--dry_run", *brief)
     assert (status, messages) == (0, "")
-    assert "time: as finished runs of the same system took" in output
+    assert "time: from finished runs of the same system" in output
     assert "≥" not in output
     assert not (folder.parent / "offline-sa-short-s1-1").exists()
 
@@ -73,7 +73,7 @@ def test_what_cannot_be_planned_is_one_line(arguments, message):
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_sweep_saves_and_goes_on(finished, dataset, tmp_path, number, expected):
-    """Its run ends with the numbers of one that was never stopped."""
+    """Its run ends with the numbers of an uninterrupted one."""
     folder = tmp_path / "td3_bc/hopper-m/offline-sa-short-s0-0"
     process = start(dataset, tmp_path)
     try:
@@ -86,7 +86,7 @@ def test_a_stopped_sweep_saves_and_goes_on(finished, dataset, tmp_path, number, 
     finally:
         status, output, messages = small_run.finish(process)
     assert (status, messages) == (expected, "")
-    assert output.splitlines()[-1].startswith("to go on, repeat the command")
+    assert output.splitlines()[-1].startswith("to continue, repeat the command")
     assert output.splitlines()[-2].split()[3] == "stopped"
     status, output, messages = sweep(dataset, tmp_path)
     assert (status, messages) == (0, "")
@@ -99,7 +99,7 @@ def test_a_stopped_sweep_saves_and_goes_on(finished, dataset, tmp_path, number, 
 
 @pytest.mark.slow
 def test_what_another_sweep_trains_is_left_to_it(dataset, tmp_path):
-    """The lock on its folder is taken here."""
+    """This process holds the lock of its folder."""
     folder = tmp_path / "td3_bc/hopper-m/offline-sa-short-s0-0"
     brief = ("--config.num_updates=50", "--config.evaluation.episodes=1")
     folder.mkdir(parents=True)
@@ -114,7 +114,7 @@ def test_what_another_sweep_trains_is_left_to_it(dataset, tmp_path):
 
 @pytest.mark.slow
 def test_both_phases(dataset, tmp_path):
-    """The online phase starts from the offline run beside it."""
+    """The online phase starts from the offline run of the same sweep."""
     brief = ("--config.num_updates=50", "--config.online.num_steps=150", "--config.online.warmup_steps=100")
     status, output, messages = sweep(dataset, tmp_path, "--phase=online", *brief)
     assert (status, messages) == (0, "")

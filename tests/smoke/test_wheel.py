@@ -1,4 +1,4 @@
-"""The wheel: the library alone, with what it needs, importable where no repository is."""
+"""The wheel: only the library with its requirements, importable outside the repository."""
 
 import importlib.metadata
 import shutil
@@ -32,7 +32,7 @@ def pip(*arguments):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """Built from a copy, so that nothing of the build stays in the repository."""
+    """Built from a copy, so that the build leaves no files in the repository."""
     folder = tmp_path_factory.mktemp("wheel")
     copy = folder / "copy"
     copy.mkdir()

@@ -1,4 +1,4 @@
-"""An algorithm that learns nothing and remembers everything: the rows, draws and steps it was given."""
+"""An algorithm that learns nothing and records the rows, draws and steps of its updates."""
 
 from typing import NamedTuple
 
@@ -9,20 +9,20 @@ from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.types import Average
 
 CAPACITY = 12
-"""Updates that are remembered."""
+"""Number of recorded updates."""
 DELAY = 3
-"""Every third update is a delayed one."""
+"""Period of the delayed metric."""
 
 
 class RecorderState(NamedTuple):
-    """What was seen so far.
+    """The record so far.
 
     Attributes:
-        initial: scalar, drawn from the key of the initialisation.
+        initial: scalar, drawn from the key of the initialization.
         rows: [CAPACITY, B] first observations of the minibatches, which are row numbers in the tests.
-        trusted: [CAPACITY, B].
-        draws: [CAPACITY, B, A].
-        weight: scalar that every update moves, so that rounding and order matter.
+        trusted: [CAPACITY, B] trust flags of the minibatches.
+        draws: [CAPACITY, B, A] random draws of the updates.
+        weight: scalar that every update changes, so that rounding and order matter.
     """
 
     initial: jax.Array
@@ -72,4 +72,11 @@ def make(batch_size=4, action_size=2):
     def diagnose(state, observations):
         return {"product": state.initial * observations[:, 0]}
 
-    return Algorithm(init, draw, update, lambda state: state.initial, act, diagnose)
+    return Algorithm(
+        init=init,
+        draw=draw,
+        update=update,
+        policy_params=lambda state: state.initial,
+        act=act,
+        diagnose=diagnose,
+    )

@@ -1,6 +1,6 @@
 """Run on one or two host devices: three seeds against three single runs. Prints `same` or fails.
 
-On one device the seeds take turns; on two they are padded to four. Offline, and on two devices online.
+On one device the seeds run in a loop; on two they are padded to four. Offline, and on two devices also online.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from ssar_jax.algorithms.base import Algorithm
-from ssar_jax.training import loop
+from ssar_jax.training.layout import choose_layout
 from ssar_jax.training.trainer import OfflineTrainer
 from tests.conftest import random_rows
 from tests.training import small_sa
@@ -20,7 +20,7 @@ SEEDS = (3, 4, 8)
 
 
 def train(make: Callable[..., Algorithm]) -> None:
-    """Together and alone, in chunks and in one go, through a reload and without one."""
+    """Compares training together, with a reload, with training alone."""
     data, trusted = random_rows(), np.arange(60).reshape(3, 20) % 2
     together = OfflineTrainer(make(), data, seeds=SEEDS, trusted=trusted, batch_size=4)
     together.advance(4)
@@ -34,7 +34,7 @@ def train(make: Callable[..., Algorithm]) -> None:
 
 
 def fine_tune() -> None:
-    """The same in environments, with an algorithm that compiles fast: the third seed stands beside a copy of itself."""
+    """The same in environments, with an algorithm that compiles fast; the third seed is padded with a copy."""
     dataset, options = make_dataset(), {"noise": 0.1, "num_steps": 10}
     together = fine_tuner(dataset, seeds=SEEDS, **options)
     together.advance(10)
@@ -52,7 +52,7 @@ def require_same(alone: Any, together: Any, index: int) -> None:
 
 def main() -> None:
     """Runs both phases in the layout that this number of devices gives."""
-    devices, layout = len(jax.devices()), loop.choose_layout(3)
+    devices, layout = len(jax.devices()), choose_layout(3)
     assert (layout.mesh.size, layout.rows(3), layout.vmapped) == (devices, {1: 3, 2: 4}[devices], False)
     make = {1: small_sa.make, 2: small_sa.make_base}[devices]  # the baseline compiles in half of the time
     train(make)

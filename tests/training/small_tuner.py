@@ -1,14 +1,16 @@
-"""A fine-tuner small enough to look into: six offline rows, a scripted environment, an algorithm that keeps a diary."""
+"""A small fine-tuner: six offline rows, a scripted environment and an algorithm that records its updates."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ssar_jax.algorithms.base import Algorithm
-from ssar_jax.data import OfflineDataset, prepare
+from ssar_jax.data.dataset import OfflineDataset
+from ssar_jax.data.scaling import prepare
 from ssar_jax.training import loop
 from ssar_jax.training.fine_tuner import FineTuner, Protocol
 from ssar_jax.training.initial_buffer import kept_rows, make_buffer
+from ssar_jax.training.layout import choose_layout
 from ssar_jax.types import Average
 from tests.training.scripted_env import Scripted
 
@@ -16,7 +18,7 @@ LOG = 64
 
 
 def make_diary(batch_size):
-    """An algorithm that writes down steps, factors and the rewards it is shown; its action is half its weight."""
+    """An algorithm that records the steps, factors and rewards of its updates; its action is half its weight."""
 
     def init(key, observations, actions):
         return {
@@ -42,12 +44,16 @@ def make_diary(batch_size):
         return 0.5 * params[..., None] * jnp.ones((*observations.shape[:-1], 1))
 
     return Algorithm(
-        init, lambda key, batch: jax.random.normal(key, batch.rewards.shape), update, lambda state: state["weight"], act
+        init=init,
+        draw=lambda key, batch: jax.random.normal(key, batch.rewards.shape),
+        update=update,
+        policy_params=lambda state: state["weight"],
+        act=act,
     )
 
 
 def make_dataset():
-    """Six rows with rewards -1 to -6, so that offline rows are told from online ones; two trajectories of three."""
+    """Six rows in two trajectories, with rewards -1 to -6; those of online rows are positive."""
     observations = np.arange(12.0).reshape(6, 2)
     observations[3:] += 100.0
     return OfflineDataset.from_arrays(
@@ -59,15 +65,18 @@ def make_dataset():
     )
 
 
-def fine_tuner(dataset, *, seeds=(0,), mode="all", capacity=50, num_steps=30, layout=None, algorithm=None, **protocol):
+def fine_tuner(
+    dataset, *, seeds=(0,), mode="all", capacity=50, num_steps=30, layout=None, algorithm=None, states=None, **protocol
+):
     protocol = Protocol(**{"warmup_steps": 3, "batch_size": 8} | protocol)
     algorithm = algorithm or make_diary(protocol.batch_size)
     prepared = prepare(dataset, normalize_states=False)
     trusted = np.ones(len(dataset), np.float32)
     rows = kept_rows(mode, dataset, part_k=1)
     buffer = make_buffer(mode, rows, prepared, trusted, capacity=capacity, num_steps=num_steps)
-    states = loop.initial_states(algorithm, seeds, loop.choose_layout(len(seeds)), 2, 1)
-    states = jax.tree.map(lambda leaf: leaf[: len(seeds)], jax.device_get(states))
+    if states is None:
+        states = loop.initial_states(algorithm, seeds, choose_layout(len(seeds)), 2, 1)
+        states = jax.tree.map(lambda leaf: leaf[: len(seeds)], jax.device_get(states))
     return FineTuner(
         algorithm, states, prepared, buffer, Scripted,
         seeds=seeds, num_steps=num_steps, protocol=protocol, first_update=100, layout=layout,

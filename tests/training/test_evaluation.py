@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from ssar_jax.algorithms.base import Algorithm
-from ssar_jax.data import ActionScaling, ObservationScaling
+from ssar_jax.data.actions import ActionScaling
+from ssar_jax.data.scaling import ObservationScaling
 from ssar_jax.training.evaluation import Evaluator, episode_seed
 from tests.training.scripted_env import Scripted, length
 
 
 def no_training(*arguments, **options):
-    raise AssertionError("an evaluation acts and does nothing else")
+    raise AssertionError("an evaluation only calls `act`")
 
 
 def linear_policy(params, observations, key):
@@ -19,13 +20,13 @@ def linear_policy(params, observations, key):
     return params["gain"] * observations[..., :1] + params["offset"]
 
 
-LINEAR = Algorithm(no_training, no_training, no_training, no_training, linear_policy)
+LINEAR = Algorithm(init=no_training, draw=no_training, update=no_training, policy_params=no_training, act=linear_policy)
 PARAMS = {"gain": np.float32([1.0, 10.0]), "offset": np.float32([0.5, 0.0])}
 
 
 @pytest.fixture
 def evaluate():
-    """Returns a function that evaluates PARAMS and gives the result and the environments."""
+    """Returns a function that evaluates PARAMS and returns the result and the environments."""
     evaluators = []
 
     def run(seeds, episodes, params=PARAMS, scaling=None, action_scaling=None, repeats=1):
@@ -65,13 +66,13 @@ def test_episode_i_of_seed_s_starts_from_the_sequence_s_i(evaluate):
     assert len(set(wanted)) == 6
 
 
-def test_a_seeds_episodes_do_not_depend_on_the_seeds_beside_it(evaluate):
+def test_a_seeds_episodes_do_not_depend_on_the_other_seeds(evaluate):
     one = {name: value[:1] for name, value in PARAMS.items()}
     three = {name: np.repeat(value[:1], 3) for name, value in PARAMS.items()}
     alone, _ = evaluate((7,), 3, one)
-    beside, _ = evaluate((2, 7, 5), 3, three)
-    np.testing.assert_array_equal(beside.returns[1], alone.returns[0])
-    np.testing.assert_array_equal(beside.lengths[1], alone.lengths[0])
+    together, _ = evaluate((2, 7, 5), 3, three)
+    np.testing.assert_array_equal(together.returns[1], alone.returns[0])
+    np.testing.assert_array_equal(together.lengths[1], alone.lengths[0])
 
 
 def test_the_policy_is_called_once_per_step(evaluate):

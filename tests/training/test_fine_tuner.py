@@ -1,11 +1,11 @@
-"""The online phase from Python: what is stored and drawn, when updates happen, and going on bit for bit."""
+"""The online phase from Python: what is stored and drawn, when updates happen, and resuming bit for bit."""
 
 import jax
 import numpy as np
 import pytest
 
-from ssar_jax.training import loop
-from ssar_jax.training.fine_tuning import fine_tune
+from ssar_jax.training.fine_tuner import fine_tune
+from ssar_jax.training.layout import choose_layout
 from tests.data.helpers import user_error
 from tests.training import small_sa
 from tests.training.scripted_env import Scripted
@@ -18,7 +18,7 @@ def dataset():
 
 
 def test_no_update_during_the_warm_up_and_one_per_step_after_it(dataset):
-    """3 steps of warm-up, then updates 101, 102, ... of the whole run, which are 1, 2, ... of the online phase."""
+    """After 3 steps of warm-up come updates 101, 102, ... of the run, which are 1, 2, ... of the online phase."""
     tuner = fine_tuner(dataset, annealing=lambda number: 1.0 - number / 100.0)
     before = tuner.states()
     assert np.isnan(tuner.advance(3)["diary/step"]).all()
@@ -56,7 +56,7 @@ def drawn(tuner):
 
 
 def test_what_is_stored_is_what_happened(dataset):
-    """The reward is the action, 0.5 w, and w stays in place without updates: the stored rewards are that one."""
+    """The reward is the action, 0.5 w, and w does not change without updates, so all stored rewards are 0.5 w."""
     tuner = fine_tuner(dataset, mode="none", warmup_steps=9)
     weight = tuner.states()["weight"][0]
     metrics = tuner.advance(10)
@@ -80,8 +80,8 @@ def test_modes_differ_in_what_the_batches_hold(dataset):
 
 
 @pytest.mark.parametrize("vmapped", [False, True])
-def test_a_seed_does_not_see_the_others(dataset, vmapped):
-    together = fine_tuner(dataset, seeds=(3, 5, 9), layout=loop.choose_layout(3, vmapped))
+def test_a_seed_does_not_depend_on_the_others(dataset, vmapped):
+    together = fine_tuner(dataset, seeds=(3, 5, 9), layout=choose_layout(3, vmapped))
     together.advance(12)
     for index, seed in enumerate((3, 5, 9)):
         alone = fine_tuner(dataset, seeds=(seed,))
@@ -102,7 +102,7 @@ def test_the_lengths_of_the_calls_do_not_matter(dataset):
 
 
 @pytest.mark.parametrize("mode", ["all", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("half", "none"))])
-def test_a_saved_fine_tuner_goes_on_bit_for_bit(dataset, mode):
+def test_a_saved_fine_tuner_continues_bit_for_bit(dataset, mode):
     """With the real TD3+BC(SA), in the middle of an episode and of a logging interval."""
     capacity = 6 if mode == "all" else 4  # fewer than the 17 steps: the rows themselves wrap
     options = {"seeds": (0, 1), "mode": mode, "algorithm": small_sa.make(1), "noise": 0.1, "capacity": capacity}
@@ -117,11 +117,13 @@ def test_a_saved_fine_tuner_goes_on_bit_for_bit(dataset, mode):
     assert second.steps == whole.steps == 17
     jax.tree.map(np.testing.assert_array_equal, second.states(), whole.states())
     assert metrics.keys() == expected.keys()
-    assert not np.array_equal(first.states().actor["layer0"]["kernel"], whole.states().actor["layer0"]["kernel"])
+    assert not np.array_equal(
+        first.states().actor.params["layer0"]["kernel"], whole.states().actor.params["layer0"]["kernel"]
+    )
 
 
 def test_noise_moves_actions_within_their_range(dataset):
-    """Without noise both rewards are the action 0.5 w; with a huge one they lie at the bounds."""
+    """Without noise both rewards are the action 0.5 w; with a huge one they are at the bounds."""
     tuner = fine_tuner(dataset, mode="none", noise=1e6, warmup_steps=9)
     tuner.advance(12)
     assert set(np.abs(drawn(tuner)[0]).ravel()) == {1.0}
@@ -156,12 +158,12 @@ def test_finished_episodes_are_reported(dataset):
 
 
 def test_more_steps_than_the_buffers_were_made_for_are_refused(dataset):
-    with user_error("31 environment steps do not fit into num_steps=30"):
+    with user_error("31 environment steps exceed num_steps=30: increase it"):
         fine_tuner(dataset).advance(31)
 
 
 def test_an_environment_with_other_bounds_needs_a_scaling(dataset):
-    with user_error("the environment's actions lie between [-2.] and [2.]", "give action_scaling="):
+    with user_error("the environment's actions are between [-2.] and [2.]", "set action_scaling="):
         fine_tune(make_diary(4), None, make_env=lambda: Scripted(-2.0, 2.0), dataset=dataset)
 
 

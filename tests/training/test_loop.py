@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ssar_jax.training import loop
+from ssar_jax.training.layout import Layout, choose_layout, seed_keys
 from ssar_jax.training.trainer import OfflineTrainer
 from ssar_jax.types import Average
 from tests.training import recorder as recorder_module
@@ -59,20 +60,20 @@ def train_with_batch_size(batch_size, rows):
 
 
 @pytest.mark.parametrize("vmapped", [False, True])
-def test_a_seed_does_not_see_the_others(recorder, rows, vmapped):
-    """Seeds 5, 6 and 9 together, each alone, and seed 6 beside other ones."""
-    together = train(recorder, rows, [10], (5, 6, 9), layout=loop.choose_layout(3, vmapped))
+def test_a_seed_does_not_depend_on_the_others(recorder, rows, vmapped):
+    """Seeds 5, 6 and 9 together, each alone, and seed 6 together with another."""
+    together = train(recorder, rows, [10], (5, 6, 9), layout=choose_layout(3, vmapped))
     for index, seed in enumerate((5, 6, 9)):
         alone = train(recorder, rows, [10], (seed,))
         assert_same(of_seed(together, index)._replace(weight=None), alone._replace(weight=None))
         np.testing.assert_allclose(together.weight[index], alone.weight[0], rtol=1e-6)
-    beside = train(recorder, rows, [10], (2, 6), layout=loop.choose_layout(2, vmapped))
-    assert_same(of_seed(beside, 1)._replace(weight=None), of_seed(together, 1)._replace(weight=None))
+    pair = train(recorder, rows, [10], (2, 6), layout=choose_layout(2, vmapped))
+    assert_same(of_seed(pair, 1)._replace(weight=None), of_seed(together, 1)._replace(weight=None))
 
 
 def test_the_keys_of_a_seed_are_its_own():
-    """Initialisation, updates and actions draw from different keys, different for every seed."""
-    keys = [jax.random.key_data(key).tolist() for seed in range(4) for key in loop.seed_keys(seed)]
+    """Initialization, updates and actions draw from different keys, different for every seed."""
+    keys = [jax.random.key_data(key).tolist() for seed in range(4) for key in seed_keys(seed)]
     assert len(set(map(tuple, keys))) == 12
 
 
@@ -113,7 +114,7 @@ def test_the_first_chunk_compiles_and_no_later_one(recorder, rows, vmapped):
         return recorder.update(*arguments, **options)
 
     counted = recorder._replace(update=update)
-    trainer = OfflineTrainer(counted, rows, seeds=(0, 1), batch_size=4, layout=loop.choose_layout(2, vmapped))
+    trainer = OfflineTrainer(counted, rows, seeds=(0, 1), batch_size=4, layout=choose_layout(2, vmapped))
     trainer.advance(3)
     traces = len(calls)
     assert traces > 0
@@ -126,7 +127,7 @@ def test_the_first_chunk_compiles_and_no_later_one(recorder, rows, vmapped):
 
 def test_states_are_donated(recorder, rows):
     """No second copy of the parameters lives during training."""
-    layout = loop.choose_layout(2)
+    layout = choose_layout(2)
     data = loop.place_data(rows.transitions, np.ones(20, np.float32), (0, 1), layout)
     chunk = loop.make_chunk(recorder, (0, 1), layout, batch_size=4, phase="offline")
     states = loop.initial_states(recorder, (0, 1), layout, 3, 2)
@@ -136,7 +137,7 @@ def test_states_are_donated(recorder, rows):
 
 
 def test_abstract_states_tell_the_shapes_of_states(recorder):
-    layout = loop.choose_layout(2)
+    layout = choose_layout(2)
     states = loop.initial_states(recorder, (0, 1), layout, 3, 2)
     abstract = loop.abstract_states(recorder, 2, 3, 2)
     assert jax.tree.structure(states) == jax.tree.structure(abstract)
@@ -151,11 +152,11 @@ def test_seeds_fill_all_devices(num_seeds, devices, rows):
     class FakeMesh:
         size = devices
 
-    assert loop.Layout(FakeMesh(), vmapped=False).rows(num_seeds) == rows
+    assert Layout(FakeMesh(), vmapped=False).rows(num_seeds) == rows
 
 
 def test_a_cpu_loops_over_the_seeds_of_a_device():
     assert jax.default_backend() == "cpu"
-    layout = loop.choose_layout(3)
+    layout = choose_layout(3)
     assert (layout.mesh.size, layout.mesh.axis_names, layout.vmapped) == (1, ("seeds",), False)
-    assert loop.choose_layout(3, vmapped=True).vmapped
+    assert choose_layout(3, vmapped=True).vmapped

@@ -1,10 +1,10 @@
-"""Small arrays end to end, and back."""
+"""Packing the small arrays of a tree, and unpacking them."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssar_jax.training.packing import LIMIT, make_bundling
+from ssar_jax.training.packing import LIMIT, make_packing
 
 
 def tree(factor):
@@ -18,23 +18,23 @@ def tree(factor):
     }
 
 
-def test_small_numbers_lie_end_to_end_and_the_rest_stays():
+def test_small_arrays_are_concatenated_and_the_others_stay():
     """In the order of the keys: bias, kernel, scalar."""
-    bundle = make_bundling(jax.eval_shape(lambda: tree(0.0))).bundle(tree(2.0))
-    np.testing.assert_array_equal(bundle.small, [0, 2, 4, 0, 2, 4, 6, 2])
-    assert [(leaf.shape, leaf.dtype.name) for leaf in bundle.others] == [
+    packed = make_packing(jax.eval_shape(lambda: tree(0.0))).pack(tree(2.0))
+    np.testing.assert_array_equal(packed.small, [0, 2, 4, 0, 2, 4, 6, 2])
+    assert [(leaf.shape, leaf.dtype.name) for leaf in packed.others] == [
         ((), "bool"), ((), "int32"), ((LIMIT + 1,), "float32"),
     ]  # fmt: skip
 
 
-def test_unbundling_gives_the_tree_back():
-    bundling = make_bundling(tree(0.0))
-    back = jax.jit(lambda tree: bundling.unbundle(bundling.bundle(tree)))(tree(3.0))
+def test_unpacking_returns_the_tree():
+    packing = make_packing(tree(0.0))
+    back = jax.jit(lambda tree: packing.unpack(packing.pack(tree)))(tree(3.0))
     jax.tree.map(np.testing.assert_array_equal, back, tree(3.0))
     assert jax.tree.map(lambda leaf: leaf.dtype, back) == jax.tree.map(lambda leaf: leaf.dtype, tree(3.0))
 
 
-def test_a_tree_without_small_arrays_is_left_alone():
-    bundling = make_bundling([jnp.int32(1)])
-    bundle = bundling.bundle([jnp.int32(5)])
-    assert (bundle.small.shape, bundling.unbundle(bundle)) == ((0,), [5])
+def test_a_tree_without_small_arrays_is_unchanged():
+    packing = make_packing([jnp.int32(1)])
+    packed = packing.pack([jnp.int32(5)])
+    assert (packed.small.shape, packing.unpack(packed)) == ((0,), [5])

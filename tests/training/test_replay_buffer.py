@@ -7,28 +7,30 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssar_jax.data import keep_best, prepare
+from ssar_jax.data.scaling import prepare
+from ssar_jax.data.selection import keep_best
 from ssar_jax.training import replay_buffer
 from ssar_jax.training.initial_buffer import make_buffer
+from ssar_jax.transitions import Transitions
 from tests.data.test_selection_conformance import read as read_dataset
 from tests.golden_vectors import golden_files, load_golden
 
 
 def offline_rows(count):
-    """Row i has observation [i, i], action [i], reward i: whatever a slot holds tells where it came from."""
+    """Row i has observation [i, i], action [i], reward i, so that the content of a slot shows its origin."""
     i = np.arange(float(count), dtype=np.float32)
-    return replay_buffer.Transitions(np.stack([i, i], 1), i[:, None], i, np.ones_like(i), np.stack([i, i], 1) + 0.5)
+    return Transitions(np.stack([i, i], 1), i[:, None], i, np.ones_like(i), np.stack([i, i], 1) + 0.5)
 
 
 def online_row(seeds, number):
     """Transition `number` of seed s has reward 100 (s + 1) + number."""
     reward = np.array([100.0 * (s + 1) + number for s in range(seeds)], np.float32)
     pairs = np.stack([reward, reward], 1)
-    return replay_buffer.Transitions(pairs, reward[:, None], reward, np.zeros_like(reward), pairs + 0.5)
+    return Transitions(pairs, reward[:, None], reward, np.zeros_like(reward), pairs + 0.5)
 
 
 class NumpyRing:
-    """One seed's buffer as everybody would write it: an array of slots and a pointer."""
+    """One seed's buffer as a plain array of slots with a pointer."""
 
     def __init__(self, kept, capacity, half, trust, trusted):
         self.rewards, self.flags = np.full(capacity + half * kept, np.nan), np.array(trusted, float)
@@ -50,11 +52,11 @@ class NumpyRing:
     ("kept", "capacity", "steps", "half"),
     [(3, 10, 4, False), (3, 5, 12, False), (0, 4, 9, False), (5, 5, 7, False), (3, 4, 10, True), (3, 20, 10, True)],
 )
-def test_every_slot_holds_what_a_plain_ring_holds(kept, capacity, steps, half, trust):
+def test_every_slot_has_the_content_of_a_plain_ring(kept, capacity, steps, half, trust):
     """Two seeds, before, while and after the ring wraps, once and twice."""
     slots = capacity + half * kept
     trusted = np.random.default_rng(0).random((2, slots)) < 0.5
-    buffer = replay_buffer.make(kept=kept, capacity=capacity, num_steps=steps, half=half, trust=trust)
+    buffer = replay_buffer.make_replay_buffer(kept=kept, capacity=capacity, num_steps=steps, half=half, trust=trust)
     ring = jax.tree.map(jnp.asarray, buffer.init(trusted, 2, 1))
     plain = [NumpyRing(kept, capacity, half, trust, flags) for flags in trusted]
     add, read = jax.jit(buffer.add), jax.jit(jax.vmap(buffer.read, in_axes=(None, None, 0, None, None)))
@@ -79,7 +81,7 @@ def test_every_slot_holds_what_a_plain_ring_holds(kept, capacity, steps, half, t
 
 
 def rewards_drawn(*, half, kept=4, capacity=6, added=3, batch_size=4_000):
-    buffer = replay_buffer.make(kept=kept, capacity=capacity, num_steps=added, half=half)
+    buffer = replay_buffer.make_replay_buffer(kept=kept, capacity=capacity, num_steps=added, half=half)
     ring = jax.tree.map(jnp.asarray, buffer.init(np.ones((2, capacity + half * kept), bool), 2, 1))
     for number in range(added):
         ring = buffer.add(ring, online_row(2, number), jnp.int32(number))
@@ -135,13 +137,11 @@ def test_ring_of_the_authors(golden):
     """Pointer, size, flags and rewards through the wrap, with stale flags."""
     loaded, added, capacity = (int(golden[f"hyper/ring_{name}"]) for name in ("loaded", "added", "capacity"))
     dataset = read_dataset(golden, "sparse")
-    rows = replay_buffer.Transitions(
-        *(column[:loaded] for column in prepare(dataset, normalize_states=False).transitions)
-    )
+    rows = jax.tree.map(lambda column: column[:loaded], prepare(dataset, normalize_states=False).transitions)
     rows = rows._replace(rewards=golden["ring/loaded_rewards"].astype(np.float32))
     trusted = np.ones((1, capacity), bool)
     trusted[0, :loaded:2] = False
-    buffer = replay_buffer.make(kept=loaded, capacity=capacity, num_steps=added, trust="stale")
+    buffer = replay_buffer.make_replay_buffer(kept=loaded, capacity=capacity, num_steps=added, trust="stale")
     ring = jax.tree.map(jnp.asarray, buffer.init(trusted, dataset.observation_size, dataset.action_size))
     ring, sizes, pointers = add_rewards(buffer, ring, np.arange(1.0, added + 1))
     np.testing.assert_array_equal([loaded, *sizes], golden["ring/expected/size"])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ssar_jax.training import loop
+from ssar_jax.training.layout import choose_layout
 from ssar_jax.training.trainer import OfflineTrainer
 from tests.conftest import random_rows
 from tests.training import small_sa
@@ -25,7 +26,7 @@ def train(seeds, *chunks, vmapped=None, algorithm=None):
         seeds=seeds,
         trusted=np.arange(20) % 2,
         batch_size=4,
-        layout=loop.choose_layout(len(seeds), vmapped),
+        layout=choose_layout(len(seeds), vmapped),
     )
     metrics = [trainer.advance(length) for length in chunks]
     return trainer.states(), metrics[-1]
@@ -39,24 +40,24 @@ def single_runs():
 
 @pytest.fixture(scope="module")
 def looped():
-    """The same of all seeds in one program."""
+    """States and metrics of ten updates of all seeds in one program."""
     return train(SEEDS, 10)
 
 
 def test_vmapped_seeds_equal_single_runs_to_rounding(single_runs):
-    """Batched products round otherwise: 1e-6 after ten updates."""
+    """Batched products round differently: 1e-6 after ten updates."""
     states, _ = train(SEEDS, 10, vmapped=True)
     for index, (alone, _) in enumerate(single_runs):
         jax.tree.map(lambda a, b, i=index: np.testing.assert_allclose(a, b[i : i + 1], atol=1e-6), alone, states)
 
 
 def test_seeds_differ_and_training_moves_everything(looped):
-    """Otherwise the equalities above would say little."""
+    """Otherwise the equalities above would mean little."""
     states, metrics = looped
-    start = loop.initial_states(small_sa.make(), SEEDS, loop.choose_layout(3), 3, 2)
+    start = loop.initial_states(small_sa.make(), SEEDS, choose_layout(3), 3, 2)
     for name in ("actor", "target_actor", "critics", "target_critics"):
         for trained, initial in zip(*map(jax.tree.leaves, (getattr(states, name), getattr(start, name))), strict=True):
-            if trained[0].size > 1:  # not the last bias of a critic: it is zero at first, for all seeds
+            if trained[0].size > 1:  # not the last bias of a critic, whose initial value is zero for all seeds
                 assert not np.array_equal(trained, initial), name
                 assert not np.array_equal(trained[0], trained[1]), name
     assert not np.array_equal(metrics["critic/loss"][0], metrics["critic/loss"][1])
@@ -77,10 +78,9 @@ def test_the_real_algorithm_compiles_once_for_chunks_of_any_length(looped):
 
 @pytest.mark.parametrize("devices", [1, 2])
 def test_seeds_equal_single_runs_bit_for_bit(devices):
-    """In a process of its own: the number of devices is fixed when JAX starts.
+    """In a subprocess, because the number of devices is fixed when JAX starts.
 
-    So is XLA's code generator, and the one that the default suite uses rounds the programs of one seed and of several
-    otherwise.
+    So is XLA's code generator; with that of the default suite, programs of one seed and of several round differently.
     """
     result = subprocess.run(
         [sys.executable, "-m", "tests.training.seeds_on_devices"],

@@ -8,7 +8,8 @@ from configs import iql as iql_config
 from configs import td3_bc as td3_bc_config
 from ssar_jax.algorithms import registry
 from ssar_jax.behaviour.generate import load_or_generate
-from ssar_jax.data import prepare, select_top_fraction
+from ssar_jax.data.scaling import prepare
+from ssar_jax.data.selection import select_top_fraction
 from ssar_jax.data.tasks import get_task
 from ssar_jax.training.trainer import OfflineTrainer
 

@@ -1,10 +1,12 @@
-"""Training from Python: what the trainer refuses, its selections, reloading, policies and diagnoses."""
+"""Offline training from Python: invalid arguments, selections, reloading, policies and diagnostics."""
 
 import jax
 import numpy as np
 import pytest
 
-from ssar_jax.data import ActionScaling, ObservationScaling, OfflineDataset, prepare
+from ssar_jax.data.actions import ActionScaling
+from ssar_jax.data.dataset import OfflineDataset
+from ssar_jax.data.scaling import ObservationScaling, prepare
 from ssar_jax.training.trainer import OfflineTrainer, make_policy
 from tests.data.helpers import user_error
 
@@ -44,7 +46,7 @@ def test_without_a_selection_all_rows_are_trusted(recorder, rows):
 
 
 def test_loaded_states_continue_bit_for_bit(recorder, rows):
-    """4 updates, out and into another trainer, 6 more: as 10 in one go."""
+    """4 updates, then 6 more in another trainer, equal 10 in one call."""
     whole, first, second = (trainer_of(recorder, rows, seeds=(0, 1)) for _ in range(3))
     whole.advance(10)
     first.advance(4)
@@ -55,7 +57,7 @@ def test_loaded_states_continue_bit_for_bit(recorder, rows):
 
 
 def test_states_taken_before_an_update_survive_it(recorder, rows):
-    """The buffers on the device are donated; what `states` gave must not change with them."""
+    """The buffers on the device are donated; states returned before must not change."""
     trainer = trainer_of(recorder, rows)
     trainer.advance(1)
     states = trainer.states()
@@ -64,8 +66,8 @@ def test_states_taken_before_an_update_survive_it(recorder, rows):
     jax.tree.map(np.testing.assert_array_equal, states, copies)
 
 
-def test_diagnoses_are_those_of_each_seed_at_the_rows(recorder, rows):
-    """The recorder's diagnosis is its initial draw times the row's number."""
+def test_diagnostics_are_those_of_each_seed_at_the_rows(recorder, rows):
+    """The recorder's diagnostic is its initial draw times the number of the row."""
     trainer = trainer_of(recorder, rows, seeds=(0, 1, 2))
     initial = trainer.states().initial
     ((name, values),) = trainer.diagnose(np.array([0, 7, 19])).items()
@@ -119,5 +121,5 @@ def test_the_trainers_policy_scales_observations_as_the_data_were(recorder):
 
 
 def test_a_selection_per_seed_must_have_all_seeds(recorder, rows):
-    with user_error("the selection has shape (2, 20); one for all seeds or 3 are needed"):
+    with user_error("the selection has shape (2, 20): give [N] for all seeds or [S, N] for 3 seeds"):
         trainer_of(recorder, rows, seeds=(0, 1, 2), trusted=np.ones((2, 20), np.float32))

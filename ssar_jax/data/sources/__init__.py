@@ -1,1 +1,1 @@
-"""Where datasets come from: D4RL files, Minari, and the embedded suite."""
+"""Sources of datasets: D4RL files, Minari, and the embedded suite."""

@@ -1,4 +1,4 @@
-"""D4RL HDF5 files: the local cache, verification, and the q-learning view of their rows."""
+"""D4RL's HDF5 files: the local cache, verification, and conversion to transitions."""
 
 import hashlib
 import json
@@ -17,11 +17,13 @@ from ssar_jax.data.files import one_line, require_file, write_atomically
 from ssar_jax.data.segments import Segments
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError
+from ssar_jax.transitions import Transitions
 
 _LOG = logging.getLogger(__name__)
 
-# Raw returns (min, mean, max) of whole episodes: public comments in the Decision Transformer's
-# configurations.
+_NDIM = {"observations": 2, "actions": 2, "rewards": 1, "terminals": 1, "timeouts": 1}
+
+# Raw returns (min, mean, max) of complete episodes, from comments in the configurations of the Decision Transformer.
 PUBLISHED_RETURNS: dict[str, tuple[float, float, float]] = {
     "halfcheetah-medium-v2": (-310.23, 4770.33, 5309.38),
     "halfcheetah-medium-replay-v2": (-638.49, 3093.29, 4985.14),
@@ -35,12 +37,16 @@ PUBLISHED_RETURNS: dict[str, tuple[float, float, float]] = {
 
 
 def d4rl_directory() -> Path:
-    """Return D4RL's cache folder: the environment variable D4RL_DATASET_DIR, else ~/.d4rl/datasets."""
+    """Return D4RL's cache folder, the environment variable D4RL_DATASET_DIR or ~/.d4rl/datasets."""
     return Path(os.environ.get("D4RL_DATASET_DIR") or Path.home() / ".d4rl" / "datasets")
 
 
 def find_file(task: Task) -> Path | None:
-    """Return where the task's official file lies in the cache, or None if it is missing (or has no file)."""
+    """Return the path of the task's official file in the cache, or None if there is none.
+
+    Args:
+        task: The task.
+    """
     if task.file is None:
         return None
     path = d4rl_directory() / task.file.file_name
@@ -50,13 +56,13 @@ def find_file(task: Task) -> Path | None:
 def verify_file(path: Path, record: D4RLFile) -> None:
     """Check size and sha256 of an official file.
 
-    D4RL's own loader downloads straight to the final name, so a truncated file may lie there. The checksum is
-    taken once and remembered beside the file together with its size and modification time; where the folder
-    cannot be written to, it is taken every time.
+    D4RL's loader downloads directly to the final name, so a file in the cache may be truncated. The checksum is
+    computed once and stored next to the file together with size and modification time, or computed every time if
+    the folder cannot be written to.
 
     Args:
         path: The file.
-        record: What it should be.
+        record: Its expected size and checksum.
 
     Raises:
         UserError: The file is missing, or its size or checksum is wrong.
@@ -68,21 +74,29 @@ def verify_file(path: Path, record: D4RLFile) -> None:
         raise UserError(
             f"{path}: {cause}, {status.st_size:,} bytes instead of {record.size:,}; delete it and download it again"
         )
-    memory = path.with_name(path.name + ".verified.json")
+    stored = path.with_name(path.name + ".verified.json")
     fingerprint = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": record.sha256}
-    if _read_memory(memory) == fingerprint:
+    if _read_fingerprint(stored) == fingerprint:
         return
     sha256 = _checksum(path)
     if sha256 != record.sha256:
         raise UserError(f"{path}: damaged, sha256 {sha256} instead of {record.sha256}; delete it and download it again")
     try:
-        write_atomically(memory, lambda file: file.write(json.dumps(fingerprint).encode()))
+        write_atomically(stored, lambda file: file.write(json.dumps(fingerprint).encode()))
     except UserError as error:
-        _LOG.info("the checksum of %s will be taken again next time: %s", path, error)
+        _LOG.info("the checksum of %s will be computed again next time: %s", path, error)
 
 
 def is_official(path: Path, record: D4RLFile) -> bool:
-    """Tell whether a file, wherever it lies, is an official one; only a file of its size is read."""
+    """Whether a file in any folder is an official one.
+
+    Args:
+        path: The file; it is read only if its size is right.
+        record: Size and checksum of the official file.
+
+    Raises:
+        UserError: The file is missing or empty.
+    """
     require_file(path)
     return path.stat().st_size == record.size and _checksum(path) == record.sha256
 
@@ -92,8 +106,8 @@ def _checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_memory(path: Path) -> object:
-    """Return a remembered verification; anything unreadable counts as none."""
+def _read_fingerprint(path: Path) -> object:
+    """Return the stored fingerprint of a verified file, or None if it cannot be read."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -101,13 +115,18 @@ def _read_memory(path: Path) -> object:
 
 
 def load_d4rl(task: Task) -> OfflineDataset | None:
-    """Load a task's official file from the cache: verified, read, and compared with the published returns.
+    """Load a task's official file from the cache.
+
+    The file is verified, and a warning is logged if its returns differ from the published ones.
+
+    Args:
+        task: The task.
 
     Returns:
-        The dataset, or None when the file is not in the cache.
+        The dataset, or None if the file is not in the cache.
 
     Raises:
-        UserError: The file is there but damaged.
+        UserError: The file is damaged.
     """
     path = find_file(task)
     if path is None or task.file is None:
@@ -131,63 +150,62 @@ def read_hdf5(
     action_scaling: ActionScaling | None = None,
     source: DataSource | None = None,
 ) -> OfflineDataset:
-    """Read the q-learning view of a D4RL-style HDF5 file, the view behind every published number.
+    """Read a D4RL-style HDF5 file as D4RL's `qlearning_dataset` does, which all published results use.
 
-    Row i < N-1 becomes the transition (s_i, a_i, r_i, s_{i+1}, terminal_i); rows with `timeouts` are dropped,
-    since the row after them belongs to another episode, and so is the last row. Terminal rows stay: their
-    next observation is the first one of the following episode, which the mask 0 makes harmless.
+    Row i < N-1 becomes the transition (s_i, a_i, r_i, s_{i+1}, terminal_i). Rows with `timeouts` are dropped, since
+    the next row is of another episode, and so is the last row. Terminal rows are kept: their next observation is the
+    first one of the next episode, which has no effect since their mask is 0.
 
     Args:
-        path: File with observations [N, O], actions [N, A], rewards and terminals [N] or [N, 1], and possibly
-            timeouts; `next_observations` is ignored.
-        horizon: Without `timeouts`, every step number `horizon - 1` of an episode is a time-out.
-        terminals_end_episodes: False for AntMaze, whose trajectories go on after a terminal: then only
-            time-outs end an episode.
-        action_scaling: Map of the actions to [-1, 1].
+        path: File with observations [N, O], actions [N, A], rewards and terminals [N] or [N, 1], and optionally
+            timeouts [N] or [N, 1]; `next_observations` is ignored.
+        horizon: Time limit, steps; without `timeouts`, every step number `horizon - 1` of an episode is a time-out.
+        terminals_end_episodes: Whether an episode ends at a terminal; False for AntMaze, whose episodes continue
+            and end at time-outs alone.
+        action_scaling: Map of the actions to [-1, 1]; None leaves them as they are.
         source: Origin; None names the file.
 
     Returns:
         The dataset.
 
     Raises:
-        UserError: The file is missing, truncated or not HDF5, lacks a key, or its arrays do not fit.
+        UserError: The file is missing, truncated or not HDF5, it lacks a key, or its arrays have wrong shapes or
+            values.
+
+    References:
+        https://github.com/Farama-Foundation/D4RL, `d4rl/__init__.py`.
     """
     path = Path(path)
-    columns = _read_columns(path)
     where = str(path)
-    observations = checks.numbers(columns["observations"], "observations", where, ndim=2)
-    actions = checks.numbers(columns["actions"], "actions", where, ndim=2)
-    rewards = checks.numbers(columns["rewards"], "rewards", where, ndim=1)
-    terminals = checks.numbers(columns["terminals"], "terminals", where, ndim=1).astype(bool)
-    raw = {"observations": observations, "actions": actions, "rewards": rewards, "terminals": terminals}
-    if "timeouts" in columns:
-        raw["timeouts"] = checks.numbers(columns["timeouts"], "timeouts", where, ndim=1).astype(bool)
+    raw = {key: checks.numbers(array, key, where, ndim=_NDIM[key]) for key, array in _read_columns(path).items()}
     checks.require_rows(raw, where)
-    timeouts = raw.get("timeouts")
-    if timeouts is None:
-        _LOG.warning("%s has no 'timeouts': every episode is taken to end after %d steps at most", where, horizon)
+    observations, terminals = raw["observations"], raw["terminals"].astype(bool)
+    if "timeouts" in raw:
+        timeouts = raw["timeouts"].astype(bool)
+    else:
+        _LOG.warning("%s has no 'timeouts': episodes are cut after at most %d steps", where, horizon)
         timeouts = _infer_timeouts(terminals, horizon)
     keep = ~timeouts
     keep[-1] = False
     rows = np.flatnonzero(keep)
     if rows.size == 0:
         raise UserError(f"{where}: the dataset is empty; none of its {keep.size} rows is a usable transition")
-    # A kept row ends an episode if it is followed by dropped rows, that is, by a time-out.
+    # A kept row ends an episode if the next row is dropped, that is, a time-out.
     episode_ends = np.append(np.diff(rows) > 1, True)
     if terminals_end_episodes:
         episode_ends |= terminals[rows]
-    view = {
-        "observations": observations[rows],
-        "actions": actions[rows],
-        "rewards": rewards[rows],
-        "masks": ~terminals[rows],
-        "next_observations": observations[rows + 1],
-        "episode_ends": episode_ends,
-    }
-    for array in view.values():
-        array.setflags(write=False)  # the dataset adopts read-only arrays without a copy
+    transitions = Transitions(
+        observations=observations[rows],
+        actions=raw["actions"][rows],
+        rewards=raw["rewards"][rows],
+        masks=~terminals[rows],
+        next_observations=observations[rows + 1],
+    )
+    for array in transitions:
+        array.setflags(write=False)  # the dataset takes over read-only arrays without a copy
     return OfflineDataset.from_arrays(
-        **view,
+        **transitions._asdict(),
+        episode_ends=episode_ends,
         action_scaling=action_scaling,
         source=source or DataSource("path", path.name, str(path)),
     )
@@ -200,15 +218,14 @@ def _read_columns(path: Path) -> dict[str, np.ndarray]:
         with path.open("rb") as file:
             start = file.read(12)
         raise UserError(f"{path}: not an HDF5 file (it starts with {start!r})")
-    needed = ("observations", "actions", "rewards", "terminals")
     columns = {}
     try:
         with h5py.File(path, "r") as file:
-            for key in (*needed, "timeouts"):
+            for key in _NDIM:
                 entry = file.get(key)
                 if isinstance(entry, h5py.Dataset):
                     columns[key] = np.asarray(entry[()])
-                elif key in needed:
+                elif key != "timeouts":
                     raise UserError(f"{path}: missing key {key!r}; the file has {', '.join(sorted(file)) or 'none'}")
     except (OSError, RuntimeError, KeyError) as error:
         raise UserError(f"{path}: truncated or damaged HDF5 file ({one_line(error)})") from error
@@ -216,17 +233,21 @@ def _read_columns(path: Path) -> dict[str, np.ndarray]:
 
 
 def _infer_timeouts(terminals: np.ndarray, horizon: int) -> np.ndarray:
-    """Mark every step number `horizon - 1`; the count starts anew after a terminal and after a time-out."""
+    """Mark every step number `horizon - 1`; the count restarts after a terminal and after a time-out."""
     runs = Segments.from_ends(terminals)
     step = np.arange(terminals.size) - np.repeat(runs.starts, runs.lengths)
     return step % horizon == horizon - 1
 
 
 def warn_of_unexpected_returns(task: Task, dataset: OfflineDataset) -> None:
-    """Warn when a known file's returns are not the published ones.
+    """Log a warning if the returns of a known file are not the published ones.
 
-    The view lacks the last reward of every episode that ended by time, hence a tolerance of one step's
-    reward. An unfinished episode at the end of the file is left out, as in the published figures.
+    The tolerance is one step's reward, since `read_hdf5` drops the last row of an episode that timed out. An
+    unfinished episode at the end of the file is left out, as in the published numbers.
+
+    Args:
+        task: The task.
+        dataset: The data of its official file.
     """
     published = PUBLISHED_RETURNS.get(task.d4rl_name)
     if published is None:
@@ -236,14 +257,14 @@ def warn_of_unexpected_returns(task: Task, dataset: OfflineDataset) -> None:
     if not finished and returns.size > 1:
         returns = returns[:-1]
     found = (returns.min(), returns.mean(), returns.max())
-    tolerance = float(np.abs(dataset.rewards).max()) + 0.01  # the published figures have two decimals
+    tolerance = float(np.abs(dataset.rewards).max()) + 0.01  # the published numbers have two decimals
     for what, value, expected in zip(("smallest", "mean", "largest"), found, published, strict=True):
         if abs(value - expected) > tolerance:
             _LOG.warning(
-                "%s: the %s episode return is %.2f, but %.2f is known of %s; check where the file comes from",
+                "%s: the %s episode return is %.2f, but that of %s is %.2f; check where the file comes from",
                 dataset.source,
                 what,
                 value,
-                expected,
                 task.d4rl_name,
+                expected,
             )

@@ -1,4 +1,4 @@
-"""Downloads of the official D4RL files: to a temporary file, checked, then moved. Only ever on request."""
+"""Downloads of the official D4RL files, on request only: to a temporary file, verified, then renamed."""
 
 import errno
 import os
@@ -18,11 +18,11 @@ _CHUNK = 1 << 20  # bytes per read
 
 
 class Downloaded(NamedTuple):
-    """The outcome of a download.
+    """Result of a download.
 
     Attributes:
         path: The verified file.
-        fetched: False if it was there already.
+        fetched: Whether it was downloaded now; False if it was in the folder already.
     """
 
     path: Path
@@ -38,26 +38,26 @@ def download(
     timeout_seconds: float = 60.0,
     retries: int = 2,
 ) -> Downloaded:
-    """Download a task's official file, unless it is there and intact.
+    """Download a task's official file, unless an intact one is in the folder.
 
-    Under its final name there is at any time either nothing new or the complete file with the right checksum.
+    The file appears under its final name only when it is complete and verified.
 
     Args:
         task: One of the 18 tasks.
-        directory: Where to; None is D4RL's cache.
-        base_url: Where from; the file's path is appended.
-        progress: Show a progress bar on a terminal.
-        timeout_seconds: Longest wait for the server, to connect and between two pieces of data.
-        retries: How often to start again after a failure of the network or the checksum.
+        directory: Target folder; None is D4RL's cache.
+        base_url: URL to which the file's path is appended.
+        progress: Whether to show a progress bar on a terminal.
+        timeout_seconds: Longest wait for the server, s, to connect and between two pieces of data.
+        retries: Number of new attempts after a network error or a wrong checksum.
 
     Returns:
-        The path, and whether anything was fetched.
+        The path, and whether the file was downloaded now.
 
     Raises:
         UserError: The task has no file, the folder cannot be written to, the disk is too full, or the server
-            cannot be reached, stalls, or sends something truncated or damaged.
+            cannot be reached, stalls, or sends a truncated or damaged file.
     """
-    # Here and not above: requests, which pooch imports, takes a tenth of a second and only downloads need it.
+    # Imported here because requests, which pooch imports, takes a tenth of a second.
     import pooch
     import requests
 
@@ -88,24 +88,24 @@ def download(
     except requests.exceptions.HTTPError as error:
         raise UserError(f"{url}: the server refuses ({one_line(error)})") from error
     except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
-        raise UserError(f"{url}: truncated, the connection broke before {record.size:,} bytes came") from error
+        raise UserError(f"{url}: truncated, the connection broke before {record.size:,} bytes arrived") from error
     except requests.exceptions.RequestException as error:
         raise UserError(_network_failure(url, error, timeout_seconds)) from error
-    except ValueError as error:  # pooch's word for a wrong checksum
-        raise UserError(f"{url}: damaged, the sha256 of what came is not {record.sha256}") from error
+    except ValueError as error:  # pooch raises it for a wrong checksum
+        raise UserError(f"{url}: damaged, the sha256 of the download is not {record.sha256}") from error
     except OSError as error:
         raise UserError(f"cannot write {path}: {one_line(error)}") from error
     finally:
         bar.close()
-    path.chmod(0o644)  # the temporary file had 0600, which would hide it from a shared folder's other users
+    path.chmod(0o644)  # the temporary file had 0600, which other users of a shared folder cannot read
     verify_file(path, record)
     return Downloaded(path, fetched=True)
 
 
 class _Downloader:
-    """What pooch calls to fill its temporary file.
+    """Downloader that pooch calls to fill its temporary file.
 
-    Pooch's own downloader neither closes a broken connection nor tells a short file from a damaged one.
+    Pooch's downloader does not close a broken connection, and reports a truncated file as a wrong checksum.
     """
 
     def __init__(self, record: D4RLFile, bar: Any, timeout_seconds: float) -> None:
@@ -129,13 +129,13 @@ class _Downloader:
                 self.bar.update(len(chunk))
                 size += len(chunk)
                 if size > expected:
-                    raise UserError(f"{url}: not the official file, more than {expected:,} bytes came")
+                    raise UserError(f"{url}: not the official file, more than {expected:,} bytes arrived")
         if size < expected:
-            raise UserError(f"{url}: truncated, {size:,} bytes came instead of {expected:,}")
+            raise UserError(f"{url}: truncated, {size:,} bytes arrived instead of {expected:,}")
 
 
 def _is_intact(path: Path, record: D4RLFile) -> bool:
-    """Whether the file is there and right; a damaged one will be replaced."""
+    """Whether the file exists and is verified; a damaged one is replaced."""
     if not path.exists():
         return False
     try:
@@ -146,7 +146,7 @@ def _is_intact(path: Path, record: D4RLFile) -> bool:
 
 
 def _require_space(folder: Path, record: D4RLFile) -> None:
-    """Require a writable folder with room for the file."""
+    """Require a writable folder with enough free space for the file."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -164,7 +164,7 @@ def _require_space(folder: Path, record: D4RLFile) -> None:
 
 
 def _network_failure(url: str, error: Exception, timeout_seconds: float) -> str:
-    """Describe why nothing came."""
+    """Return the message for a server that does not answer."""
     import requests
 
     if isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error):

@@ -1,10 +1,11 @@
-"""How a task finds its data."""
+"""Finds and loads the dataset of a task."""
 
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
+from ssar_jax.choices import Source
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import DataSource, OfflineDataset
 from ssar_jax.data.sources.d4rl import d4rl_directory, is_official, load_d4rl, read_hdf5
@@ -14,7 +15,6 @@ from ssar_jax.errors import UserError
 
 _LOG = logging.getLogger(__name__)
 
-Source = Literal["auto", "d4rl", "minari", "embedded", "path"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 
 
@@ -26,30 +26,29 @@ def load_dataset(
     embedded: Callable[[Task], OfflineDataset],
     action_scaling: ActionScaling | None = None,
 ) -> OfflineDataset:
-    """Load the data of a task.
+    """Load the data of a task; nothing is downloaded.
 
-    An explicit source wins. `auto` takes the verified D4RL file if it lies in the cache, else the embedded
-    dataset, with a loud warning; a damaged D4RL file is an error and never replaced silently. Nothing is
-    downloaded.
+    `auto` reads `path` if there is one, else the verified D4RL file if it is in the cache, else the embedded dataset,
+    with a warning. A damaged D4RL file is an error and is not replaced.
 
     Args:
         task: The task.
         source: `auto`, `d4rl`, `minari`, `embedded` or `path`.
-        path: With `path` (or `auto`) an .hdf5, .h5 or .npz file, or the folder or id of a Minari dataset;
-            with `minari` such a folder or id.
-        embedded: Loads the task's embedded dataset, generating it if necessary.
-        action_scaling: Map of the actions to [-1, 1], for data of the user's own.
+        path: With `path` or `auto`, an .hdf5, .h5 or .npz file, or the folder or id of a Minari dataset; with
+            `minari`, such a folder or id.
+        embedded: Loads the task's embedded dataset, or generates it if it is missing.
+        action_scaling: Map of the actions of `path` to [-1, 1]; None leaves them as they are.
 
     Returns:
         The dataset, with the task's observation and action sizes.
 
     Raises:
-        UserError: The data are missing, damaged, or do not fit the task.
+        UserError: The data are missing or damaged, or their sizes are not those of the task.
     """
     if source not in SOURCES:
         raise UserError(f"unknown dataset.source {source!r}; known: {', '.join(SOURCES)}")
     if path is not None and source in ("d4rl", "embedded"):
-        raise UserError(f"dataset.path={path} has no meaning with dataset.source={source}; use dataset.source=path")
+        raise UserError(f"dataset.path={path} has no effect with dataset.source={source}; use dataset.source=path")
     if path is None and (source in ("path", "minari") or task.file is None):
         example = "mujoco/hopper/medium-v0" if source == "minari" else "my_data.hdf5"
         raise UserError(f"task {task.name} with dataset.source={source} needs dataset.path, such as {example}")
@@ -70,20 +69,20 @@ def load_dataset(
 
 
 def read_path(task: Task, path: Path, action_scaling: ActionScaling | None = None) -> OfflineDataset:
-    """Read data of the user's own: an .hdf5, .h5 or .npz file, or a Minari dataset by folder or id.
+    """Read an .hdf5, .h5 or .npz file, or a Minari dataset by folder or id.
 
-    The task's official file counts as D4RL wherever it lies.
+    The task's official file counts as D4RL in any folder.
 
     Args:
-        task: Tells how to read a file without `timeouts`, and whether terminals end episodes.
+        task: The task; it sets the time limit for a file without `timeouts`, and whether terminals end episodes.
         path: File, folder or id.
-        action_scaling: Map of the actions to [-1, 1].
+        action_scaling: Map of the actions to [-1, 1]; None leaves them as they are.
 
     Returns:
         The dataset.
 
     Raises:
-        UserError: There is nothing of that kind, or it cannot be read.
+        UserError: The path does not exist, is of another kind, or cannot be read.
     """
     if path.suffix in (".hdf5", ".h5"):
         official = task.file is not None and is_official(path, task.file)
@@ -104,13 +103,13 @@ def read_path(task: Task, path: Path, action_scaling: ActionScaling | None = Non
 
 
 def _read_minari_task(task: Task, path: Path, action_scaling: ActionScaling | None) -> OfflineDataset:
-    """Read a Minari dataset; it says all about itself, so the task is not needed."""
+    """Read a Minari dataset; it is self-describing, so the task is not used."""
     del task
     return read_minari(path, action_scaling=action_scaling)
 
 
 def _missing_d4rl(task: Task) -> UserError:
-    """Say which file is missing, where it belongs and how to get it."""
+    """Return the error that names the missing file, its place and how to download it."""
     assert task.file is not None
     return UserError(
         f"{task.d4rl_name} is not in the cache: {d4rl_directory() / task.file.file_name} is missing; get it "
@@ -120,10 +119,10 @@ def _missing_d4rl(task: Task) -> UserError:
 
 
 def _warn_not_d4rl(task: Task) -> None:
-    """Warn, so that nobody overlooks it, that the data are not D4RL's."""
+    """Log a conspicuous warning that the data are not D4RL's."""
     _LOG.warning(
-        "\n%s\nTHIS IS NOT D4RL: no file of %s in %s.\nThe embedded dataset of the same recipe takes its "
-        "place, generated on this machine.\nIts scores are NOT comparable with published ones.\n"
+        "\n%s\nTHIS IS NOT D4RL: no file of %s in %s.\nThe embedded dataset of the same recipe, generated on this "
+        "machine, is used instead.\nIts scores are NOT comparable with published ones.\n"
         "To get the real file: python -m experiments.download %s\n%s",
         "*" * 80,
         task.d4rl_name,

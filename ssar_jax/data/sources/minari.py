@@ -1,14 +1,11 @@
-"""Minari datasets on this machine: where they lie, and how they become transitions.
-
-The remote is never touched.
-"""
+"""Minari datasets on this machine: the local folder, and conversion to transitions. Nothing is downloaded."""
 
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import h5py.h5o
@@ -20,35 +17,62 @@ from ssar_jax.data.dataset import DataSource, OfflineDataset
 from ssar_jax.data.files import one_line
 from ssar_jax.data.sources.embedded import EMBEDDED_NAMESPACE
 from ssar_jax.errors import UserError
+from ssar_jax.transitions import Transitions
 
 _DATASET_ID = re.compile(r"([-\w]+/)*[-\w]+-v[0-9]+")
 _GOAL_KEYS = {"achieved_goal", "desired_goal", "observation"}
-_Columns = tuple[np.ndarray, ...]  # of one episode: observations [T+1, O], actions, rewards, terminations
+
+
+class _Columns(NamedTuple):
+    """The columns of one episode of T steps that become transitions.
+
+    Attributes:
+        observations: [T + 1, O].
+        actions: [T, A].
+        rewards: [T].
+        terminations: [T], 0 or 1.
+    """
+
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    terminations: np.ndarray
 
 
 def minari_directory() -> Path:
-    """Return Minari's root: the environment variable MINARI_DATASETS_PATH, else ~/.minari/datasets."""
+    """Return Minari's root folder, the environment variable MINARI_DATASETS_PATH or ~/.minari/datasets."""
     return Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
 
 
 def is_minari_id(name: str) -> bool:
-    """Whether a name has the form of a Minari id, `namespace/name-v0`."""
+    """Whether a name has the form of a Minari id, `namespace/name-v0`.
+
+    Args:
+        name: Any string.
+    """
     return _DATASET_ID.fullmatch(name) is not None
 
 
 def has_minari(dataset_id: str) -> bool:
-    """Whether a dataset with this id lies on this machine."""
+    """Whether a dataset with this id is on this machine.
+
+    Args:
+        dataset_id: A Minari id.
+    """
     return (minari_directory() / dataset_id / "data").is_dir()
 
 
 def read_minari_metadata(dataset: str | Path) -> dict[str, Any]:
-    """Read the metadata of a dataset, those given to `write_minari` included.
+    """Read the metadata of a dataset, including the entries given to `write_minari`.
 
     Args:
         dataset: A Minari id, or the folder of a dataset.
 
+    Returns:
+        The entries by name.
+
     Raises:
-        UserError: It is not on this machine, or its metadata are damaged.
+        UserError: The dataset is not on this machine, or its metadata are damaged.
     """
     data = _data_folder(dataset)
     try:
@@ -56,7 +80,7 @@ def read_minari_metadata(dataset: str | Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise _damaged(data, error) from error
     if not isinstance(metadata, dict):
-        raise _damaged(data, ValueError("metadata.json holds no table"))
+        raise _damaged(data, ValueError("metadata.json is not a JSON object"))
     return metadata
 
 
@@ -65,21 +89,22 @@ def read_minari(
 ) -> OfflineDataset:
     """Read a local Minari dataset.
 
-    Every step becomes a transition, the one that runs into the time limit included: its next observation is
-    stored, unlike in D4RL's files. Goal-conditioned (AntMaze) observations are flattened as D4RL lays them
-    out, `[achieved_goal, observation]`. Mind that Minari's AntMaze counts positions from the maze's centre
-    and mirrors the y axis, so a policy trained on it belongs into Minari's environment and not into D4RL's.
+    Every step becomes a transition, including the last one before the time limit: unlike D4RL's files, Minari stores
+    its next observation. Goal-conditioned (AntMaze) observations are flattened in D4RL's order,
+    `[achieved_goal, observation]`. Minari's AntMaze measures positions from the maze's center and mirrors the y axis,
+    so evaluate a policy trained on it in Minari's environment, not in D4RL's.
 
     Args:
         dataset: A Minari id, or the folder of a dataset.
-        action_scaling: Map of the actions to [-1, 1].
+        action_scaling: Map of the actions to [-1, 1]; None leaves them as they are.
         source: Origin; None names the id and the folder.
 
     Returns:
         The dataset.
 
     Raises:
-        UserError: It is not on this machine, is damaged or half-written, or its arrays do not fit.
+        UserError: The dataset is not on this machine, damaged or half-written, or its arrays have wrong shapes or
+            values.
     """
     data = _data_folder(dataset)
     metadata = read_minari_metadata(dataset)
@@ -102,39 +127,39 @@ def read_minari(
 
 
 def _concatenate(episodes: list[_Columns], action_scaling: ActionScaling | None, source: DataSource) -> OfflineDataset:
-    """Put episodes one after the other."""
+    """Return the dataset of all episodes in order."""
     for i, columns in enumerate(episodes):
-        rows = [len(column) for column in columns]
-        if rows != [rows[1] + 1, rows[1], rows[1], rows[1]]:
+        rows, steps = [len(column) for column in columns], len(columns.actions)
+        if rows != [steps + 1, steps, steps, steps]:
             raise UserError(
                 f"{source}: episode {i} is damaged; observations, actions, rewards and terminations have "
                 f"{rows} rows where T+1, T, T, T are needed"
             )
         if [column.shape[1:] for column in columns] != [column.shape[1:] for column in episodes[0]]:
             raise UserError(f"{source}: episode {i} has observations or actions of another size than episode 0")
-    lengths = np.array([len(rewards) for _, _, rewards, _ in episodes])
+    lengths = np.array([len(episode.rewards) for episode in episodes])
     ends = np.zeros(int(lengths.sum()), bool)
     ends[np.cumsum(lengths)[lengths > 0] - 1] = True
-    terminations = np.concatenate([terminations for *_, terminations in episodes])
-    view = {
-        "observations": np.concatenate([observations[:-1] for observations, *_ in episodes]),
-        "actions": np.concatenate([actions for _, actions, *_ in episodes]),
-        "rewards": np.concatenate([rewards for _, _, rewards, _ in episodes]),
-        "masks": ~checks.require_flags(terminations, "terminations", str(source)),
-        "next_observations": np.concatenate([observations[1:] for observations, *_ in episodes]),
-        "episode_ends": ends,
-    }
-    for array in view.values():
-        array.setflags(write=False)  # the dataset adopts read-only arrays without a copy
-    return OfflineDataset.from_arrays(**view, action_scaling=action_scaling, source=source)
+    terminations = np.concatenate([episode.terminations for episode in episodes])
+    transitions = Transitions(
+        observations=np.concatenate([episode.observations[:-1] for episode in episodes]),
+        actions=np.concatenate([episode.actions for episode in episodes]),
+        rewards=np.concatenate([episode.rewards for episode in episodes]),
+        masks=~checks.require_flags(terminations, "terminations", str(source)),
+        next_observations=np.concatenate([episode.observations[1:] for episode in episodes]),
+    )
+    for array in transitions:
+        array.setflags(write=False)  # the dataset takes over read-only arrays without a copy
+    return OfflineDataset.from_arrays(
+        **transitions._asdict(), episode_ends=ends, action_scaling=action_scaling, source=source
+    )
 
 
 def _hdf5_episodes(path: Path, num_episodes: int) -> Iterator[_Columns]:
-    """Read the episodes of an HDF5 storage.
+    """Read the episodes of an HDF5 storage through h5py's low-level interface.
 
-    Directly, because a set of a million rows has ten thousand small arrays: Minari's iterator also reads what
-    is not needed here (`truncations`, every entry of `infos`), and h5py's object layer doubles the time of
-    the rest.
+    A dataset of a million rows has ten thousand small arrays. Minari's iterator also reads unused arrays
+    (`truncations`, every entry of `infos`), and h5py's high-level interface doubles the time of the others.
     """
     with h5py.File(path, "r") as file:
         for i in range(num_episodes):
@@ -145,12 +170,16 @@ def _hdf5_episodes(path: Path, num_episodes: int) -> Iterator[_Columns]:
                 flat = _flatten(parts, str(path))
             else:
                 flat = _read_array(observations)
-            others = (b"actions", b"rewards", b"terminations")
-            yield flat, *(_read_array(h5py.h5d.open(group, key)) for key in others)
+            yield _Columns(
+                observations=flat,
+                actions=_read_array(h5py.h5d.open(group, b"actions")),
+                rewards=_read_array(h5py.h5d.open(group, b"rewards")),
+                terminations=_read_array(h5py.h5d.open(group, b"terminations")),
+            )
 
 
 def _read_array(dataset: Any) -> np.ndarray:
-    """Read the whole of a low-level h5py dataset."""
+    """Read all of a low-level h5py dataset."""
     array = np.empty(dataset.shape, dataset.dtype)
     dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
     return array
@@ -158,25 +187,29 @@ def _read_array(dataset: Any) -> np.ndarray:
 
 def _other_episodes(data: Path) -> Iterator[_Columns]:
     """Read the episodes of any other storage (arrow) through Minari."""
-    from minari.dataset.minari_dataset import MinariDataset  # here: the import takes half a second
+    from minari.dataset.minari_dataset import MinariDataset  # imported here, since it takes half a second
 
     for episode in MinariDataset(data).iterate_episodes():
         observations = episode.observations
         if isinstance(observations, dict):
             observations = _flatten(observations, str(data))
-        columns = (observations, episode.actions, episode.rewards, episode.terminations)
-        yield tuple(np.asarray(column) for column in columns)
+        yield _Columns(
+            observations=np.asarray(observations),
+            actions=np.asarray(episode.actions),
+            rewards=np.asarray(episode.rewards),
+            terminations=np.asarray(episode.terminations),
+        )
 
 
 def _flatten(observations: Mapping[str, np.ndarray], where: str) -> np.ndarray:
-    """Lay goal-conditioned observations out as D4RL does: position first, then the rest, no goal."""
+    """Return goal-conditioned observations in D4RL's order: the position, the rest, and no goal."""
     if set(observations) != _GOAL_KEYS:
         raise UserError(f"{where}: observations with the keys {', '.join(sorted(observations))} are not supported")
     return np.concatenate([observations["achieved_goal"], observations["observation"]], axis=1)
 
 
 def _data_folder(dataset: str | Path) -> Path:
-    """Return the folder `data` of a dataset given by id or by folder."""
+    """Return the folder `data` of a dataset given by id or folder."""
     folder = minari_directory() / dataset
     if not folder.is_dir() and Path(dataset).is_dir():
         folder = Path(dataset)
@@ -186,15 +219,16 @@ def _data_folder(dataset: str | Path) -> Path:
     if (folder / "data").is_dir():
         raise _damaged(folder / "data", FileNotFoundError("metadata.json is missing"))
     if Path(dataset).is_dir():
-        raise UserError(f"{dataset} holds no Minari dataset: name its folder, its id, or an .hdf5 or .npz file")
+        raise UserError(f"{dataset} holds no Minari dataset: give its folder, its id, or an .hdf5 or .npz file")
     raise UserError(
-        f"Minari dataset {str(dataset)!r} is not on this machine ({folder}); nothing is downloaded unasked: "
-        f"fetch it with `minari download {dataset}` or set MINARI_DATASETS_PATH"
+        f"Minari dataset {str(dataset)!r} is not on this machine ({folder}); get it with "
+        f"`minari download {dataset}` or set MINARI_DATASETS_PATH"
     )
 
 
 def _damaged(data: Path, error: BaseException) -> UserError:
-    """Say that a dataset is damaged."""
+    """Return the error of a damaged dataset."""
     return UserError(
-        f"{data.parent}: damaged or half-written Minari dataset ({one_line(error)}); delete it and make it again"
+        f"{data.parent}: damaged or half-written Minari dataset ({one_line(error)}); delete it and generate or "
+        "download it again"
     )

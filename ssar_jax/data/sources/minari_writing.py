@@ -1,4 +1,4 @@
-"""Minari datasets, written whole or not at all."""
+"""Writes Minari datasets, completely or not at all."""
 
 import itertools
 import shutil
@@ -28,15 +28,15 @@ def write_minari(
 ) -> Path:
     """Write a Minari dataset in HDF5 storage.
 
-    It is written to a hidden folder beside its final place, which is renamed when complete: a crash or a full
-    disk leaves no broken dataset behind, and of two processes that write one with the same metadata, the first to
-    finish wins.
+    The data go to a hidden folder in the same place, which is renamed when complete, so that a crash or a full disk
+    leaves no broken dataset. If two processes write a dataset with the same metadata, the first to finish wins.
 
     Args:
         dataset_id: Id of a dataset that does not exist yet.
-        episodes: Consumed one by one, and not before the id is known to be free, so that it may generate them.
+        episodes: The episodes. They are taken one by one and only after the id is known to be free, so the iterable
+            may generate them.
         description: Text for the metadata.
-        metadata: Further entries that JSON can hold, such as a recipe hash or reference scores.
+        metadata: More JSON entries of the metadata, such as a recipe hash or reference returns.
 
     Returns:
         The dataset's folder.
@@ -45,10 +45,10 @@ def write_minari(
         UserError: The id is malformed or taken, there are no episodes, or the folder cannot be written to.
     """
     if not is_minari_id(dataset_id):
-        raise UserError(f"{dataset_id!r} is no Minari id; ids look like namespace/name-v0")
+        raise UserError(f"{dataset_id!r} is not a Minari id; ids look like namespace/name-v0")
     final = minari_directory() / dataset_id
     if final.exists():
-        raise UserError(f"{final}: exists already; delete the folder to make the dataset again")
+        raise UserError(f"{final}: exists already; delete the folder to generate the dataset again")
     partial = final.with_name(f".{final.name}.{uuid.uuid4().hex}")
     stream = _Stream(episodes)
     try:
@@ -59,11 +59,11 @@ def write_minari(
         except OSError:
             if not has_minari(dataset_id):
                 raise
-            # Another process was faster, and its dataset is as good if it was made in the same way.
+            # Another process was faster; its dataset is the same one if its metadata are equal.
             if not (metadata or {}).items() <= read_minari_metadata(dataset_id).items():
                 raise UserError(
-                    f"{final}: another process has meanwhile written one with other metadata; delete the folder to "
-                    "make the dataset again"
+                    f"{final}: another process has meanwhile written a dataset with other metadata; delete the folder "
+                    "to generate the dataset again"
                 ) from None
     except OSError as error:
         if error is stream.error:
@@ -77,7 +77,10 @@ def write_minari(
 
 
 def delete_minari(dataset_id: str) -> None:
-    """Delete a dataset if it is there. Its name is free at once, so no reader ever sees half of it.
+    """Delete a dataset if it exists; it is renamed first, so that no reader sees a partial one.
+
+    Args:
+        dataset_id: Id of the dataset.
 
     Raises:
         UserError: The folder cannot be changed.
@@ -88,13 +91,13 @@ def delete_minari(dataset_id: str) -> None:
         folder.rename(removed)
         shutil.rmtree(removed)
     except FileNotFoundError:
-        return  # it was never there, or another process deletes it too
+        return  # it does not exist, or another process deletes it too
     except OSError as error:
         raise UserError(f"cannot delete Minari dataset {folder}: {one_line(error)}") from error
 
 
 class _Stream(Iterator[Episode]):
-    """Passes episodes on and remembers an error of their generator, which is not one of writing."""
+    """Iterator over episodes that stores an error of their generator, to tell it from one of writing."""
 
     def __init__(self, episodes: Iterable[Episode]) -> None:
         self.episodes = iter(episodes)
@@ -112,12 +115,12 @@ class _Stream(Iterator[Episode]):
 
 
 def _write_episodes(data: Path, dataset_id: str, stream: Iterator[Episode], metadata: dict[str, Any]) -> None:
-    """Write a dataset's files: Minari makes the metadata, the episodes are laid out here in its HDF5 format.
+    """Write a dataset's files: the metadata through Minari, the episodes directly in its HDF5 format.
 
-    Minari's own writer lets HDF5 write to the disk, and when the disk is full HDF5 crashes the process. Here
-    the file grows in memory (some 100 bytes a transition) and Python writes it.
+    In Minari's writer, HDF5 writes to the disk and crashes the process when the disk is full. Here the file grows in
+    memory (about 100 bytes per transition), and Python writes it.
     """
-    # Here and not above: the imports take half a second.
+    # Imported here, since it takes half a second.
     from gymnasium.spaces import Box
     from minari.dataset.minari_storage import MinariStorage
 
@@ -129,7 +132,7 @@ def _write_episodes(data: Path, dataset_id: str, stream: Iterator[Episode], meta
         for episode in itertools.chain([first], stream):
             group = file.create_group(f"episode_{num_episodes}")
             group.attrs["id"], group.attrs["total_steps"] = num_episodes, len(episode.rewards)
-            for key, column in zip(Episode._fields, episode, strict=True):
+            for key, column in episode._asdict().items():
                 dtype = bool if key in ("terminations", "truncations") else np.float32
                 group.create_dataset(key, data=np.asarray(column, dtype))
             num_episodes += 1

@@ -1,4 +1,4 @@
-"""Pictures of what SSAR did: beta over training, over the dataset's states, and where in their plane it is high."""
+"""Figures of the state-adaptive coefficient: beta over training, over states of the dataset, and as a map."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ssar_jax.reporting.figures.canvas import (
-    COLOURS,
+    COLORS,
     MARK,
     draw_band,
     draw_histogram,
@@ -24,19 +24,19 @@ _BINS = 48  # along each axis of a map
 def draw_adaptation(
     stem: Path, adaptation: Adaptation, rng: np.random.Generator, maze: MazeView | None = None
 ) -> list[Path]:
-    """Draws what SSAR did in a group of runs: three panels over training, and three over states where there are any.
+    """Draws the state-adaptive coefficient of a group: three panels over training, and three over states if known.
 
     Args:
-        stem: the files' path without a suffix; its folder is made if missing.
-        adaptation: what to draw.
-        rng: draws the resamples of the intervals over seeds.
-        maze: the walls, where the plane of the states is that of a maze.
+        stem: path of the files without a suffix; its folder is created if missing.
+        adaptation: metrics and diagnostics of the group.
+        rng: generator that draws the resamples of the intervals over seeds.
+        maze: the maze, if the plane of the states is its ground.
 
     Returns:
-        The SVG and the PNG.
+        The paths of the SVG and the PNG.
 
     Raises:
-        UserError: where matplotlib is not installed.
+        UserError: if matplotlib is not installed.
     """
     states = adaptation.states
     with figure_files(stem, 3 if states is None else 6) as (_, axes):
@@ -53,11 +53,11 @@ def _draw_training(axes: Any, training: Training, rng: np.random.Generator) -> N
     shares = {"negative weights": training.negative_share, "selected": training.selected_fraction}
     for ax, curves in zip(axes, (training.beta, {"n": training.n}, shares), strict=True):
         for i, (name, curve) in enumerate(curves.items()):
-            draw_band(ax, curve.steps, mean_over_seeds(curve, rng), {"color": COLOURS[i], "label": name})
+            draw_band(ax, curve.steps, mean_over_seeds(curve, rng), {"color": COLORS[i], "label": name})
         ax.set(xlabel="updates")
         ax.xaxis.set_major_formatter(thousands)
     for i, stop in enumerate(sorted({stop for stop in training.stops if stop is not None})):
-        axes[1].axvline(stop, label=None if i else "stopped to grow", **MARK)
+        axes[1].axvline(stop, label=None if i else "n stops growing", **MARK)
     axes[0].set(title="beta over training", ylabel="beta")
     axes[1].set(title="size of the trust region", ylabel="n")
     axes[2].set(title="shares of the minibatch", ylabel="share", ylim=(0.0, 1.0), yticks=np.linspace(0.0, 1.0, 6))
@@ -66,19 +66,19 @@ def _draw_training(axes: Any, training: Training, rng: np.random.Generator) -> N
 
 
 def _add_legend(ax: Any) -> None:
-    """Adds a legend above the curves, which make room for it."""
+    """Adds a legend above the curves and extends the axis to make room for it."""
     low, high = ax.get_ylim()
     ax.set_ylim(low, high + 0.2 * (high - low))
     ax.legend(loc="upper left", ncols=3, fontsize="small", handlelength=1.2, columnspacing=1.0)
 
 
 def _draw_maps(axes: Any, states: States, maze: MazeView | None) -> None:
-    """The mean of beta in each cell of the plane, and beside it the share of the states that lie there."""
+    """Draws the mean of beta in each cell of the plane, and the share of the states in it."""
     from matplotlib.colors import LinearSegmentedColormap, to_rgba
 
     beta, share, extent = _binned(states, maze)
-    hues = LinearSegmentedColormap.from_list("beta", [COLOURS[0], COLOURS[1]])
-    alphas = LinearSegmentedColormap.from_list("density", [to_rgba(COLOURS[2], 0.1), to_rgba(COLOURS[2])])
+    hues = LinearSegmentedColormap.from_list("beta", [COLORS[0], COLORS[1]])
+    alphas = LinearSegmentedColormap.from_list("density", [to_rgba(COLORS[2], 0.1), to_rgba(COLORS[2])])
     for ax, values, style, title in (
         (axes[0], beta, {"cmap": hues}, "mean beta(s)"),
         (axes[1], share, {"cmap": alphas, "norm": "log"}, "density of the states"),
@@ -95,7 +95,11 @@ def _draw_maps(axes: Any, states: States, maze: MazeView | None) -> None:
 
 
 def _binned(states: States, maze: MazeView | None) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
-    """Mean beta over seeds and states, and share of the states, of every cell [X, Y]; masked where no state lies."""
+    """Returns the mean of beta over seeds and states and the share of the states, for every cell.
+
+    Returns:
+        Mean and share [X, Y], masked in cells without states, and the extent (left, right, bottom, top) of the map.
+    """
     x, y = states.plane.T
     limits = None if maze is None else list(zip(*maze.limits, strict=True))
     counts, x_edges, y_edges = np.histogram2d(x, y, _BINS, range=limits)

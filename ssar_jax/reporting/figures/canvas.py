@@ -1,7 +1,8 @@
-"""What all figures share: files, colours, and curves with intervals.
+"""Files, colors, and curves with intervals, shared by all figures.
 
-Each figure is an SVG and a PNG, readable on light and dark pages and by the colour-blind, the same bytes every time.
-Matplotlib comes with the extra `report` and is imported when a figure is drawn; pyplot and its state are not used.
+Each figure is an SVG and a PNG with reproducible bytes, readable on light and dark pages and with color blindness.
+Matplotlib comes with the extra `report` and is imported when a figure is drawn; pyplot and its global state are not
+used.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,13 +16,13 @@ from ssar_jax.errors import UserError
 from ssar_jax.reporting.read.curves import Curve
 from ssar_jax.reporting.statistics.estimates import Interval, bootstrap
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-"""Okabe and Ito's colours, https://jfly.uni-koeln.de/color: those with a contrast of 3 on white and on near-black."""
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+"""The colors of Okabe and Ito, https://jfly.uni-koeln.de/color, that have a contrast of 3 with white and near-black."""
 _DASHES = ("-", "--", ":", "-.")
 INK = "#7a7a7a"
-"""As far from white as from near-black, so that one file serves both."""
+"""Gray with equal contrast to white and near-black, so that one file works on both."""
 MARK = {"color": INK, "linewidth": 1.0, "linestyle": (0, (4, 2))}
-"""The line of a moment or a limit."""
+"""Style of a line that marks a step."""
 _STYLE = {
     "svg.hashsalt": "ssar_jax",
     "svg.fonttype": "none",
@@ -49,18 +50,29 @@ _STYLE = {
     "lines.linewidth": 1.6,
 }
 _PANEL = (3.2, 2.4)  # inches
-_SINGLE = (3.7, 2.8)  # of a figure of one panel, which a phone shows whole
-_LEGEND_ENTRY = 1.4  # inches at least
-_LEGEND_LINE, _LETTER = 0.5, 0.08  # inches: the line and the gaps of an entry, a letter of its name
-_LEGEND_ROWS, _LEGEND_ROW = 2, 0.21  # rows that a figure has room for, inches of another
+_SINGLE = (3.7, 2.8)  # inches, for a figure with one panel: fits on a phone
+_LEGEND_ENTRY = 1.4  # inches, minimum
+_LEGEND_LINE, _LETTER = 0.5, 0.08  # inches: line and gaps of an entry, one character of its name
+_LEGEND_ROWS, _LEGEND_ROW = 2, 0.21  # rows that fit into a figure, height of each further row in inches
 _COLUMNS = 3
-_DPI = 160  # of the PNG, and of the maps within an SVG
-_RESAMPLES = 2_000  # for every evaluation of a curve; the ends of a band need no more
+_DPI = 160  # of the PNG, and of images in the SVG
+_RESAMPLES = 2_000  # for every evaluation of a curve; enough for the ends of a band
 
 
 @contextmanager
 def figure_files(stem: Path, panels: int) -> Iterator[tuple[Any, Sequence[Any]]]:
-    """Opens a figure with a number of panels, and saves it when it is drawn."""
+    """Opens a figure and saves it as SVG and PNG at the end of the context.
+
+    Args:
+        stem: path of the files without a suffix; its folder is created if missing.
+        panels: number of panels.
+
+    Yields:
+        The figure and its axes, one per panel.
+
+    Raises:
+        UserError: if matplotlib is not installed.
+    """
     try:
         from matplotlib import style
         from matplotlib.figure import Figure
@@ -68,7 +80,7 @@ def figure_files(stem: Path, panels: int) -> Iterator[tuple[Any, Sequence[Any]]]
         raise UserError(f"figures need matplotlib, and it is missing ({error}): pip install -e '.[report]'") from error
     columns = min(panels, _COLUMNS)
     rows = -(-panels // columns)
-    # The user's own matplotlibrc counts for nothing: the figures are the same on every machine.
+    # The user's matplotlibrc is ignored, so that figures are the same on every machine.
     with style.context(["default", _STYLE]):
         width, height = _PANEL if panels > 1 else _SINGLE
         figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
@@ -77,26 +89,39 @@ def figure_files(stem: Path, panels: int) -> Iterator[tuple[Any, Sequence[Any]]]
         svg, png = saved_files(stem)
         stem.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(svg, dpi=_DPI, metadata={"Date": None})
-        figure.set_layout_engine("none")  # laid out once, the panels stay where they are
+        figure.set_layout_engine("none")  # keep the layout of the SVG
         figure.savefig(png, dpi=_DPI, metadata={"Software": None})
 
 
 def saved_files(stem: Path) -> list[Path]:
-    """The SVG and the PNG of a figure."""
+    """Returns the paths of the SVG and the PNG of a figure.
+
+    Args:
+        stem: path of the files without a suffix.
+    """
     return [stem.with_name(f"{stem.name}.{suffix}") for suffix in ("svg", "png")]
 
 
 def line_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """A colour for every name, and other dashes when the colours begin again."""
-    count = len(COLOURS)
+    """Assigns every name a color, with different dashes when the colors repeat.
+
+    Args:
+        names: names of the systems; repetitions do not count.
+    """
+    count = len(COLORS)
     return {
-        name: {"color": COLOURS[i % count], "linestyle": _DASHES[i // count % len(_DASHES)]}
+        name: {"color": COLORS[i % count], "linestyle": _DASHES[i // count % len(_DASHES)]}
         for i, name in enumerate(dict.fromkeys(names))
     }
 
 
 def mean_over_seeds(curve: Curve, rng: np.random.Generator) -> Interval:
-    """The mean over seeds at every step, [E], with its 95 % bootstrap interval."""
+    """Returns the mean over seeds at every step with its 95 % bootstrap interval, each [E].
+
+    Args:
+        curve: values over steps, [S, E].
+        rng: generator that draws the resamples.
+    """
     return bootstrap(lambda values: values.mean(axis=-2), curve.values, rng=rng, resamples=_RESAMPLES)
 
 
@@ -104,17 +129,23 @@ def draw_band(ax: Any, x: np.ndarray, interval: Interval, line: Mapping[str, Any
     """Draws a curve and its interval.
 
     Args:
-        ax: where.
-        x: [K].
-        interval: of the values, [K].
-        line: properties of the line, its colour among them.
+        ax: axes to draw on.
+        x: horizontal positions, [K].
+        interval: values with their intervals, each [K].
+        line: properties of the line, including its color.
     """
     ax.plot(x, interval.estimate, **line)
     ax.fill_between(x, interval.low, interval.high, color=line["color"], alpha=0.2, linewidth=0)
 
 
 def draw_histogram(ax: Any, samples: Mapping[str, np.ndarray], bins: int = 40) -> None:
-    """Draws the shares of samples in shared bins."""
+    """Draws histograms with common bins, normalized to shares.
+
+    Args:
+        ax: axes to draw on.
+        samples: label -> values [N].
+        bins: number of bins.
+    """
     edges = np.histogram_bin_edges(np.concatenate(list(samples.values())), bins)
     lines = line_styles(samples)
     for name, values in samples.items():
@@ -124,7 +155,13 @@ def draw_histogram(ax: Any, samples: Mapping[str, np.ndarray], bins: int = 40) -
 
 
 def mark(ax: Any, x: float, label: str) -> None:
-    """Draws a vertical line with its label above the axes, where no curve runs, and the title above that."""
+    """Draws a vertical line with its label above the axes, and moves the title above the label.
+
+    Args:
+        ax: axes to draw on.
+        x: horizontal position of the line.
+        label: text of the label.
+    """
     ax.axvline(x, **MARK)
     ax.set_title(ax.get_title(loc="left"), pad=16.0)
     above = {"xycoords": ("data", "axes fraction"), "xytext": (0, 3), "textcoords": "offset points"}
@@ -132,7 +169,12 @@ def mark(ax: Any, x: float, label: str) -> None:
 
 
 def add_legend(figure: Any, styles: Mapping[str, Mapping[str, Any]]) -> None:
-    """Adds one legend for all panels below them; the figure grows with it, so that the panels keep their size."""
+    """Adds one legend below all panels; the figure grows with it, so that the panels keep their size.
+
+    Args:
+        figure: the figure.
+        styles: name of a system -> properties of its line.
+    """
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], label=name, **line) for name, line in styles.items()]
@@ -145,7 +187,11 @@ def add_legend(figure: Any, styles: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def thousands(value: float, _position: int) -> str:
-    """1500000 as 1.5M, 250000 as 250k."""
+    """Formats a tick label: 1500000 as 1.5M, 250000 as 250k.
+
+    Args:
+        value: the number.
+    """
     for factor, suffix in ((1_000_000, "M"), (1_000, "k")):
         if abs(value) >= factor:
             return f"{value / factor:g}{suffix}"

@@ -1,4 +1,4 @@
-"""A picture of a dataset: returns, actions, and for a maze the trajectories over its walls."""
+"""Figure of a dataset: its returns, its actions and, for a maze, some trajectories."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,18 +6,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssar_jax.reporting.figures.canvas import COLOURS, INK, figure_files, saved_files
+from ssar_jax.reporting.figures.canvas import COLORS, INK, figure_files, saved_files
 
 
 class MazeView(NamedTuple):
-    """A maze from above.
+    """A maze seen from above.
 
     Attributes:
-        walls: lower left corners of the walls' cells, [W, 2], m.
-        cell_size: edge of a cell, m.
-        start: where evaluation starts, [2].
-        goal: centre of the cell in which its goals lie, [2].
-        trajectories: positions [T, 2] of some episodes.
+        walls: lower left corners of the wall cells, [W, 2], in m.
+        cell_size: edge length of a cell, in m.
+        start: position in which evaluation starts, [2], in m.
+        goal: center of the cell with the goals of evaluation, [2], in m.
+        trajectories: positions [T, 2] of some episodes, in m.
     """
 
     walls: np.ndarray
@@ -28,7 +28,7 @@ class MazeView(NamedTuple):
 
     @property
     def limits(self) -> tuple[np.ndarray, np.ndarray]:
-        """Its lower left and its upper right corner, [2] each."""
+        """The lower left and the upper right corner, [2] each, in m."""
         return self.walls.min(axis=0), self.walls.max(axis=0) + self.cell_size
 
 
@@ -38,21 +38,21 @@ def draw_dataset(
     """Draws a dataset.
 
     Args:
-        stem: the files' path without a suffix; its folder is made if missing.
-        title: over all panels.
+        stem: path of the files without a suffix; its folder is created if missing.
+        title: title above all panels.
         returns: undiscounted returns of the episodes, [E].
-        actions: [N, A], in [-1, 1].
-        maze: the maze and some trajectories, for an AntMaze set.
+        actions: actions of the dataset, [N, A], in [-1, 1].
+        maze: the maze and some trajectories, for an AntMaze dataset.
 
     Returns:
-        The SVG and the PNG.
+        The paths of the SVG and the PNG.
 
     Raises:
-        UserError: where matplotlib is not installed.
+        UserError: if matplotlib is not installed.
     """
     with figure_files(stem, 2 if maze is None else 3) as (figure, axes):
         figure.suptitle(title, x=0.01, ha="left")
-        axes[0].hist(returns, bins=40, color=COLOURS[0])
+        axes[0].hist(returns, bins=40, color=COLORS[0])
         axes[0].set(title="returns", xlabel="return of an episode", ylabel="episodes")
         _draw_actions(axes[1], actions)
         if maze is not None:
@@ -61,7 +61,7 @@ def draw_dataset(
 
 
 def _draw_actions(ax: Any, actions: np.ndarray) -> None:
-    """Every dimension as a row of a picture whose brightness is the share of its entries."""
+    """Draws an image with a histogram of each action dimension as a row."""
     bins = np.linspace(-1.0, 1.0, 41)
     shares = np.stack([np.histogram(column, bins)[0] for column in actions.T]) / len(actions)
     image = ax.imshow(shares, extent=(-1.0, 1.0, len(shares) - 0.5, -0.5), aspect="auto", cmap="cividis")
@@ -74,21 +74,26 @@ def _draw_maze(ax: Any, maze: MazeView) -> None:
     from matplotlib.collections import LineCollection
 
     draw_walls(ax, maze)
-    ax.add_collection(LineCollection(list(maze.trajectories), colors=COLOURS[0], linewidths=0.5, alpha=0.5))
+    ax.add_collection(LineCollection(list(maze.trajectories), colors=COLORS[0], linewidths=0.5, alpha=0.5))
     ax.set(title="trajectories", xlabel="x, m", ylabel="y, m")
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def draw_walls(ax: Any, maze: MazeView) -> None:
-    """Draws the walls of a maze with its start and goal, to scale."""
+    """Draws the walls, the start and the goal of a maze to scale.
+
+    Args:
+        ax: axes to draw on.
+        maze: the maze.
+    """
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
     cells = [Rectangle((float(x), float(y)), maze.cell_size, maze.cell_size) for x, y in maze.walls]
-    # Without antialiasing no seams show between the cells.
+    # Antialiasing would leave visible seams between the cells.
     ax.add_collection(PatchCollection(cells, facecolor=INK, edgecolor="none", alpha=0.4, antialiased=False))
-    ax.plot(*maze.start, "o", color=COLOURS[2], label="start")
-    ax.plot(*maze.goal, "*", color=COLOURS[1], markersize=9, label="goal cell")
+    ax.plot(*maze.start, "o", color=COLORS[2], label="start")
+    ax.plot(*maze.goal, "*", color=COLORS[1], markersize=9, label="goal cell")
     low, high = maze.limits
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     ax.grid(visible=False)

@@ -24,25 +24,26 @@ def learning_curves(
     panels: Mapping[str, Mapping[str, Curve]],
     rng: np.random.Generator,
     *,
-    ylabel: str = "normalised score",
+    ylabel: str = "normalized score",
     xlabel: str = "updates",
     systems: Sequence[str] = (),
 ) -> list[Path]:
-    """Draws the mean over seeds against steps, with 95 % bootstrap intervals; a joined curve's switch is marked.
+    """Draws the mean over seeds against steps with 95 % bootstrap intervals, and marks the start of an online phase.
 
     Args:
-        stem: the files' path without a suffix; its folder is made if missing.
-        panels: title, such as a task -> name of a system -> its curve. A system has one colour in all panels.
-        rng: draws the resamples of the intervals.
-        ylabel: what the curves show.
-        xlabel: what is counted, where no curve joins two phases.
-        systems: names that take their colours first, drawn here or not, so that figures beside each other agree.
+        stem: path of the files without a suffix; its folder is created if missing.
+        panels: title of a panel, such as a task -> name of a system -> its curve. A system has one color in all
+            panels.
+        rng: generator that draws the resamples of the intervals.
+        ylabel: label of the vertical axis.
+        xlabel: label of the horizontal axis of panels without an online phase after an offline one.
+        systems: names of all systems, drawn here or not, that share colors with other figures.
 
     Returns:
-        The SVG and the PNG.
+        The paths of the SVG and the PNG.
 
     Raises:
-        UserError: where matplotlib is not installed.
+        UserError: if matplotlib is not installed.
     """
     with figure_files(stem, len(panels)) as (figure, axes):
         names = dict.fromkeys(name for curves in panels.values() for name in curves)
@@ -64,24 +65,24 @@ def learning_curves(
 def performance_profiles(
     stem: Path, thresholds: np.ndarray, profiles: Mapping[str, Interval], *, systems: Sequence[str] = ()
 ) -> list[Path]:
-    """Draws, for every system, the share of runs above each threshold.
+    """Draws the share of runs above each threshold for every system.
 
     Args:
-        stem: see `learning_curves`.
-        thresholds: [K].
-        profiles: name of a system -> its `statistics.performance_profile`.
-        systems: see `learning_curves`.
+        stem: path of the files without a suffix; its folder is created if missing.
+        thresholds: scores on the horizontal axis, [K].
+        profiles: name of a system -> its shares, as `estimates.performance_profile` returns them.
+        systems: names of all systems, drawn here or not, that share colors with other figures.
 
     Returns:
-        The SVG and the PNG.
+        The paths of the SVG and the PNG.
 
     Raises:
-        UserError: where matplotlib is not installed.
+        UserError: if matplotlib is not installed.
     """
     with figure_files(stem, 1) as (figure, axes):
         lines = line_styles([*systems, *profiles])
         for name, profile in profiles.items():
             draw_band(axes[0], thresholds, profile, lines[name])
-        axes[0].set(xlabel="normalised score", ylabel="share of runs above", ylim=(0.0, 1.02))
+        axes[0].set(xlabel="normalized score", ylabel="share of runs above the score", ylim=(0.0, 1.02))
         add_legend(figure, {name: lines[name] for name in profiles})
     return saved_files(stem)

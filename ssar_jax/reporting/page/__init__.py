@@ -1,1 +1,1 @@
-"""The report: its sections and tables, and how they become a page."""
+"""The report: its content, and its pages as HTML, Markdown and CSV."""

@@ -1,4 +1,4 @@
-"""What a report consists of, whatever it is written as: sections with sentences, tables, figures and details."""
+"""The content of a report, independent of its format: sections with sentences, tables, figures and details."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,9 +13,9 @@ class Cell(NamedTuple):
     """A cell of a table.
 
     Attributes:
-        text: what it shows.
-        value: what it is sorted by; None sorts behind all others.
-        link: name of the details that stand behind it.
+        text: the text shown.
+        value: the value by which the cell is sorted; None sorts last.
+        link: name of the details that the cell links to.
     """
 
     text: str
@@ -24,7 +24,12 @@ class Cell(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A heading over several columns."""
+    """A heading above several columns.
+
+    Attributes:
+        text: the heading.
+        columns: number of columns below it.
+    """
 
     text: str
     columns: int
@@ -35,11 +40,11 @@ class Table:
     """A table.
 
     Attributes:
-        caption: what it shows.
-        headings: of the columns; the first column names the row.
-        rows: one cell per column.
-        foot: rows that stay below when the others are sorted, such as totals.
-        spans: headings above those of the columns, or none at all.
+        caption: what the table shows.
+        headings: heading of every column; the first column names the row.
+        rows: rows of one cell per column.
+        foot: rows that stay at the bottom when the table is sorted, such as totals.
+        spans: headings above those of the columns; empty if there are none.
     """
 
     caption: str
@@ -53,8 +58,8 @@ class Picture(NamedTuple):
     """A figure on disk.
 
     Attributes:
-        svg: its file; the PNG lies beside it.
-        caption: what it shows.
+        svg: path of the SVG; the PNG is next to it.
+        caption: what the figure shows.
     """
 
     svg: Path
@@ -62,13 +67,13 @@ class Picture(NamedTuple):
 
 
 class Details(NamedTuple):
-    """What can be unfolded.
+    """Details that are collapsed at first.
 
     Attributes:
-        name: that links lead to, unique in the document.
-        title: seen while it is folded.
+        name: target of links, unique in the report.
+        title: title that is always visible.
         facts: names and values.
-        code: title -> text to be shown letter by letter.
+        code: titles and preformatted texts.
     """
 
     name: str
@@ -79,14 +84,15 @@ class Details(NamedTuple):
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report.
+    """A section of a report.
 
     Attributes:
-        title: its heading.
-        sentences: a paragraph each.
-        tables: in their order.
-        pictures: in their order.
-        details: in their order.
+        title: the heading.
+        sentences: paragraphs below the heading.
+        tables: tables in their order.
+        pictures: figures in their order.
+        details: details in their order.
+        collapsed: whether only the heading is visible at first.
     """
 
     title: str
@@ -94,29 +100,50 @@ class Section:
     tables: Sequence[Table] = ()
     pictures: Sequence[Picture] = ()
     details: Sequence[Details] = ()
+    collapsed: bool = False
 
 
 def number(value: float | None, show: Callable[[float], str], *, link: str | None = None) -> Cell:
-    """A number; one that is missing is a dash."""
+    """Makes a cell of a number; a missing number or NaN is shown as a dash.
+
+    Args:
+        value: the number.
+        show: formats the number.
+        link: name of the details that the cell links to.
+    """
     if value is None or math.isnan(value):
-        return Cell("–", None, link)
-    return Cell(show(value), float(value), link)
+        return Cell(text="–", link=link)
+    return Cell(text=show(value), value=float(value), link=link)
 
 
 def text(value: str, link: str | None = None) -> Cell:
-    """A word, sorted by itself."""
-    return Cell(value or "–", value or None, link)
+    """Makes a cell of a text, by which it is sorted; an empty text is shown as a dash.
+
+    Args:
+        value: the text; a dash is shown if it is empty.
+        link: name of the details that the cell links to.
+    """
+    return Cell(text=value or "–", value=value or None, link=link)
 
 
 def interval_cell(interval: Interval, digits: int) -> Cell:
-    """An estimate with the ends of its interval; without ends where there is one seed."""
+    """Makes a cell of an estimate and the ends of its interval, if they are known.
+
+    Args:
+        interval: the estimate and its interval, each [].
+        digits: number of decimals.
+    """
     estimate, low, high = (float(end) for end in interval)
     ends = "" if math.isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]"
-    return Cell(f"{estimate:.{digits}f}{ends}", estimate)
+    return Cell(text=f"{estimate:.{digits}f}{ends}", value=estimate)
 
 
 def markdown(section: Section) -> str:
-    """The heading, the sentences and the tables of a section in Markdown, each under its caption."""
+    """Writes the heading, the sentences and the tables of a section as Markdown, each table below its caption.
+
+    Args:
+        section: the section.
+    """
     parts = [f"## {section.title}\n", *(f"{sentence}\n" for sentence in section.sentences)]
     for table in section.tables:
         parts += [f"{table.caption}\n", _markdown_table(table)]
@@ -124,7 +151,7 @@ def markdown(section: Section) -> str:
 
 
 def _markdown_table(table: Table) -> str:
-    """Markdown has one row of headings and no foot: the spans are put before the headings, totals are rows."""
+    """Writes a table; Markdown has one row of headings and no foot, so spans become prefixes and totals rows."""
     over = [span.text for span in table.spans for _ in range(span.columns)] or [""] * len(table.headings)
     headings = [" ".join(filter(None, both)) for both in zip(over, table.headings, strict=True)]
     rows = [[cell.text for cell in row] for row in (*table.rows, *table.foot)]

@@ -1,4 +1,4 @@
-"""The paper's two tables with our numbers beside the published ones; results on other data in tables of their own."""
+"""Tables of tasks by systems: results on D4RL's data next to the paper's, and results on other data alone."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ssar_jax.reporting.page.document import Cell, Span, Table, interval_cell, number, text
-from ssar_jax.reporting.page.origin import details_name
+from ssar_jax.reporting.page.run_details import details_name
 from ssar_jax.reporting.page.tables import published_cell, row_of, score_cell
-from ssar_jax.reporting.read.names import system_name
 from ssar_jax.reporting.statistics import estimates
 from ssar_jax.reporting.statistics.blocks import PAPER_DATA, Block, in_domain, seed_counts, task_order
+from ssar_jax.reporting.statistics.names import system_name
 from ssar_jax.reporting.statistics.published import (
     AVERAGES,
     DOMAINS,
@@ -18,7 +18,7 @@ from ssar_jax.reporting.statistics.published import (
     ONLINE,
     PublishedTable,
     Total,
-    slips,
+    discrepancies,
     tasks_of,
 )
 
@@ -31,52 +31,77 @@ class _Column(NamedTuple):
 
 
 def block_table(block: Block) -> Table:
-    """The last scores of a block: a line for every task, a column for every system, totals below.
+    """Makes a table of the last scores of a block: a row for every task, a column for every system, totals below.
 
-    On D4RL's data every number of ours stands beside the paper's, and the paper's stand there without ours too; on
-    other data ours stand alone.
+    On D4RL's data, the paper's scores are in columns next to ours.
+
+    Args:
+        block: comparable results.
     """
+    tasks = {group.key.task for group in block.groups}
+    known = {"preset": block.preset, "data": block.data_source, "physics": block.physics}
     if block.data_source == PAPER_DATA:
-        columns, tasks = _columns_beside(block, published_table(block.phase)), set(published_table(block.phase).rows)
-    else:
-        columns, tasks = [_own_column(block, system) for system in block.systems], set()
-    tasks |= {group.key.task for group in block.groups}
-    known = [text(block.preset), text(block.data_source), text(block.physics)]
-    rows = [[text(task), *(column.score(task) for column in columns), *known] for task in sorted(tasks, key=task_order)]
-    foot = [
-        [text(domain), *(column.total(domain) for column in columns), *known]
-        for domain, starts in DOMAINS.items()
-        if any(task.startswith(starts) for task in tasks)
-    ]
-    if block.data_source == PAPER_DATA:
-        headings = [column.heading for column in columns]
-        spans = _joined([Span("", 1), *(Span(column.over, 1) for column in columns), Span("", len(known))])
-    else:
-        headings, spans = [column.over for column in columns], []
-    headings = ["task", *headings, "preset", "data", "physics"]
-    caption = block.title if block.groups else f"{block.phase}: no run on D4RL's data was read"
-    return Table(caption, headings, rows, foot, spans)
+        published = published_table(block.phase)
+        return _table(block.title, _columns_with_paper(block, published), tasks | set(published.rows), known)
+    return _table(block.title, [_own_column(block, system) for system in block.systems], tasks, known)
+
+
+def published_results(phase: str) -> Table:
+    """Makes a table of the paper's results of a phase alone.
+
+    Args:
+        phase: `offline` or `online`.
+    """
+    published = published_table(phase)
+    columns = [_paper_column(published, name, name) for name in published.systems]
+    return _table(f"{phase}, as published", columns, set(published.rows), {})
 
 
 def published_table(phase: str) -> PublishedTable:
-    """The paper's table of a phase."""
+    """Returns the paper's table of a phase, `offline` or `online`.
+
+    Args:
+        phase: `offline` or `online`.
+    """
     return ONLINE if phase == "online" else OFFLINE
 
 
-def slip_sentence(phase: str) -> str:
-    """Where the printed numbers of a table do not follow from each other, by more than rounding."""
+def discrepancy_sentence(phase: str) -> str:
+    """Lists the printed numbers of a phase that do not follow from the others, even allowing for rounding.
+
+    Args:
+        phase: `offline` or `online`.
+    """
     found = [
-        f"{slip.system} {slip.row} is printed {slip.printed}, its parts give {slip.derived}"
-        for slip in slips(published_table(phase))
-        if not slip.within_rounding
+        f"{each.system} {each.row} is printed as {each.printed}, but its parts give {each.derived}"
+        for each in discrepancies(published_table(phase))
+        if not each.within_rounding
     ]
     if not found:
-        return "The printed numbers follow from each other."
-    return f"Printed numbers that do not follow from the others, and stand here as printed: {'; '.join(found)}."
+        return "The printed totals agree with the printed scores."
+    return f"Some printed numbers do not agree with the others and are shown as printed: {'; '.join(found)}."
 
 
-def _columns_beside(block: Block, published: PublishedTable) -> list[_Column]:
-    """The paper's systems in its order, each with ours; then those that it does not have."""
+def _table(caption: str, columns: list[_Column], tasks: set[str], known: dict[str, str]) -> Table:
+    """Makes a table whose last columns have the same content in all rows, under a second row of headings if needed."""
+    same = [text(value) for value in known.values()]
+    rows = [[text(task), *(column.score(task) for column in columns), *same] for task in sorted(tasks, key=task_order)]
+    foot = [
+        [text(domain), *(column.total(domain) for column in columns), *same]
+        for domain, prefixes in DOMAINS.items()
+        if any(task.startswith(prefixes) for task in tasks)
+    ]
+    headings, spans = [column.over for column in columns], []
+    if any(column.heading == "paper" for column in columns):
+        headings = [column.heading for column in columns]
+        spans = [Span("", 1), *(Span(column.over, 1) for column in columns), *([Span("", len(known))] if known else [])]
+    return Table(
+        caption=caption, headings=["task", *headings, *known], rows=rows, foot=foot, spans=_merge_neighbors(spans)
+    )
+
+
+def _columns_with_paper(block: Block, published: PublishedTable) -> list[_Column]:
+    """The paper's systems in its order, each after ours; then systems that the paper does not have."""
     columns = []
     for name in published.systems:
         own = [system for system in block.systems if _published_name(block, system) == name]
@@ -104,15 +129,15 @@ def _own_column(block: Block, system: str) -> _Column:
         return interval_cell(estimates.bootstrap(_sum_of_means, *finals, rng=np.random.default_rng(0)), 1)
 
     over = f"{system}, {seed_counts(list(groups.values()))}" if groups else system
-    return _Column("ours", over, score, total)
+    return _Column(heading="ours", over=over, score=score, total=total)
 
 
 def _paper_column(published: PublishedTable, system: str, over: str) -> _Column:
     return _Column(
-        "paper",
-        over,
-        lambda task: published_cell(published.rows.get(task, {}).get(system)),
-        lambda domain: _published_total(published.totals[domain].get(system)),
+        heading="paper",
+        over=over,
+        score=lambda task: published_cell(published.rows.get(task, {}).get(system)),
+        total=lambda domain: _published_total(published.totals[domain].get(system)),
     )
 
 
@@ -125,32 +150,33 @@ def _own_average(block: Block, name: str) -> _Column:
         return number(float(np.mean(values)) if len(values) == len(parts) else None, "{:.1f}".format)
 
     return _Column(
-        "ours",
-        name,
-        lambda task: mean([part.score(task) for part in parts]),
-        lambda domain: mean([part.total(domain) for part in parts]),
+        heading="ours",
+        over=name,
+        score=lambda task: mean([part.score(task) for part in parts]),
+        total=lambda domain: mean([part.total(domain) for part in parts]),
     )
 
 
 def _published_total(total: Total | None) -> Cell:
-    return Cell("–") if total is None else Cell(f"{total.value} [{total.low}, {total.high}]", float(total.value))
+    if total is None:
+        return Cell("–")
+    return Cell(text=f"{total.value} [{total.low}, {total.high}]", value=float(total.value))
 
 
 def _published_name(block: Block, system: str) -> str:
-    group = next(iter(block.systems[system].values()))
-    return system_name(group.key.algorithm, group.key.variant)
+    return system_name(next(iter(block.systems[system].values())))
 
 
 def _sum_of_means(*tasks: np.ndarray) -> np.ndarray:
     return np.sum([estimates.mean(scores) for scores in tasks], axis=0)
 
 
-def _joined(spans: list[Span]) -> list[Span]:
-    """Neighbours of one text as one span."""
-    joined: list[Span] = []
+def _merge_neighbors(spans: list[Span]) -> list[Span]:
+    """Merges neighboring spans with the same text."""
+    merged: list[Span] = []
     for span in spans:
-        if joined and joined[-1].text == span.text:
-            joined[-1] = Span(span.text, joined[-1].columns + span.columns)
+        if merged and merged[-1].text == span.text:
+            merged[-1] = Span(span.text, merged[-1].columns + span.columns)
         else:
-            joined.append(span)
-    return joined
+            merged.append(span)
+    return merged

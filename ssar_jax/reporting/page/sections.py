@@ -1,4 +1,4 @@
-"""The sections of a report on runs, in the order in which they are read."""
+"""The sections of a report that consist of tables and details."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,67 +6,27 @@ from typing import get_args
 
 from ssar_jax.reporting.page.comparisons import aggregates_table, improvements_table
 from ssar_jax.reporting.page.document import Section, Table, number, text
-from ssar_jax.reporting.page.origin import details, details_name
-from ssar_jax.reporting.page.paper_tables import block_table, slip_sentence
+from ssar_jax.reporting.page.paper_tables import block_table, discrepancy_sentence, published_results
+from ssar_jax.reporting.page.run_details import details, details_name
 from ssar_jax.reporting.page.tables import results_table
+from ssar_jax.reporting.read.folders import Skipped, State
 from ssar_jax.reporting.read.groups import Group
-from ssar_jax.reporting.read.names import label
-from ssar_jax.reporting.read.runs import Skipped, State
 from ssar_jax.reporting.statistics.blocks import PAPER_DATA, Block
+from ssar_jax.reporting.statistics.names import label
 
-_PHASES = {
-    "offline": "Offline, beside the paper",
-    "online": "Offline to online, beside the paper",
-}
+_PHASES = {"offline": "offline training", "online": "online fine-tuning"}
 
 
-def what_was_read(groups: Sequence[Group], skipped: Sequence[Skipped]) -> Section:
-    """Every folder with its state: finished, unfinished, diverged, or left out."""
-    rows = [
-        [text(str(run.path), details_name(group)), text("finished"), text(title(group))]
-        for group in groups
-        for run in group.runs
-    ]
-    rows += [[text(str(path)), text(state), text(reason)] for path, reason, state in skipped]
-    states = [state.text for _, state, _ in rows]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in ("finished", *get_args(State)))
-    return Section(
-        "What was read",
-        [f"Folders: {counts}. Only finished runs count below."],
-        [Table("Every folder that holds a run, or may be taken for one", ["folder", "state", "what it is"], rows)],
-    )
+def scores(blocks: Sequence[Block]) -> Section:
+    """The last and the best scores of every group.
 
-
-def beside_the_paper(blocks: Sequence[Block]) -> list[Section]:
-    """The paper's two tables; the published numbers stand there without ours too."""
-    sections = []
-    for phase, heading in _PHASES.items():
-        mine = [block for block in blocks if (block.phase, block.data_source) == (phase, PAPER_DATA)]
-        tables = [block_table(block) for block in mine or [Block(phase, PAPER_DATA, "–", "–", ())]]
-        sentences = [
-            "Normalised scores of the last evaluation: mean ± population standard deviation over seeds. Totals add "
-            "up all tasks of a domain, each over its own seeds, with 95 % bootstrap intervals. The paper's numbers are "
-            "those of its v2 datasets.",
-            slip_sentence(phase),
-            *_departures(mine),
-        ]
-        sections.append(Section(heading, sentences, tables))
-    return sections
-
-
-def on_other_data(blocks: Sequence[Block]) -> Section:
-    """Results on data that are not D4RL's: never beside the paper's."""
-    tables = [block_table(block) for block in blocks if block.data_source != PAPER_DATA]
-    sentence = "These data are not D4RL's: their scores are NOT comparable with published ones, and none stands beside."
-    return Section("On other data", [sentence], tables)
-
-
-def last_and_best(blocks: Sequence[Block]) -> Section:
-    """The last score, and by itself the best one."""
+    Args:
+        blocks: blocks of comparable results.
+    """
     sentence = (
-        "Last: of the last evaluation. Best: the mean over seeds of each seed's best evaluation, a look back at all of "
-        "them and no estimate of what a policy chosen without looking would score. Online, before is the score at the "
-        "switch and area the mean score over the phase."
+        "Last: score of the last evaluation, mean ± population standard deviation over seeds. Best: mean over seeds of "
+        "each seed's best evaluation; it is chosen after the fact and biased upwards. For online runs, before is the "
+        "score at the start of the online phase and area is the mean score over that phase."
     )
     numbered = [
         f"{label(group)} on {group.key.task}: {group.note}."
@@ -75,39 +35,87 @@ def last_and_best(blocks: Sequence[Block]) -> Section:
         if group.tag != group.note
     ]
     return Section(
-        "Last and best scores",
-        [sentence, *numbered, *_departures(blocks)],
-        [results_table(block.groups, block.title) for block in blocks],
+        title="Scores",
+        sentences=[sentence, *numbered, *_departures(blocks)],
+        tables=[results_table(block.groups, block.title) for block in blocks],
     )
 
 
-def _departures(blocks: Sequence[Block]) -> list[str]:
-    """What was not run as its preset has it, a sentence for every set of changes."""
-    changed: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for block in blocks:
-        for group in block.groups:
-            if group.departures:
-                changed[group.key.preset, group.departures].append(f"{label(group)} on {group.key.task}")
-    return [
-        f"Not as preset {preset} has it, {fields}: {', '.join(dict.fromkeys(found))}."
-        for (preset, fields), found in changed.items()
-    ]
+def comparisons_with_paper(blocks: Sequence[Block]) -> list[Section]:
+    """The paper's table of every phase that has runs on D4RL's data, with our scores in it.
+
+    Args:
+        blocks: blocks of comparable results.
+    """
+    found = []
+    for phase, name in _PHASES.items():
+        mine = [block for block in blocks if (block.phase, block.data_source) == (phase, PAPER_DATA)]
+        if mine:
+            sentences = [
+                "Normalized scores of the last evaluation: mean ± population standard deviation over seeds. Totals are "
+                "sums over all tasks of a domain, each with its own seeds, with 95 % bootstrap intervals. The paper's "
+                "scores are for the v2 datasets.",
+                discrepancy_sentence(phase),
+                *_departures(mine),
+            ]
+            tables = [block_table(block) for block in mine]
+            found.append(Section(title=f"Comparison with the paper: {name}", sentences=sentences, tables=tables))
+    return found
 
 
-def over_tasks_and_seeds(blocks: Sequence[Block]) -> Section:
-    """Aggregates and the probability of improvement."""
-    sentences = [
-        "Of the last scores, with 95 % bootstrap intervals stratified by task; one seed has none. IQM: mean of the "
-        "middle half of all runs. Optimality gap: how far scores stay below 100 in the mean, less is better. "
-        "Probability of improvement: that a run of one system beats one of the other on the same task, 0.5 where they "
-        "are equal. Only systems with the same tasks compare; seeds without a score on every task are left out.",
-    ]
+def published_alone(blocks: Sequence[Block]) -> Section:
+    """The paper's tables of the phases without a run on D4RL's data, collapsed.
+
+    Args:
+        blocks: blocks of comparable results.
+    """
+    covered = {block.phase for block in blocks if block.data_source == PAPER_DATA}
+    phases = [phase for phase in _PHASES if phase not in covered]
+    return Section(
+        title="Published results without runs to compare",
+        sentences=[
+            "Normalized scores as published, for the v2 datasets. No run on D4RL's data was found for these tables.",
+            *dict.fromkeys(discrepancy_sentence(phase) for phase in phases),
+        ],
+        tables=[published_results(phase) for phase in phases],
+        collapsed=True,
+    )
+
+
+def other_datasets(blocks: Sequence[Block]) -> Section:
+    """Results on data that are not D4RL's, without the paper's.
+
+    Args:
+        blocks: blocks of comparable results.
+    """
+    tables = [block_table(block) for block in blocks if block.data_source != PAPER_DATA]
+    sentence = "These datasets are not D4RL's: the scores are NOT comparable with published ones."
+    return Section(title="Results on other datasets", sentences=[sentence], tables=tables)
+
+
+def aggregate_scores(blocks: Sequence[Block]) -> Section:
+    """Aggregates over tasks and seeds, and probabilities of improvement.
+
+    Args:
+        blocks: blocks of comparable results.
+    """
+    sentence = (
+        "Statistics of the last scores with 95 % bootstrap intervals, stratified by task; a system with one seed has "
+        "no interval. IQM: mean of the middle half of all runs. Optimality gap: mean distance below a score of 100; "
+        "lower is better. Probability of improvement: probability that a run of one system beats a run of the other on "
+        "the same task; 0.5 if they are equal. Only systems on the same tasks are comparable. Seeds without a score on "
+        "every task are left out."
+    )
     tables = [table for block in blocks for table in (aggregates_table(block), improvements_table(block)) if table]
-    return Section("Over tasks and seeds", sentences, tables)
+    return Section(title="Aggregate scores", sentences=[sentence], tables=tables)
 
 
 def speed(groups: Sequence[Group]) -> Section:
-    """Updates per second, wall time and device of every run."""
+    """Updates per second, wall time and device of every run.
+
+    Args:
+        groups: the finished runs, grouped.
+    """
     headings = ["task", "system", "phase", "seeds", "updates/s", "steps/s", "wall time", "device"]
     rows = [
         [
@@ -124,22 +132,75 @@ def speed(groups: Sequence[Group]) -> Section:
         for run in group.runs
     ]
     sentence = (
-        "Updates and environment steps per second are those of each seed, without evaluation; all seeds of a run train "
-        "at once. The wall time is that since the start, or since the latest resumption."
+        "Updates and environment steps per second are per seed, without evaluation; all seeds of a run train at the "
+        "same time. Wall time is hours:minutes:seconds since the start or the last resume."
     )
-    return Section("Speed", [sentence], [Table("A line for every run", headings, rows)])
+    table = Table(caption="Speed of every run", headings=headings, rows=rows)
+    return Section(title="Training speed", sentences=[sentence], tables=[table])
 
 
-def origins(groups: Sequence[Group]) -> Section:
-    """The command, config, seeds and commit behind every number."""
-    sentence = "Run from the repository root at the commit named; numbers above link here."
-    return Section("Behind the numbers", [sentence], details=[details(group, title(group)) for group in groups])
+def folders(groups: Sequence[Group], skipped: Sequence[Skipped]) -> Section:
+    """Every folder with its state: finished, unfinished, diverged or left out.
+
+    Args:
+        groups: the finished runs, grouped.
+        skipped: the folders left out.
+    """
+    rows = [
+        [text(str(run.path), details_name(group)), text("finished"), text(title(group))]
+        for group in groups
+        for run in group.runs
+    ]
+    rows += [[text(str(each.path)), text(each.state), text(each.reason)] for each in skipped]
+    states = [state.text for _, state, _ in rows]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in ("finished", *get_args(State)))
+    return Section(
+        title="Folders",
+        sentences=[f"Folders found: {counts}. Only finished runs are in this report."],
+        tables=[
+            Table(
+                caption="All folders with a run or unknown files",
+                headings=["folder", "state", "run or reason"],
+                rows=rows,
+            )
+        ],
+    )
+
+
+def run_details(groups: Sequence[Group]) -> Section:
+    """The command, config, seeds and commit of every group.
+
+    Args:
+        groups: the finished runs, grouped.
+    """
+    return Section(
+        title="Run details",
+        sentences=["Run the commands from the root of the repository at the given commit. Scores above link here."],
+        details=[details(group, title(group)) for group in groups],
+    )
 
 
 def title(group: Group) -> str:
-    """What a group is, in a line."""
+    """Describes a group in one line.
+
+    Args:
+        group: the runs.
+    """
     key = group.key
     return f"{label(group)} on {key.task}, {key.phase}, {key.data_source} data, preset {key.preset}, {key.physics}"
+
+
+def _departures(blocks: Sequence[Block]) -> list[str]:
+    """Lists the settings that differ from the preset, a sentence for every set of changes."""
+    changed: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for block in blocks:
+        for group in block.groups:
+            if group.departures:
+                changed[group.key.preset, group.departures].append(f"{label(group)} on {group.key.task}")
+    return [
+        f"Changed from preset {preset}: {fields} ({', '.join(dict.fromkeys(found))})."
+        for (preset, fields), found in changed.items()
+    ]
 
 
 def _duration(seconds: float) -> str:

@@ -1,16 +1,17 @@
-"""Lines of results, one per group: our numbers, beside the published ones where the data are D4RL's."""
+"""Tables of results with one row per group: our scores, and the paper's for the same D4RL data."""
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ssar_jax.reporting.page.document import Cell, Table, number, text
-from ssar_jax.reporting.page.origin import details_name
+from ssar_jax.reporting.page.run_details import details_name
 from ssar_jax.reporting.read.groups import Group
-from ssar_jax.reporting.read.names import label, system_name
+from ssar_jax.reporting.statistics.blocks import PAPER_DATA
+from ssar_jax.reporting.statistics.names import label, system_name
 from ssar_jax.reporting.statistics.published import OFFLINE, ONLINE, Score
 
 _OFFLINE_COLUMNS = (
@@ -23,27 +24,27 @@ _ONLINE_COLUMNS = (
 
 
 class Row(NamedTuple):
-    """One line of a table: runs that differ in their seeds alone.
+    """Results of runs that differ only in their seeds; the fields are the columns of `tables.csv`.
 
     Attributes:
-        task: short name.
-        system: as the paper names it, or our name of what it does not have.
-        preset: of the configs.
-        data_source: where the data come from; embedded data are not D4RL.
-        physics: of the evaluation.
-        updates: gradient steps of each seed, both phases together.
-        environment_steps: of the online phase; 0 offline.
+        task: short name of the task.
+        system: display name of the system.
+        preset: preset of the configs.
+        data_source: where the dataset comes from; embedded data are not D4RL's.
+        physics: physics of the evaluation.
+        updates: gradient steps of each seed, in both phases.
+        environment_steps: environment steps of each seed in the online phase; 0 offline.
         seeds: number of seeds.
         final: mean over seeds of the last evaluation.
-        final_std: population standard deviation of it; NaN for one seed.
-        best: mean over seeds of the best evaluation, which looks back at all of them.
+        final_std: its population standard deviation over seeds; NaN for one seed.
+        best: mean over seeds of the best evaluation, which is chosen after the fact.
         before: mean score before the online phase; NaN offline.
         area: mean score over the online phase; NaN offline.
-        published: of the paper; None where the data are not D4RL's, or the paper has nothing.
-        commit: of the source; where the runs differ, all of them.
-        command: repeats the first run.
-        note: settings that tell this row from others like it.
-        departures: settings that are not those of the preset.
+        published: score in the paper; None if the data are not D4RL's or the paper has none.
+        commit: commits of the source code.
+        command: command that repeats the first run.
+        note: settings that distinguish this row from others like it.
+        departures: settings that differ from the preset.
     """
 
     task: str
@@ -67,49 +68,97 @@ class Row(NamedTuple):
 
 
 def row_of(group: Group) -> Row:
-    """The line of a group of runs."""
+    """Computes the row of a group.
+
+    Args:
+        group: the runs.
+    """
     key, summary, curve = group.key, group.runs[0].summary, group.curve()
-    system = system_name(key.algorithm, key.variant)
-    table = ONLINE if key.phase == "online" else OFFLINE
-    published = table.rows.get(key.task, {}).get(system) if key.data_source == "d4rl" else None
+    system, is_online = system_name(group), key.phase == "online"
+    published = (ONLINE if is_online else OFFLINE).rows.get(key.task, {}).get(system)
     return Row(
-        key.task,
-        system,
-        key.preset,
-        key.data_source,
-        key.physics,
-        summary["num_updates"],
-        summary.get("environment_steps", 0),
-        len(curve.seeds),
-        float(np.mean(curve.final)),
-        float(np.std(curve.final)) if len(curve.seeds) > 1 else float("nan"),
-        float(np.mean(curve.best)),
-        float(np.mean(curve.values[:, 0])) if key.phase == "online" else float("nan"),
-        _mean_of(group, f"area_{group.runs[0].measure}"),
-        published,
-        ", ".join(group.commits),
-        group.runs[0].command,
-        group.note,
-        group.departures,
+        task=key.task,
+        system=system,
+        preset=key.preset,
+        data_source=key.data_source,
+        physics=key.physics,
+        updates=summary["num_updates"],
+        environment_steps=summary.get("environment_steps", 0),
+        seeds=len(curve.seeds),
+        final=float(np.mean(curve.final)),
+        final_std=float(np.std(curve.final)) if len(curve.seeds) > 1 else float("nan"),
+        best=float(np.mean(curve.best)),
+        before=float(np.mean(curve.values[:, 0])) if is_online else float("nan"),
+        area=_mean_of(group, f"area_{group.runs[0].measure}"),
+        published=published if key.data_source == PAPER_DATA else None,
+        commit=", ".join(group.commits),
+        command=group.runs[0].command,
+        note=group.note,
+        departures=group.departures,
     )
 
 
+def results_table(groups: Sequence[Group], caption: str) -> Table:
+    """Makes a table of the last and the best scores, with a row for every group.
+
+    Args:
+        groups: groups of one phase and one data source.
+        caption: caption of the table.
+    """
+    columns = _ONLINE_COLUMNS if groups[0].key.phase == "online" else _OFFLINE_COLUMNS
+    pairs = sorted(((row_of(group), group) for group in groups), key=lambda pair: _order(pair[0]))
+    if not any(row.published for row, _ in pairs):
+        columns = [name for name in columns if name != "paper"]
+    return Table(caption=caption, headings=columns, rows=[_cells(row, group, columns) for row, group in pairs])
+
+
+def score_cell(row: Row, link: str | None = None) -> Cell:
+    """Makes a cell of the last score and its spread; `diverged` if a seed has no score, since a mean would mislead.
+
+    Args:
+        row: the results of a group.
+        link: name of the details that the cell links to.
+    """
+    if np.isnan(row.final):
+        return Cell(text="diverged", link=link)
+    spread = "" if np.isnan(row.final_std) else f" ± {row.final_std:.1f}"
+    return Cell(text=f"{row.final:.1f}{spread}", value=row.final, link=link)
+
+
+def published_cell(score: Score | None) -> Cell:
+    """Makes a cell of a score of the paper, as printed.
+
+    Args:
+        score: the score; None if the paper has none.
+    """
+    return Cell(text="–") if score is None else Cell(text=_published(score), value=float(score.mean))
+
+
+def write_csv(groups: Iterable[Group]) -> str:
+    """Writes the rows of all groups as CSV, with all digits and the command of each.
+
+    Args:
+        groups: the finished runs, grouped.
+    """
+    out = io.StringIO()
+    writer = csv.DictWriter(out, Row._fields, lineterminator="\n")
+    writer.writeheader()
+    for row in sorted(map(row_of, groups), key=_order):
+        writer.writerow(row._asdict() | {"published": _published(row.published)})
+    return out.getvalue()
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    return row.task, row.system, row.preset, row.data_source, row.physics, row.updates, row.environment_steps, row.note
+
+
 def _mean_of(group: Group, name: str) -> float:
-    """The mean over all seeds of a number that summaries hold per seed; NaN where one is missing."""
+    """The mean over all seeds of a field that summaries have per seed; NaN if one is missing."""
     values = [value for run in group.runs for value in run.summary.get(name, [None])]
     return float(np.mean([np.nan if value is None else value for value in values]))
 
 
-def results_table(groups: Sequence[Group], caption: str) -> Table:
-    """The last and the best scores of groups of one phase and one data source, a line each."""
-    columns = _ONLINE_COLUMNS if groups[0].key.phase == "online" else _OFFLINE_COLUMNS
-    pairs = sorted(((row_of(group), group) for group in groups), key=lambda pair: pair[0])
-    if not any(row.published for row, _ in pairs):
-        columns = [name for name in columns if name != "paper"]
-    return Table(caption, columns, [_line(row, group, columns) for row, group in pairs])
-
-
-def _line(row: Row, group: Group, columns: Sequence[str]) -> list[Cell]:
+def _cells(row: Row, group: Group, columns: Sequence[str]) -> list[Cell]:
     cells = {
         "task": text(row.task, details_name(group)),
         "system": text(label(group)),
@@ -124,37 +173,15 @@ def _line(row: Row, group: Group, columns: Sequence[str]) -> list[Cell]:
         "preset": text(row.preset),
         "data": text(row.data_source),
         "physics": text(row.physics),
-        "commit": text(", ".join(map(_short, group.commits))),
+        "commit": text(", ".join(map(_abbreviate, group.commits))),
     }
     return [cells[name] for name in columns]
 
 
-def _short(commit: str) -> str:
-    """The first letters of a commit, and whether files differed from it."""
+def _abbreviate(commit: str) -> str:
+    """The first characters of a commit, with `-dirty` if it has it."""
     name, dash, dirty = commit.partition("-")
     return f"{name[:7]}{dash}{dirty}"
-
-
-def score_cell(row: Row, link: str | None = None) -> Cell:
-    """The last score with its spread; where a seed diverged there is no mean that would not flatter."""
-    if np.isnan(row.final):
-        return Cell("diverged", None, link)
-    return Cell(f"{row.final:.1f}" + ("" if np.isnan(row.final_std) else f" ± {row.final_std:.1f}"), row.final, link)
-
-
-def published_cell(score: Score | None) -> Cell:
-    """A score of the paper, as printed."""
-    return Cell("–") if score is None else Cell(_published(score), float(score.mean))
-
-
-def write_csv(groups: Iterable[Group]) -> str:
-    """The lines of all groups as CSV, with every digit and the command behind each."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(Row._fields)
-    for row in sorted(map(row_of, groups)):
-        writer.writerow(row._replace(published=_published(row.published)))  # pyright: ignore[reportArgumentType]
-    return out.getvalue()
 
 
 def _published(score: Score | None) -> str:

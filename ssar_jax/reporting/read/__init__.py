@@ -1,1 +1,1 @@
-"""Run folders as records: runs, groups of runs, curves."""
+"""Run folders as records: runs, groups of runs, and their curves."""

@@ -1,4 +1,4 @@
-"""Curves of runs: one value per seed and step, of several runs in one, offline and online on one axis."""
+"""Curves of runs: one value per seed and step, merged over runs and joined over phases."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from ssar_jax.errors import UserError
 
 @dataclass(frozen=True)
 class Curve:
-    """What was measured of every seed again and again.
+    """Values of every seed over steps.
 
     Attributes:
-        seeds: [S].
-        steps: when, [E], rising; at the switch a step may stand twice.
-        values: [S, E]; NaN where a seed has no value, as after it diverged.
-        switch: the step at which the online phase begins; None for one phase alone.
+        seeds: the seeds, [S].
+        steps: the steps in increasing order, [E]; the step at a switch of phases appears twice.
+        values: [S, E]; NaN where a seed has no value, for example after it diverged.
+        switch: the step at which the online phase begins; None for a curve of one phase.
     """
 
     seeds: tuple[int, ...]
@@ -31,7 +31,7 @@ class Curve:
 
     @property
     def best(self) -> np.ndarray:
-        """The highest value of every seed, [S]: a look back at all of them, and no estimate for a policy to be."""
+        """The highest value of every seed, [S]; biased upwards, since it is chosen after the fact."""
         return np.fmax.reduce(self.values, axis=1)
 
 
@@ -39,15 +39,27 @@ def read_curve(rows: Iterable[Mapping[str, str]], column: str, *, step: str = "s
     """Reads a column of a table with one row per step and seed.
 
     Args:
-        rows: cells as text; an empty or missing one is no value.
-        column: the values.
-        step: the column of the steps.
+        rows: rows with cells as text; an empty or missing cell has no value.
+        column: column of the values.
+        step: column of the steps.
+
+    Raises:
+        UserError: if a cell is not a number, or a row has no step or seed.
     """
-    return _from_points({(int(row["seed"]), int(row[step])): float(row.get(column) or "nan") for row in rows})
+    try:
+        return _from_points({(int(row["seed"]), int(row[step])): float(row.get(column) or "nan") for row in rows})
+    except KeyError as error:
+        raise UserError(f"there is no column {error.args[0]}") from error
+    except (ValueError, OverflowError) as error:
+        raise UserError(str(error)) from error
 
 
 def merge(curves: Sequence[Curve]) -> Curve:
-    """One curve of all seeds, for runs that differ in their seeds alone."""
+    """Merges the curves of runs that differ only in their seeds into one curve of all seeds.
+
+    Args:
+        curves: curves of different seeds.
+    """
     return _from_points(
         {
             (seed, step): value
@@ -59,17 +71,17 @@ def merge(curves: Sequence[Curve]) -> Curve:
 
 
 def join(offline: Curve, online: Curve) -> Curve:
-    """Appends the online phase to the offline one, on one axis of updates and then environment steps.
+    """Appends an online curve to an offline one, on one axis of updates and then environment steps.
 
     Args:
-        offline: over updates.
-        online: over environment steps since the switch.
+        offline: curve over updates.
+        online: curve over environment steps since the start of the online phase.
 
     Returns:
         The curve of the seeds that have both phases.
 
     Raises:
-        UserError: where no seed has both.
+        UserError: if no seed has both phases.
     """
     seeds = tuple(seed for seed in online.seeds if seed in offline.seeds)
     if not seeds:
@@ -78,13 +90,17 @@ def join(offline: Curve, online: Curve) -> Curve:
         )
     switch = int(offline.steps[-1])
     halves = [curve.values[[curve.seeds.index(seed) for seed in seeds]] for curve in (offline, online)]
-    steps = np.concatenate([offline.steps, switch + online.steps])
-    return Curve(seeds, steps, np.concatenate(halves, axis=1), switch)
+    return Curve(
+        seeds=seeds,
+        steps=np.concatenate([offline.steps, switch + online.steps]),
+        values=np.concatenate(halves, axis=1),
+        switch=switch,
+    )
 
 
 def _from_points(points: Mapping[tuple[int, int], float]) -> Curve:
-    """Arranges (seed, step) -> value."""
+    """Arranges (seed, step) -> value as arrays."""
     seeds = sorted({seed for seed, _ in points})
     steps = sorted({step for _, step in points})
     values = np.array([[points.get((seed, step), np.nan) for step in steps] for seed in seeds])
-    return Curve(tuple(seeds), np.array(steps), values)
+    return Curve(seeds=tuple(seeds), steps=np.array(steps, dtype=np.int64), values=values)

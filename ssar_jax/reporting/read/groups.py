@@ -1,4 +1,4 @@
-"""Puts together the runs that differ in their seeds alone, and an online phase with the offline one before it."""
+"""Groups runs that differ only in their seeds, and finds the offline group behind an online one."""
 
 import json
 from collections import defaultdict
@@ -8,22 +8,24 @@ from typing import Any
 
 from ssar_jax.nested import flatten
 from ssar_jax.reporting.read.curves import Curve, merge
-from ssar_jax.reporting.read.runs import Key, Run, Skipped
+from ssar_jax.reporting.read.folders import Skipped
+from ssar_jax.reporting.read.runs import Key, Run
 from ssar_jax.run_format import FREE_ONLINE
 
-_SHORT = 40  # letters of a note that can stand in a table or a legend
+_SHORT = 40  # characters of a note that fits into a table or a legend
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in their seeds alone.
+    """Runs that differ only in their seeds.
 
     Attributes:
-        key: what names their numbers.
-        runs: in the order of their folders.
-        note: the settings that tell this group from others of the same key; empty where there is no other.
-        tag: the note where it is short, and else a number that stands for it in all groups of the algorithm.
-        departures: the settings that are not those of the preset; empty where all are.
+        key: what identifies their numbers.
+        runs: the runs, in the order of their folders.
+        note: the settings that distinguish this group from others with the same key; empty if there are none.
+        tag: a short name of the note: the note itself, or a number such as `#1` if the note is long. The same note has
+            the same number in all groups of an algorithm.
+        departures: the settings that differ from the preset; empty if there are none.
     """
 
     key: Key
@@ -33,38 +35,52 @@ class Group:
     departures: str
 
     @property
+    def adapts(self) -> bool:
+        """Whether all runs trained a state-adaptive coefficient."""
+        return all(run.adapts for run in self.runs)
+
+    @property
     def seeds(self) -> tuple[int, ...]:
-        """Of all runs, in order."""
+        """The seeds of all runs in increasing order."""
         return tuple(sorted(seed for run in self.runs for seed in run.summary["seeds"]))
 
     @property
     def commits(self) -> tuple[str, ...]:
-        """Those that the runs were made at, in order; `unknown` for one made outside a repository."""
+        """The commits of the runs in sorted order; `unknown` for a run outside a repository."""
         return tuple(sorted({run.commit or "unknown" for run in self.runs}))
 
     def curve(self, phase: str | None = None) -> Curve:
-        """The scores [S, E] of all seeds of all runs, as `Run.curve`."""
+        """Returns the scores [S, E] of the seeds of all runs; see `Run.curve`.
+
+        Args:
+            phase: `offline` or `online`; by default the phase of the runs.
+        """
         return merge([run.curve(phase) for run in self.runs])
 
     def metric(self, name: str) -> Curve:
-        """A column of `train.csv` of all seeds of all runs, as `Run.metric`."""
+        """Returns a column of `train.csv` for the seeds of all runs; see `Run.metric`.
+
+        Args:
+            name: name of the column, such as `coefficient/n`.
+        """
         return merge([run.metric(name) for run in self.runs])
 
 
 def group_runs(
     runs: Iterable[Run], preset_of: Callable[[Run], dict[str, Any] | None] = lambda run: None
 ) -> tuple[list[Group], list[Skipped]]:
-    """Puts runs together that differ in their seeds alone.
+    """Groups runs that differ only in their seeds.
 
-    Runs of one key may still differ, in a field set on the command line or in their data. They are never mixed: each
-    kind is a group of its own, told apart by its note.
+    Runs with the same key may differ in their settings or their data. They are never mixed: each combination is a
+    group with a note that tells it apart.
 
     Args:
-        runs: finished ones.
-        preset_of: the config that a run would have had without a field set on the command line; None where unknown.
+        runs: finished runs.
+        preset_of: returns the config of a run's preset without any field set on the command line, or None if it is
+            unknown.
 
     Returns:
-        The groups, sorted by key, and the runs left out because their seeds are counted already.
+        The groups, sorted by key, and the runs left out because another run has their seeds.
     """
     kinds: dict[Key, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
     skipped = []
@@ -72,7 +88,7 @@ def group_runs(
         alike = kinds[run.key][json.dumps(_setup(run), sort_keys=True)]
         twins = [other.path for other in alike if set(other.summary["seeds"]) & set(run.summary["seeds"])]
         if twins:
-            skipped.append(Skipped(run.path, f"repeats seeds of {twins[0]}"))
+            skipped.append(Skipped(path=run.path, reason=f"repeats seeds of {twins[0]}"))
         else:
             alike.append(run)
     found = []
@@ -80,18 +96,27 @@ def group_runs(
         setups = {text: json.loads(text) for text in kinds[key]}
         for text, alike in kinds[key].items():
             found.append((key, tuple(alike), _note(setups[text], list(setups.values()))))
-    notes = {key[:3]: {} for key, _, _ in found}
-    for key, _, note in found:
-        if len(note) > _SHORT:
-            notes[key[:3]].setdefault(note, f"#{len(notes[key[:3]]) + 1}")
-    return [
-        Group(key, alike, note, notes[key[:3]].get(note, note), _departures(alike[0], preset_of(alike[0])))
+    tags = _tags((key, note) for key, _, note in found)
+    groups = [
+        Group(
+            key=key,
+            runs=alike,
+            note=note,
+            tag=tags[key[:3], note],
+            departures=_departures(alike[0], preset_of(alike[0])),
+        )
         for key, alike, note in found
-    ], skipped
+    ]
+    return groups, skipped
 
 
 def offline_phase(online: Group, groups: Sequence[Group]) -> Group | None:
-    """The group that an online one goes on from; None where it is not among the groups."""
+    """Returns the offline group that an online group continues, or None if it is not among the groups.
+
+    Args:
+        online: a group of online runs.
+        groups: the groups to search.
+    """
     for group in groups:
         shared = set(group.seeds) & set(online.seeds)
         if group.key.phase == "offline" and shared and _inherited(group) == _inherited(online):
@@ -99,9 +124,21 @@ def offline_phase(online: Group, groups: Sequence[Group]) -> Group | None:
     return None
 
 
+def _tags(notes: Iterable[tuple[Key, str]]) -> dict[tuple[tuple[str, ...], str], str]:
+    """Returns (phase, algorithm, variant), note -> the note if it is short, else a number among the long ones."""
+    tags: dict[tuple[tuple[str, ...], str], str] = {}
+    counts: dict[tuple[str, ...], int] = defaultdict(int)
+    for key, note in notes:
+        system = key[:3]
+        if (system, note) not in tags:
+            counts[system] += len(note) > _SHORT
+            tags[system, note] = note if len(note) <= _SHORT else f"#{counts[system]}"
+    return tags
+
+
 def _setup(run: Run) -> dict[str, Any]:
-    """What results depend on besides the seed: the data, and the config but for what this phase does not read."""
-    # An online phase goes on from the updates that its offline run had, whatever its own config says.
+    """Everything but the seed that determines a run's results: its data and the config fields that its phase reads."""
+    # The updates before an online phase are those of its offline run, whatever its own config says.
     unread = ["seed", "num_seeds", "checkpoint", "num_updates"] + ["online"] * (run.key.phase == "offline")
     read = {name: value for name, value in run.config.items() if name not in unread}
     offline_updates = run.summary["num_updates"] - run.summary.get("online_updates", 0)
@@ -109,13 +146,13 @@ def _setup(run: Run) -> dict[str, Any]:
 
 
 def _inherited(group: Group) -> dict[str, Any]:
-    """What an online phase takes over from the offline one, its number of updates included."""
+    """The settings that an online phase inherits from the offline one, including its number of updates."""
     free = tuple(f"{name}." for name in FREE_ONLINE)
     return {name: value for name, value in _setup(group.runs[0]).items() if not f"{name}.".startswith(free)}
 
 
 def _departures(run: Run, preset: dict[str, Any] | None) -> str:
-    """The fields in which a run's setup is not what its preset makes it; a field that came later is none."""
+    """The fields in which a run differs from its preset; fields that the run does not have do not count."""
     if preset is None:
         return ""
     summary = run.summary | {"num_updates": preset["num_updates"], "online_updates": 0}

@@ -1,1 +1,1 @@
-"""Estimates with intervals over seeds and tasks, and the published scores."""
+"""Estimates with confidence intervals over seeds and tasks, and the published scores."""

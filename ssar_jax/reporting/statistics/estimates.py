@@ -1,8 +1,8 @@
-"""What scores of a few seeds say about a system, and how sure that is.
+"""Aggregate scores over seeds and tasks, with bootstrap confidence intervals.
 
-Scores are arrays [S, T] of seeds and tasks. A statistic takes any leading axes, [..., S, T] to [...], so that the same
-function gives the estimate and, on all resamples at once, its interval. Definitions as in Agarwal et al., "Deep
-Reinforcement Learning at the Edge of the Statistical Precipice", NeurIPS 2021, https://arxiv.org/abs/2108.13264.
+Scores are arrays [S, T] of seeds and tasks. Every statistic maps [..., S, T] to [...], so that one function computes
+the estimate and, on all resamples at once, its interval. Definitions follow Agarwal et al., "Deep Reinforcement
+Learning at the Edge of the Statistical Precipice", NeurIPS 2021, https://arxiv.org/abs/2108.13264.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,13 +13,20 @@ import numpy as np
 from ssar_jax.errors import UserError
 
 EXPERT_SCORE = 100.0
-"""The score that the optimality gap is measured from."""
+"""The normalized score of an expert, from which the optimality gap is measured."""
 
 RESAMPLES = 10_000
+"""Default number of bootstrap resamples."""
 
 
 class Interval(NamedTuple):
-    """An estimate and the ends of its confidence interval, each [] or [K]; the ends are NaN where none is known."""
+    """An estimate with its confidence interval.
+
+    Attributes:
+        estimate: the estimate, [] or [K].
+        low: lower end of the interval, of the same shape; NaN if the interval is unknown.
+        high: upper end of the interval, of the same shape; NaN if the interval is unknown.
+    """
 
     estimate: np.ndarray
     low: np.ndarray
@@ -27,24 +34,44 @@ class Interval(NamedTuple):
 
 
 def mean(scores: np.ndarray) -> np.ndarray:
-    """The mean over tasks of the mean over seeds."""
+    """Returns the mean over tasks of the mean over seeds, [..., S, T] -> [...].
+
+    Args:
+        scores: scores of one system, [..., S, T].
+    """
     return scores.mean(axis=(-2, -1))
 
 
 def median(scores: np.ndarray) -> np.ndarray:
-    """The median over tasks of the mean over seeds."""
+    """Returns the median over tasks of the mean over seeds, [..., S, T] -> [...].
+
+    Args:
+        scores: scores of one system, [..., S, T].
+    """
     return np.median(scores.mean(axis=-2), axis=-1)
 
 
 def iqm(scores: np.ndarray) -> np.ndarray:
-    """The interquartile mean: of all S T scores the mean without the floor(S T / 4) lowest and highest."""
+    """Returns the interquartile mean, [..., S, T] -> [...].
+
+    It is the mean of all S T scores without the floor(S T / 4) lowest and the floor(S T / 4) highest.
+
+    Args:
+        scores: scores of one system, [..., S, T].
+    """
     ordered = np.sort(scores.reshape(*scores.shape[:-2], -1), axis=-1)
     cut = ordered.shape[-1] // 4
     return ordered[..., cut : ordered.shape[-1] - cut].mean(axis=-1)
 
 
 def optimality_gap(scores: np.ndarray) -> np.ndarray:
-    """How far scores stay below `EXPERT_SCORE` in the mean; what lies above it makes up for nothing."""
+    """Returns the mean distance below `EXPERT_SCORE`, [..., S, T] -> [...].
+
+    Scores above it count as equal to it.
+
+    Args:
+        scores: scores of one system, [..., S, T].
+    """
     return EXPERT_SCORE - np.minimum(scores, EXPERT_SCORE).mean(axis=(-2, -1))
 
 
@@ -54,18 +81,22 @@ AGGREGATES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "mean": mean,
     "optimality gap": optimality_gap,
 }
+"""Name of a statistic -> its function, in the order of the report's columns."""
 
 
 def aggregates(scores: np.ndarray, rng: np.random.Generator, *, resamples: int = RESAMPLES) -> dict[str, Interval]:
-    """Every one of `AGGREGATES` with its 95 % interval.
+    """Computes every statistic of `AGGREGATES` with its 95 % interval.
 
     Args:
-        scores: [S, T].
-        rng: draws the resamples.
-        resamples: their number.
+        scores: scores of one system, [S, T].
+        rng: generator that draws the resamples.
+        resamples: number of resamples.
+
+    Returns:
+        Name of a statistic -> its estimate and interval, each [].
 
     Raises:
-        UserError: where a score is missing.
+        UserError: if a score is missing.
     """
     checked = _require_scores(scores)
     return {name: bootstrap(statistic, checked, rng=rng, resamples=resamples) for name, statistic in AGGREGATES.items()}
@@ -74,22 +105,28 @@ def aggregates(scores: np.ndarray, rng: np.random.Generator, *, resamples: int =
 def probability_of_improvement(
     scores: np.ndarray, others: np.ndarray, rng: np.random.Generator, *, resamples: int = RESAMPLES
 ) -> Interval:
-    """The probability that a run of one system beats a run of another on the same task, in the mean over tasks.
+    """Estimates the probability that a run of one system beats a run of another on the same task.
 
-    All pairs of seeds are compared; equal scores count half. 0.5 where the systems are equal.
+    All pairs of seeds are compared, equal scores count half, and the result is the mean over tasks: 0.5 for equal
+    systems.
 
     Args:
-        scores: of the first system, [S, T].
-        others: of the second, [U, T], tasks in the same order.
-        rng: draws the resamples, of each system by itself.
-        resamples: their number.
+        scores: scores of the first system, [S, T].
+        others: scores of the second system, [U, T], with the tasks in the same order.
+        rng: generator that draws the resamples, independently for the two systems.
+        resamples: number of resamples.
+
+    Returns:
+        The probability with its 95 % interval, each [].
 
     Raises:
-        UserError: where a score is missing or the numbers of tasks differ.
+        UserError: if a score is missing or the numbers of tasks differ.
     """
     first, second = _require_scores(scores), _require_scores(others)
     if first.shape[1] != second.shape[1]:
-        raise UserError(f"systems are compared task by task, but one has {first.shape[1]}, the other {second.shape[1]}")
+        raise UserError(
+            f"systems are compared task by task, but one has {first.shape[1]} tasks, the other {second.shape[1]}"
+        )
     return bootstrap(_improvement, first, second, rng=rng, resamples=resamples)
 
 
@@ -101,16 +138,19 @@ def _improvement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def performance_profile(
     scores: np.ndarray, thresholds: np.ndarray, rng: np.random.Generator, *, resamples: int = RESAMPLES
 ) -> Interval:
-    """The share of all runs that score above each threshold, with pointwise 95 % intervals.
+    """Computes the share of all runs that score above each threshold.
 
     Args:
-        scores: [S, T].
-        thresholds: [K].
-        rng: draws the resamples.
-        resamples: their number.
+        scores: scores of one system, [S, T].
+        thresholds: scores to compare with, [K].
+        rng: generator that draws the resamples.
+        resamples: number of resamples.
+
+    Returns:
+        The shares with their pointwise 95 % intervals, each [K].
 
     Raises:
-        UserError: where a score is missing.
+        UserError: if a score is missing.
     """
 
     def shares(runs: np.ndarray) -> np.ndarray:
@@ -126,29 +166,29 @@ def bootstrap(
     resamples: int = RESAMPLES,
     confidence: float = 0.95,
 ) -> Interval:
-    """The percentile interval of a statistic when the seeds are drawn again, stratified by task.
+    """Computes a statistic with its percentile bootstrap interval over seeds, stratified by task.
 
-    A resample draws for every system and task as many seeds as there are, with replacement and independently of the
-    other tasks. One seed tells nothing about the spread, so a system of one seed has no interval.
+    A resample draws S seeds with replacement for every system and task, independently of other tasks. One seed carries
+    no information about the spread, so a system with one seed has no interval.
 
     Args:
-        statistic: takes one array [..., S, T] per system and returns [...] or [..., K].
-        *systems: scores [S, T] of each.
-        rng: draws the resamples.
-        resamples: R, their number.
-        confidence: share of the resamples between the ends.
+        statistic: function of one array [..., S, T] per system that returns [...] or [..., K].
+        *systems: scores of each system, [S, T].
+        rng: generator that draws the resamples.
+        resamples: number R of resamples.
+        confidence: share of the resamples inside the interval.
 
     Returns:
-        The statistic of the scores themselves, and the interval.
+        The statistic of the scores and its interval.
     """
     estimate = np.asarray(statistic(*systems))
     if min(len(scores) for scores in systems) == 1:
         nothing = np.full_like(estimate, np.nan)
-        return Interval(estimate, nothing, nothing)
+        return Interval(estimate=estimate, low=nothing, high=nothing)
     drawn = statistic(*(_resample(scores, resamples, rng) for scores in systems))
     tail = (1.0 - confidence) / 2.0
     ends = np.quantile(drawn, [tail, 1.0 - tail], axis=0)
-    return Interval(estimate, np.asarray(ends[0]), np.asarray(ends[1]))
+    return Interval(estimate=estimate, low=np.asarray(ends[0]), high=np.asarray(ends[1]))
 
 
 def _resample(scores: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
@@ -160,10 +200,10 @@ def _resample(scores: np.ndarray, resamples: int, rng: np.random.Generator) -> n
 def _require_scores(scores: np.ndarray) -> np.ndarray:
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 2 or scores.size == 0:
-        raise UserError(f"scores must be an array of seeds and tasks with at least one of each, not {scores.shape}")
+        raise UserError(f"scores must have shape [seeds, tasks] with at least one of each, not {scores.shape}")
     for seed, task in np.argwhere(~np.isfinite(scores))[:1]:
         raise UserError(
-            f"no score of seed number {seed} on task number {task} (it is {scores[seed, task]}): statistics need every "
-            "seed on every task; leave out what diverged and say so"
+            f"the score of seed number {seed} on task number {task} is {scores[seed, task]}: statistics need every "
+            "seed on every task; leave out seeds that diverged and report them"
         )
     return scores

@@ -1,12 +1,13 @@
-"""The paper's two tables, with every digit as printed ("Selective State-Adaptive Regularization", ICML 2025).
+"""The two results tables of the paper, with every digit as printed, and the display names of systems.
 
-Tasks have our short names. Scores are D4RL's normalised ones on the v2 datasets. Our source for the tables, the
-poster, says neither what stands behind the ± nor how the 95 % intervals of the totals were made: half an interval is
-between 0.76 and 2.29 times the sum of its column's ±, and two intervals are not centred on their totals. Some printed
-totals and averages do not follow from their rows; `slips` finds them, and nothing is corrected here.
+Tasks have the short names of this library. Scores are normalized as by D4RL, on its v2 datasets. The tables were copied
+from the poster, which explains neither the ± nor the 95 % intervals of the totals: half an interval is between 0.76 and
+2.29 times the sum of its column's ±, and two intervals are not centered on their totals. Some printed totals and
+averages do not follow from their rows; `discrepancies` lists them, and nothing is corrected here.
 
 References:
-    https://arxiv.org/abs/2505.19923
+    Luo, Xie, Wang, Huang, "Learning to Trust Bellman Updates: Selective State-Adaptive Regularization for Offline RL",
+    ICML 2025, https://arxiv.org/abs/2505.19923
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,11 +15,27 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
+SYSTEM_NAMES = {
+    ("td3_bc", "base"): "TD3+BC",
+    ("td3_bc", "sa"): "TD3+BC(SA)",
+    ("td3_bc", "base_ln"): "TD3+BC with LayerNorm",
+    ("cql", "base"): "CQL",
+    ("cql", "sa"): "CQL(SA)",
+    ("cql", "base_ln"): "CQL with LayerNorm",
+    ("iql", "corl"): "IQL",
+    ("iql", "official"): "IQL (authors' form)",
+    ("iql", "sa"): "IQL(SA)",
+    ("spot", "base"): "SPOT",
+    ("spot", "sa"): "SPOT(SA)",
+    ("fam_cql", "base"): "FamCQL",
+}
+"""(algorithm, variant) -> display name, for runs of older versions, whose summaries have none."""
+
 AVERAGES = {"average": ("TD3+BC", "CQL"), "average(SA)": ("TD3+BC(SA)", "CQL(SA)")}
 """Columns of the offline table that average two others."""
 
 DOMAINS = {"locomotion": ("halfcheetah", "hopper", "walker2d"), "antmaze": ("antmaze",)}
-"""What is totalled together: the robots, with which the names of the tasks begin."""
+"""Domain -> prefixes of the names of its tasks; the tables have a total for each domain."""
 
 _HALF_DIGIT = Decimal("0.05")  # all scores are printed with one decimal
 
@@ -27,8 +44,8 @@ class Score(NamedTuple):
     """The score of a system on a task.
 
     Attributes:
-        mean: over seeds.
-        spread: what follows the ±; None where nothing does.
+        mean: mean over seeds.
+        spread: the number after the ±; None if there is none.
     """
 
     mean: Decimal
@@ -36,7 +53,13 @@ class Score(NamedTuple):
 
 
 class Total(NamedTuple):
-    """The sum over the tasks of a domain, with the ends of its 95 % confidence interval."""
+    """The sum of the scores on the tasks of a domain, with its 95 % confidence interval.
+
+    Attributes:
+        value: the sum.
+        low: lower end of the interval.
+        high: upper end of the interval.
+    """
 
     value: Decimal
     low: Decimal
@@ -49,8 +72,8 @@ class PublishedTable:
 
     Attributes:
         systems: the columns, in the paper's order.
-        rows: task -> system -> score; None where the cell is empty.
-        totals: domain -> system -> total; None where the cell is empty.
+        rows: task -> system -> score; None for an empty cell.
+        totals: domain -> system -> total; None for an empty cell.
     """
 
     systems: tuple[str, ...]
@@ -58,15 +81,15 @@ class PublishedTable:
     totals: Mapping[str, Mapping[str, Total | None]]
 
 
-class Slip(NamedTuple):
+class Discrepancy(NamedTuple):
     """A printed number that does not follow from the others.
 
     Attributes:
-        row: a task, or the domain of a total.
+        row: the task, or the domain of a total.
         system: the column.
-        printed: as printed.
+        printed: the number as printed.
         derived: the sum of the printed rows, or the mean of the two printed columns.
-        within_rounding: whether unrounded scores can lie behind both.
+        within_rounding: whether rounding of the printed numbers can explain the difference.
     """
 
     row: str
@@ -77,33 +100,54 @@ class Slip(NamedTuple):
 
 
 def tasks_of(table: PublishedTable, domain: str) -> tuple[str, ...]:
-    """The tasks that a domain's totals add up."""
+    """Returns the tasks of a domain, over which its totals are summed.
+
+    Args:
+        table: a table of the paper.
+        domain: a name in `DOMAINS`.
+    """
     return tuple(task for task in table.rows if task.startswith(DOMAINS[domain]))
 
 
-def slips(table: PublishedTable) -> tuple[Slip, ...]:
-    """Averages the systems and adds the columns again, and returns what comes out otherwise than printed."""
-    return (*_slips_of_averages(table), *_slips_of_totals(table))
+def discrepancies(table: PublishedTable) -> tuple[Discrepancy, ...]:
+    """Recomputes the averages and totals of a table and returns those that differ from the printed ones.
+
+    Args:
+        table: a table of the paper.
+    """
+    return (*_wrong_averages(table), *_wrong_totals(table))
 
 
-def _slips_of_averages(table: PublishedTable) -> Iterator[Slip]:
+def _wrong_averages(table: PublishedTable) -> Iterator[Discrepancy]:
     for average in table.systems:
         for task, row in table.rows.items() if average in AVERAGES else ():
             printed = _mean(row[average])
-            derived = sum(_mean(row[system]) for system in AVERAGES[average]) / Decimal(2)
+            derived = sum((_mean(row[system]) for system in AVERAGES[average]), Decimal(0)) / Decimal(2)
             difference = abs(printed - derived)
             if difference > _HALF_DIGIT:  # an average that ends in 5 may be rounded either way
-                yield Slip(task, average, printed, derived, difference <= 2 * _HALF_DIGIT)
+                yield Discrepancy(
+                    row=task,
+                    system=average,
+                    printed=printed,
+                    derived=derived,
+                    within_rounding=difference <= 2 * _HALF_DIGIT,
+                )
 
 
-def _slips_of_totals(table: PublishedTable) -> Iterator[Slip]:
+def _wrong_totals(table: PublishedTable) -> Iterator[Discrepancy]:
     for domain, totals in table.totals.items():
         tasks = tasks_of(table, domain)
         for system, total in totals.items():
             derived = sum((_mean(table.rows[task][system]) for task in tasks), Decimal(0))
             if total is not None and total.value != derived:
                 reach = _HALF_DIGIT * (len(tasks) + 1)  # every row and the total may have been rounded
-                yield Slip(domain, system, total.value, derived, abs(total.value - derived) <= reach)
+                yield Discrepancy(
+                    row=domain,
+                    system=system,
+                    printed=total.value,
+                    derived=derived,
+                    within_rounding=abs(total.value - derived) <= reach,
+                )
 
 
 def _mean(score: Score | None) -> Decimal:
@@ -111,7 +155,7 @@ def _mean(score: Score | None) -> Decimal:
 
 
 def _parse(text: str) -> PublishedTable:
-    """Reads rows of `mean±spread`, `mean` or `-`, and totals as `total,low,high`."""
+    """Parses a table with cells `mean±spread`, `mean` or `-`, and totals `total,low,high`."""
     header, *lines = (line.split() for line in text.strip().splitlines())
     systems = tuple(header[1:])
     cells = {line[0]: dict(zip(systems, line[1:], strict=True)) for line in lines}
@@ -128,11 +172,14 @@ def _parse(text: str) -> PublishedTable:
 
 def _score(cell: str) -> Score | None:
     mean, _, spread = cell.partition("±")
-    return None if cell == "-" else Score(Decimal(mean), Decimal(spread) if spread else None)
+    return None if cell == "-" else Score(mean=Decimal(mean), spread=Decimal(spread) if spread else None)
 
 
 def _total(cell: str) -> Total | None:
-    return None if cell == "-" else Total(*(Decimal(number) for number in cell.split(",")))
+    if cell == "-":
+        return None
+    value, low, high = (Decimal(number) for number in cell.split(","))
+    return Total(value=value, low=low, high=high)
 
 
 OFFLINE = _parse("""
@@ -158,7 +205,7 @@ antmaze-lp      0.0±0.0              18.0±4.6              24.8±9.8          
 antmaze-ld      0.0±0.0              17.6±9.8              21.2±12.1            35.8±18.9           10.6                 26.7
 antmaze         131.8,78.2,185.5     276.0,246.5,305.5     294.1,230.9,357.3    406.8,334.9,478.7   213.0,130.1,295.8    341.4,273.7,409.1
 """)  # noqa: E501
-"""Offline training; averages and totals included."""
+"""Results of offline training, with averages and totals."""
 
 ONLINE = _parse("""
 task            IQL                  SPOT                  FamCQL                CQL                   TD3+BC                TD3+BC(SA)            CQL(SA)
@@ -183,4 +230,4 @@ antmaze-lp      42.8                 60.0                  -                    
 antmaze-ld      40.2                 63.0                  -                     38.2                  0.0                   30.5±15.0             56.8±18.2
 antmaze         363.2,302.8,423.7    458.1,384.0,534.0     -                     405.5,327.9,483.1     112.8,79.5,146.1      389.2,316.1,462.4     494.3,415.6,573.4
 """)  # noqa: E501
-"""After 250,000 environment steps of fine-tuning."""
+"""Results after 250,000 environment steps of online fine-tuning."""

@@ -1,1 +1,1 @@
-"""What a run trains before its algorithm: advantage masks and density models, cached."""
+"""Pretraining of a run: advantage masks and density models, cached."""

@@ -1,6 +1,6 @@
-"""What a run trains first: all seeds in one program with a progress line of its own, cached for each seed.
+"""Pretraining: trains all seeds in one program with a progress line, and caches the result of each seed.
 
-On its way it is kept in the cache too, so that a run that is killed goes on where it was.
+Partial results are cached too, so that a killed run resumes its pretraining.
 """
 
 import hashlib
@@ -19,19 +19,19 @@ from ssar_jax.data.files import require_writable, write_atomically
 from ssar_jax.data.scaling import PreparedData
 from ssar_jax.errors import Interrupted, UserError
 from ssar_jax.runs.interruption import Interruption, watch_signals
-from ssar_jax.runs.pretraining.partial_results import Unfinished
+from ssar_jax.runs.pretraining.partial_results import PartialResult
 from ssar_jax.runs.progress import Progress
-from ssar_jax.training import loop
+from ssar_jax.training import layout
 from ssar_jax.training.trainer import OfflineTrainer
 
 _LOG = logging.getLogger(__name__)
 
 _CHUNK = 1_000
-_KEEP_EVERY = 10_000  # updates, a multiple of the chunk
+_SAVE_EVERY = 10_000  # updates, a multiple of _CHUNK
 
 
 def cache_directory() -> Path:
-    """The environment variable SSAR_CACHE_DIR, else ~/.cache/ssar_jax."""
+    """Returns the directory in the environment variable SSAR_CACHE_DIR, by default ~/.cache/ssar_jax."""
     return Path(os.environ.get("SSAR_CACHE_DIR") or Path.home() / ".cache" / "ssar_jax")
 
 
@@ -41,22 +41,26 @@ def cached_files(
     recipe: dict[str, Any],
     seeds: Sequence[int],
     *,
-    train: Callable[[list[int], Unfinished, Interruption], dict[int, Any]],
+    train: Callable[[list[int], PartialResult, Interruption], dict[int, Any]],
     save: Callable[[BinaryIO, Any], None],
 ) -> list[Path]:
-    """The cached file of every seed, after training the seeds that have none.
+    """Returns the cached file of every seed, after training the seeds that have none.
 
     Args:
-        kind: what the files hold, and the name of their folder.
-        suffix: of their names, with the dot.
-        recipe: everything that decides the contents besides the seed; JSON.
+        kind: name of the content, such as `advantage`; also the name of the folder.
+        suffix: suffix of the file names, with the dot.
+        recipe: everything except the seed that determines the content; for JSON.
         seeds: S seeds.
-        train: seeds, where to keep them on the way, and whether to stop, to the result of each.
-        save: writes one result.
+        train: function of the seeds to train, their partial result and the interruption to check; returns the result
+            of every seed.
+        save: function of a binary stream and a result that writes the result.
+
+    Returns:
+        The files, in the order of the seeds.
 
     Raises:
-        Interrupted: where a signal asked to stop; what is trained so far is kept.
-        UserError: where the cache cannot be written to.
+        Interrupted: if a signal stopped the training; the progress is saved.
+        UserError: if the cache is not writable.
     """
     folder = cache_directory() / kind
     files = {seed: folder / f"{_key(recipe | {'seed': seed})}{suffix}" for seed in seeds}
@@ -66,11 +70,11 @@ def cached_files(
         return list(files.values())
     require_writable(folder, "set SSAR_CACHE_DIR to another folder")
     with watch_signals() as interruption:
-        for group in loop.groups(len(missing), loop.choose_layout(len(missing))):  # each is kept as soon as it is there
-            unfinished = Unfinished(folder / "unfinished" / f"{_key(recipe | {'seeds': missing[group]})}.npz")
-            for seed, result in train(missing[group], unfinished, interruption).items():
+        for group in layout.groups(len(missing), layout.choose_layout(len(missing))):
+            partial_result = PartialResult(folder / "unfinished" / f"{_key(recipe | {'seeds': missing[group]})}.npz")
+            for seed, result in train(missing[group], partial_result, interruption).items():
                 write_atomically(files[seed], lambda stream, result=result: save(stream, result))
-            unfinished.remove()
+            partial_result.remove()
             _stop_if_asked(interruption, f"{kind} of seeds {missing[group]} is in the cache")
     return list(files.values())
 
@@ -82,66 +86,69 @@ def train(
     *,
     batch_size: int,
     num_updates: int,
-    unfinished: Unfinished,
+    partial_result: PartialResult,
     interruption: Interruption,
     title: str,
     loss: str,
     remedy: str,
 ) -> Any:
-    """Trains an algorithm without a policy and returns the states of all seeds, leaves [S, ...].
+    """Trains an algorithm from its partial result to the end.
 
     Args:
-        algorithm: what to train.
+        algorithm: the algorithm; needs no policy.
         data: the prepared dataset.
         seeds: S seeds.
-        batch_size: B.
+        batch_size: minibatch size B.
         num_updates: number of updates.
-        unfinished: where it is kept on the way, and taken from.
-        interruption: whether to stop, asked between chunks.
-        title: the first line printed.
-        loss: the metric to show, `group/name`.
-        remedy: the way out where it diverges.
+        partial_result: the partial result to resume from and to save to.
+        interruption: whether to stop, checked between chunks.
+        title: first words of the first line printed.
+        loss: name of the metric to show, `group/name`.
+        remedy: hint for the user if the training diverges.
+
+    Returns:
+        The states of all seeds, leaves [S, ...].
 
     Raises:
-        Interrupted: where a signal asked to stop; it is kept.
-        UserError: where it diverges; what it led to is of no use to anybody.
+        Interrupted: if a signal stopped the training; the progress is saved.
+        UserError: if a seed diverges; the partial result is deleted.
     """
-    trainer = OfflineTrainer(algorithm, data, seeds=[_own_seed(seed) for seed in seeds], batch_size=batch_size)
-    unfinished.restore(trainer)
+    trainer = OfflineTrainer(algorithm, data, seeds=[_pretraining_seed(seed) for seed in seeds], batch_size=batch_size)
+    partial_result.restore(trainer)
     progress = Progress(num_updates, len(seeds))
-    whose = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {list(seeds)}"
-    progress.line(f"{title}, {whose}" + (f", going on at {trainer.step:,}" if trainer.step else ""))
+    label = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {list(seeds)}"
+    progress.line(f"{title}, {label}" + (f", resuming at update {trainer.step:,}" if trainer.step else ""))
     while trainer.step < num_updates:
         if interruption.signal_number is not None:
             progress.close()
-            unfinished.keep(trainer)
-            _stop_if_asked(interruption, f"stopped at update {trainer.step:,} of {num_updates:,}, which is kept")
+            partial_result.save(trainer)
+            _stop_if_asked(interruption, f"stopped at update {trainer.step:,} of {num_updates:,}, which is saved")
         start, updates = time.monotonic(), min(_CHUNK, num_updates - trainer.step)
         metrics = trainer.advance(updates)
         diverged = [seed for seed, value in zip(seeds, metrics[loss], strict=True) if not np.isfinite(value)]
         if diverged:
             progress.close()
-            unfinished.remove()
-            raise UserError(f"{title}: {loss} of seeds {diverged} is no number by update {trainer.step:,}; {remedy}")
+            partial_result.remove()
+            raise UserError(f"{title}: {loss} of seeds {diverged} is not finite at update {trainer.step:,}; {remedy}")
         progress.score = f", {loss.replace('/', ' ')} {metrics[loss].mean():.4f}"
         progress.show(trainer.step, time.monotonic() - start, updates)
-        if trainer.step % _KEEP_EVERY == 0 and trainer.step < num_updates:
-            unfinished.keep(trainer)
+        if trainer.step % _SAVE_EVERY == 0 and trainer.step < num_updates:
+            partial_result.save(trainer)
     progress.close()
     return trainer.states()
 
 
-def _stop_if_asked(interruption: Interruption, kept: str) -> None:
+def _stop_if_asked(interruption: Interruption, status: str) -> None:
     if interruption.signal_number is not None:
-        raise Interrupted(f"{kept}; to go on, repeat the command", interruption.exit_status)
+        raise Interrupted(f"{status}; rerun the command to continue", interruption.exit_status)
 
 
 def describe(data: PreparedData, dataset_hash: str) -> dict[str, Any]:
-    """What identifies the prepared observations and actions, for a recipe.
+    """Returns hashes that identify the prepared observations and actions, for a recipe.
 
     Args:
-        data: the dataset as the algorithm will see it.
-        dataset_hash: hash of the raw dataset.
+        data: the dataset as prepared for the algorithm.
+        dataset_hash: hash of the raw dataset, `OfflineDataset.content_hash`.
     """
     scaling, actions = data.observation_scaling, np.ascontiguousarray(data.transitions.actions)
     return {
@@ -151,8 +158,8 @@ def describe(data: PreparedData, dataset_hash: str) -> dict[str, Any]:
     }
 
 
-def _own_seed(seed: int) -> int:
-    """Sets the minibatches of what is trained first apart from those of the run that follows with the same seed."""
+def _pretraining_seed(seed: int) -> int:
+    """Returns another seed, so that pretraining and training with the same seed draw different minibatches."""
     return int(np.random.SeedSequence((seed, 1)).generate_state(1)[0] >> 1)  # a positive int32
 
 

@@ -1,4 +1,4 @@
-"""Entry points as users meet them: real processes, their output and exit status."""
+"""Entry points run as processes: their output and exit status."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def start(tmp_path):
 
 
 def assert_one_line(result: subprocess.CompletedProcess[str], message: str) -> None:
-    """The user's error: one line on stderr that begins as given, nothing on stdout, status 2."""
+    """Requires one line on stderr that begins with the message, nothing on stdout, and exit status 2."""
     assert result.stderr.startswith(f"error: {message}"), result.stderr
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
@@ -132,7 +132,7 @@ HOPPER = "--config=configs/td3_bc.py:hopper-m"
         ([HOPPER, "--workdir=full"], "no space left in full"),
     ],
 )
-def test_what_the_user_can_mend_is_one_line_and_status_2(start, arguments, message):
+def test_a_user_error_is_one_line_and_status_2(start, arguments, message):
     assert_one_line(start(*arguments), message)
 
 
@@ -143,7 +143,7 @@ def test_flags_can_come_from_a_file(start, tmp_path):
 
 
 def test_outside_the_repository_root(start, tmp_path):
-    assert_one_line(start(HOPPER, cwd=tmp_path), "experiments are run from the repository root; ")
+    assert_one_line(start(HOPPER, cwd=tmp_path), f"there is no configs/ in {tmp_path}: run experiments from")
 
 
 def test_a_bug_keeps_its_traceback(start):
@@ -160,12 +160,12 @@ def test_other_statuses(start, workdir, status):
     assert "Traceback" not in result.stderr
 
 
-def test_work_that_is_kept_says_how_to_go_on(start):
+def test_an_interruption_prints_how_to_continue(start):
     result = start(HOPPER, "--workdir=kept")
     assert (result.returncode, result.stderr) == (143, "stopped at update 5; repeat the command\n")
 
 
-def test_help_is_no_failure_and_shows_the_flags(start):
+def test_help_succeeds_and_shows_the_flags(start):
     result = start("--help")
     assert result.returncode == 0, result.stderr
     assert "A tiny experiment." in result.stdout

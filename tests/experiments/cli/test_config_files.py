@@ -1,4 +1,4 @@
-"""Config files: named, loaded, saved and repeated."""
+"""Config files: found, loaded, saved and restored."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def test_load_by_path(folder):
     assert config == td3_bc.get_config("hopper-m,preset=short")
 
 
-def test_a_config_file_may_lie_anywhere(tmp_path):
+def test_a_config_file_may_be_anywhere(tmp_path):
     mine = tmp_path / "a:b" / "mine.py"
     mine.parent.mkdir()
     mine.write_text("from configs import td3_bc\ndef get_config(arg):\n    return td3_bc.get_config(arg)\n")
@@ -40,7 +40,7 @@ def test_a_config_file_may_lie_anywhere(tmp_path):
         ("README.md", "config file 'README.md' must end in .py, or be the config.json of a run"),
         ("configs/td3_bc.py", "no task: write configs/td3_bc.py:<task>"),
         ("configs/td3_bc.py:", "no task: write configs/td3_bc.py:<task>"),
-        ("configs/checks.py:hopper-m", "configs/checks.py is no config file: it has no function get_config"),
+        ("configs/checks.py:hopper-m", "configs/checks.py is not a config file: it has no function get_config"),
     ],
 )
 def test_what_cannot_be_loaded(source, message):
@@ -51,11 +51,11 @@ def test_what_cannot_be_loaded(source, message):
 
 def test_a_config_file_must_return_a_config(tmp_path):
     (tmp_path / "mine.py").write_text("def get_config(arg):\n    pass\n")
-    with pytest.raises(UserError, match=r"mine.py: get_config must return a config .*, not None"):
+    with pytest.raises(UserError, match=r"mine.py: get_config must return a config, .*, not None"):
         load_config(f"{tmp_path / 'mine.py'}:hopper-m")
 
 
-def test_a_syntax_error_is_told_with_its_line(tmp_path):
+def test_a_syntax_error_is_reported_with_its_line(tmp_path):
     (tmp_path / "broken.py").write_text("def get_config(arg):\n    return (\n")
     with pytest.raises(UserError, match=r"broken\.py has a syntax error in line 2"):
         load_config(f"{tmp_path / 'broken.py'}:hopper-m")
@@ -97,32 +97,38 @@ def saved(tmp_path):
         (lambda tree: tree.update(num_updates="many"), "num_updates='many' is not an integer"),
         (lambda tree: tree.update(seed=None), "seed=None is not an integer"),
         (lambda tree: tree.update(actor=3), "unknown field actor"),
-        (lambda tree: tree.update(algorithm="td3bc"), r"configs/td3bc.py, which there is not; did you mean td3_bc\?"),
-        (lambda tree: tree.update(algorithm="../setup"), r"setup.py, which there is not; a file of your own is"),
+        (
+            lambda tree: tree.update(algorithm="td3bc"),
+            r"there is no configs/td3bc.py to build the config with; did you mean td3_bc\?",
+        ),
+        (
+            lambda tree: tree.update(algorithm="../setup"),
+            r"setup.py to build the config with; for a custom config file write",
+        ),
         (lambda tree: tree.update(task="hoper-m"), "config.json: .*'hoper-m'.*hopper-m"),
         (lambda tree: tree.update(preset="fast"), "config.json: unknown preset 'fast'"),
         (
             lambda tree: tree.pop("variant"),
-            "is no saved config: it must name algorithm, task, variant, preset",
+            "is not a saved config: it must name algorithm, task, variant, preset",
         ),
     ],
 )
-def test_a_spoilt_config_json_is_told(saved, change, message):
+def test_a_damaged_config_json_is_refused(saved, change, message):
     with pytest.raises(UserError, match=message):
         load_config(saved(change))
 
 
-def test_a_field_that_came_later_takes_its_default_and_says_so(saved, caplog):
+def test_a_newer_field_takes_its_default_with_a_warning(saved, caplog):
     config = load_config(saved(lambda tree: tree["online"].pop("noise")))
     assert config == td3_bc.get_config("hopper-m")
-    assert "lacks online.noise; the defaults are taken" in caplog.text
+    assert "lacks online.noise: using the defaults" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "is no readable JSON file"), ("[]", "is no saved config"), ("\x80", "is no")],
+    [("{", "is not a readable JSON file"), ("[]", "is not a saved config"), ("\x80", "is not")],
 )
-def test_what_is_no_json_is_told(tmp_path, text, message):
+def test_a_file_that_is_not_a_saved_config_is_refused(tmp_path, text, message):
     path = tmp_path / "config.json"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(UserError, match=message):
@@ -135,3 +141,15 @@ def test_a_run_folder_points_at_its_config(tmp_path):
         load_config(str(tmp_path))
     with pytest.raises(UserError, match="takes nothing after a colon, got 'hopper-e'"):
         load_config(f"{tmp_path}/config.json:hopper-e")
+
+
+def test_an_old_name_in_a_saved_config_is_accepted_with_a_warning(saved, caplog):
+    def rename(tree):
+        assert tree["coefficient"].pop("mask_regularizer")
+        tree["coefficient"]["mask_regulariser"] = False
+
+    path = saved(rename)
+    assert load_config(path).coefficient.mask_regularizer is False
+    (record,) = caplog.records
+    message = f"{path}: coefficient.mask_regulariser is the old name of coefficient.mask_regularizer"
+    assert record.getMessage() == message

@@ -1,4 +1,4 @@
-"""Overrides: taken out of a command line, applied, and what is said about wrong ones."""
+"""Overrides: split from a command line, applied, and refused with a hint."""
 
 import pytest
 
@@ -96,7 +96,7 @@ def test_overrides_set_fields_in_their_types_and_the_last_one_counts():
         ("task", "hopper-e", "--config.task cannot be set; choose it in --config="),
     ],
 )
-def test_wrong_overrides_are_named_with_the_way_out(name, text, message):
+def test_wrong_overrides_are_named_with_a_hint(name, text, message):
     with pytest.raises(UserError) as caught:
         apply_overrides(td3_bc.get_config("hopper-m"), [(name, text)])
     assert str(caught.value).startswith(message)
@@ -120,3 +120,12 @@ def test_nearest_fields(name, nearest):
     assert found[: len(nearest)] == nearest
     assert len(found) <= 3
     assert bool(found) == bool(nearest)
+
+
+def test_an_old_name_is_accepted_with_a_warning(caplog):
+    config = td3_bc.get_config("hopper-m")
+    apply_overrides(config, [("coefficient.mask_regulariser", "false")])
+    assert config.coefficient.mask_regularizer is False
+    (record,) = caplog.records
+    message = "--config.coefficient.mask_regulariser is the old name of coefficient.mask_regularizer"
+    assert record.getMessage() == message

@@ -8,19 +8,21 @@ from experiments.sweeping.plan import PlannedRun, Settings, make_plan
 
 
 def plan(root, systems="td3_bc", tasks="hopper-m", **changes):
-    """A plan of the short preset below a folder; systems and tasks are separated by commas."""
-    settings = Settings("short", "offline", 0, 1, (), root)._replace(**changes)
+    """Makes a plan of the short preset below a folder; systems and tasks are separated by commas."""
+    settings = Settings(preset="short", phase="offline", seed=0, num_seeds=1, overrides=(), root=root)._replace(
+        **changes
+    )
     return make_plan(*(names.split(",") if names else [] for names in (systems, tasks)), settings)
 
 
 def begin(run, **changes):
-    """Leaves a begun run in its folder, with some fields of its config changed."""
+    """Writes the folder of a run that has started, with some fields of its config changed."""
     run.folder.mkdir(parents=True)
     (run.folder / "config.json").write_text(json.dumps(run.config.to_dict() | changes))
 
 
 def finish(run, device="2 x cpu", **summary):
-    """Leaves a finished run in its folder, with what reports and estimates read of it."""
+    """Writes the folder of a finished run, with everything that reports and estimates read."""
     begin(run)
     config = run.config.to_dict()
     content = {
@@ -40,7 +42,7 @@ def diverge(folder, seeds=(0,)):
 
 @dataclass(frozen=True)
 class ProgramRun(PlannedRun):
-    """A run whose process executes a few lines of Python in its folder, made before; `resumed` tells the second try."""
+    """A run whose process executes a few lines of Python; in them, `resumed` is whether the run had started before."""
 
     program: str = ""
 

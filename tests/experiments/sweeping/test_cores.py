@@ -1,4 +1,4 @@
-"""Cores divided among processes."""
+"""Dividing cores among processes."""
 
 import os
 import subprocess

@@ -1,10 +1,10 @@
-"""Estimates of sweeps: time from finished runs or from a matmul rate, memory by arithmetic."""
+"""Estimates of sweeps: time from finished runs or from a matmul rate, and memory."""
 
 import pytest
 
-from experiments.benchmarking import flops
 from experiments.sweeping import estimates
 from experiments.sweeping.estimates import Estimator
+from ssar_jax.algorithms import registry
 from tests.data.helpers import user_error
 from tests.experiments.sweeping.sweeps import begin, finish, plan
 
@@ -13,7 +13,7 @@ MEBI = 2**20
 
 
 def per_update(run, observation_size=11, action_size=3):
-    return flops.PER_UPDATE[run.config.algorithm](run.config, observation_size, action_size)
+    return registry.get_entry(run.config.algorithm).operations(run.config, observation_size, action_size)
 
 
 @pytest.fixture
@@ -44,14 +44,14 @@ def test_without_finished_runs_matrix_products_are_the_limit(tmp_path, matmul):
 @pytest.mark.parametrize(
     ("share", "num_seeds", "seconds"),
     [
-        ([0, 1], 4, 200.0),  # as it was: 20,000 updates at 100 a second
+        ([0, 1], 4, 200.0),  # as before: 20,000 updates at 100 per second
         ([0], 4, 400.0),  # four seeds on one core, not two on each
         ([0, 1], 2, 100.0),
         ([0, 1, 2, 3], 4, 100.0),
         ([0, 1], 3, 200.0),  # two on the fuller core
     ],
 )
-def test_a_finished_run_tells_the_time_of_others(tmp_path, matmul, share, num_seeds, seconds):
+def test_a_finished_run_gives_the_rate_of_others(tmp_path, matmul, share, num_seeds, seconds):
     """It had two seeds on each of its two cores."""
     finish(plan(tmp_path, num_seeds=4)[0])
     (run,) = plan(tmp_path, seed=10, num_seeds=num_seeds)
@@ -61,14 +61,14 @@ def test_a_finished_run_tells_the_time_of_others(tmp_path, matmul, share, num_se
     assert matmul == []
 
 
-def test_on_an_accelerator_the_devices_stay_what_they_were(tmp_path, matmul):
+def test_on_an_accelerator_the_number_of_devices_stays_the_same(tmp_path, matmul):
     finish(plan(tmp_path, num_seeds=4)[0], device="1 x NVIDIA H100")
     (run,) = plan(tmp_path, seed=10, num_seeds=2)
     estimate = Estimator(tmp_path, range(16))(run)
     assert (estimate.seconds, estimate.rate.devices) == (pytest.approx(100.0), 1)
 
 
-def test_other_tasks_count_by_their_operations_and_the_same_task_goes_first(tmp_path, matmul):
+def test_other_tasks_count_by_their_operations_and_the_same_task_is_preferred(tmp_path, matmul):
     hopper, cheetah = plan(tmp_path, tasks="hopper-m,halfcheetah-m", num_seeds=2)
     finish(hopper)
     expected = 200.0 * per_update(cheetah, 17, 6) / per_update(hopper)
@@ -88,7 +88,7 @@ def test_the_median_of_several_counts_and_other_systems_do_not(tmp_path, matmul)
     assert estimator(base).rate.is_bound
 
 
-def test_of_a_begun_run_the_rest_counts(tmp_path, matmul):
+def test_only_the_rest_of_a_started_run_counts(tmp_path, matmul):
     finish(plan(tmp_path, num_seeds=2)[0])
     (run,) = plan(tmp_path, seed=10, num_seeds=2)
     begin(run)
@@ -137,16 +137,16 @@ def test_data_at_a_path_are_as_large_as_their_files(tmp_path):
     assert estimates.memory(run.config, "offline", 1) == 740 * MEBI + 4 * rows + 3 * states
 
 
-def test_of_custom_data_nothing_is_known(tmp_path):
+def test_custom_data_have_no_estimate(tmp_path):
     (run,) = plan(tmp_path / "runs", tasks="custom", overrides=(("dataset.path", "my.hdf5"),))
     assert Estimator(tmp_path / "runs", [0])(run) is None
 
 
-def test_of_an_algorithm_without_a_count_nothing_is_known(tmp_path, matmul, monkeypatch):
-    """Not of a planned run, and its finished ones tell nothing about others."""
+def test_an_algorithm_without_an_operation_count_has_no_estimate(tmp_path, matmul, monkeypatch):
+    """Neither as a planned run nor as a finished one for the estimates of others."""
     own, other = plan(tmp_path, "td3_bc,cql")
     finish(own)
-    monkeypatch.delitem(flops.PER_UPDATE, "td3_bc")
+    monkeypatch.setitem(registry._ENTRIES, "td3_bc", registry.get_entry("td3_bc")._replace(operations=None))
     estimator = Estimator(tmp_path, [0])
     assert estimator(plan(tmp_path, "td3_bc", seed=10)[0]) is None
     assert estimator(other).rate.is_bound
@@ -159,7 +159,7 @@ def test_a_measurement_that_is_killed_is_one_line(tmp_path, monkeypatch):
 
 
 def test_the_measured_rate_is_that_of_this_machine(tmp_path):
-    """In a process of its own; no core is slower than a MFLOP/s or faster than a PFLOP/s."""
+    """In a subprocess; no core is slower than 1 MFLOP/s or faster than 1 PFLOP/s."""
     (run,) = plan(tmp_path)
     rate = Estimator(tmp_path, [0])(run).rate
     assert rate.devices == 1

@@ -1,4 +1,4 @@
-"""Plans of sweeps: which runs, where they lie, and what is refused before anything starts."""
+"""Plans of sweeps: their runs and folders, and errors before anything starts."""
 
 import sys
 
@@ -51,7 +51,7 @@ def test_every_run_reports_to_the_dashboards(tmp_path):
     assert not any("--log" in part for run in plan(tmp_path) for part in run.command())
 
 
-def test_the_folder_tells_how_far_a_run_is(tmp_path):
+def test_the_state_of_a_run_is_read_from_its_folder(tmp_path):
     (run,) = plan(tmp_path)
     assert (run.state(), run.steps_done(), run.score()) == ("new", 0, "")
     assert "--resume" not in run.command()
@@ -63,8 +63,8 @@ def test_the_folder_tells_how_far_a_run_is(tmp_path):
     assert run.command_text().startswith("python -m experiments.offline --config=configs/td3_bc.py:hopper-m,preset=sho")
 
 
-def test_a_run_whose_seeds_have_all_diverged_is_no_begun_one(tmp_path):
-    """Seeds 3 and 4: with both stopped it is over, and its command replaces nothing unless --overwrite is added."""
+def test_a_run_whose_seeds_have_all_diverged_is_not_resumed(tmp_path):
+    """Seeds 3 and 4: with both stopped it has ended, and its command replaces nothing unless --overwrite is added."""
     (run,) = plan(tmp_path, seed=3, num_seeds=2)
     begin(run)
     for seeds, state in (((3,), "begun"), ((3, 4), "diverged")):
@@ -103,7 +103,7 @@ def test_a_finished_run_has_its_score(tmp_path, summary, score):
         ("td3_bc", "custom", "td3_bc on custom: "),
     ],
 )
-def test_what_cannot_be_planned(tmp_path, systems, tasks, message):
+def test_an_invalid_plan_is_one_line(tmp_path, systems, tasks, message):
     with user_error(message):
         plan(tmp_path, systems, tasks)
     assert not any(tmp_path.iterdir())
@@ -121,10 +121,10 @@ def test_a_folder_with_another_run_is_refused(tmp_path):
         plan(tmp_path)
 
 
-def test_a_finished_offline_run_may_differ_where_the_online_phase_is_concerned(tmp_path):
+def test_a_finished_offline_run_may_differ_in_online_settings(tmp_path):
     (run,) = plan(tmp_path)
     finish(run)
     longer = (("online.num_steps", "9000"),)
     assert len(plan(tmp_path, phase="online", overrides=longer)) == 2
-    with user_error("was made otherwise: batch_size was 256, is 64"):
+    with user_error("has another config: batch_size was 256, is 64"):
         plan(tmp_path, phase="online", overrides=(("batch_size", "64"),))

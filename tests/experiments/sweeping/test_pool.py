@@ -1,4 +1,4 @@
-"""Processes of a sweep, played by tiny programs: order, shares of cores, failures, signals."""
+"""Processes of a sweep, with tiny programs as runs: order, shares of cores, failures, signals."""
 
 import os
 import signal
@@ -32,12 +32,18 @@ def _quick(monkeypatch):
 
 def make_run(tmp_path, name, program, *, task="hopper-m", offline=None):
     return ProgramRun(
-        name, "offline", ConfigDict({"task": task, "seed": 0, "num_seeds": 1}), tmp_path / name, (), offline, program
+        system=name,
+        phase="offline",
+        config=ConfigDict({"task": task, "seed": 0, "num_seeds": 1}),
+        folder=tmp_path / name,
+        flags=(),
+        offline=offline,
+        program=program,
     )
 
 
 def play(runs, *, jobs=1, interruption=None, environment=None):
-    """What became of the runs, and the lines that were said."""
+    """Returns the outcomes of the runs and the reported lines."""
     lines = []
     shares = [[core] for core in sorted(os.sched_getaffinity(0))[:jobs]]
     pool = Pool(runs, shares, environment or {}, lambda run, text: lines.append(f"{run.system}: {text}"))
@@ -62,7 +68,7 @@ def test_a_failing_run_does_not_stop_the_others(tmp_path):
     assert "Traceback" in runs[0].log.read_text()
 
 
-def test_what_is_finished_is_skipped_and_what_was_begun_is_resumed(tmp_path):
+def test_finished_runs_are_skipped_and_started_ones_resumed(tmp_path):
     done = make_run(tmp_path, "done", DONE)
     begun = make_run(tmp_path, "begun", "if not resumed: os.kill(os.getpid(), signal.SIGKILL)\n" + DONE)
     outcomes, _ = play([done, begun])
@@ -75,7 +81,7 @@ def test_what_is_finished_is_skipped_and_what_was_begun_is_resumed(tmp_path):
 
 
 def test_a_run_whose_seeds_have_all_diverged_is_not_run_again(tmp_path):
-    """Nor is the online phase that would go on from it."""
+    """Nor is the online run that would continue it."""
     stop = '(folder / "stopped.json").write_text(json.dumps({0: {"step": 700}})); sys.exit("seed 0 stopped: inf")'
     offline = make_run(tmp_path, "offline", stop)
     runs = [offline, make_run(tmp_path, "online", DONE, offline=offline.folder)]
@@ -92,7 +98,7 @@ def test_a_run_whose_seeds_have_all_diverged_is_not_run_again(tmp_path):
     assert lines == ["offline: diverged", online_line]
 
 
-def test_a_folder_that_another_process_writes_to_is_told(tmp_path):
+def test_a_folder_in_use_by_another_process_is_reported(tmp_path):
     run = make_run(tmp_path, "run", f"sys.exit(f'error: {IN_USE} {{folder}}: wait for it')")
     outcomes, lines = play([run])
     assert outcomes[0].status == "in use elsewhere"
@@ -101,7 +107,7 @@ def test_a_folder_that_another_process_writes_to_is_told(tmp_path):
 
 @needs_two_cores
 def test_two_runs_at_a_time_each_on_its_cores(tmp_path):
-    """The second ends the first, so it runs beside it; the third comes when a share is free."""
+    """The second ends the first, so both run at once; the third starts when a share is free."""
     tell = "print(sorted(os.sched_getaffinity(0)), os.environ['VARIABLE'], flush=True)\n"
     runs = [
         make_run(tmp_path, "waits", tell + WAIT),
@@ -176,8 +182,8 @@ def test_nothing_outlives_a_pool_that_ends_early(tmp_path, monkeypatch):
         os.kill(process, 0)
 
 
-def test_news_are_told_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.sweeping.pool._NEWS_SECONDS", 0.0)
+def test_a_line_of_progress_is_reported_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.sweeping.pool._PROGRESS_SECONDS", 0.0)
     run = make_run(tmp_path, "run", "print('halfway', flush=True); time.sleep(1.0)\n" + DONE)
     outcomes, lines = play([run])
     assert outcomes[0].status == "finished"

@@ -1,4 +1,4 @@
-"""What a sweep prints before and after its runs."""
+"""The tables that a sweep prints before and after its runs."""
 
 import pytest
 
@@ -7,7 +7,8 @@ from experiments.sweeping.jobs import Outcome
 from experiments.sweeping.tables import outcome_text, plan_text
 from tests.experiments.sweeping.sweeps import begin, diverge, finish, plan
 
-MEASURED, BOUND = Rate(1e11, 2, is_bound=False), Rate(3.8e10, 1, is_bound=True)
+MEASURED = Rate(value=1e11, devices=2, is_bound=False)
+BOUND = Rate(value=3.8e10, devices=1, is_bound=True)
 GIB = 2**30
 
 
@@ -17,16 +18,16 @@ def lines(text):
 
 
 def test_the_plan(tmp_path, monkeypatch):
-    """Two at a time take half of 3 h + 30 min + 30 s, but no less than the longest; the two largest are 3 + 2 GiB."""
+    """Two at a time take half of 3 h + 30 min + 30 s, but at least the longest; the two largest are 3 + 2 GiB."""
     monkeypatch.setattr("experiments.sweeping.tables._machine_bytes", lambda: 16 * GIB)
     runs = plan(tmp_path, "td3_bc,td3_bc:base,cql,iql,spot")
     finish(runs[3])
     begin(runs[4])
     diverge(runs[4].folder)
     estimates = {
-        runs[0].folder: Estimate(3 * 3600.0, MEASURED, 3 * GIB),
-        runs[1].folder: Estimate(1800.0, BOUND, GIB),
-        runs[2].folder: Estimate(30.0, MEASURED, 2 * GIB),
+        runs[0].folder: Estimate(seconds=3 * 3600.0, rate=MEASURED, num_bytes=3 * GIB),
+        runs[1].folder: Estimate(seconds=1800.0, rate=BOUND, num_bytes=GIB),
+        runs[2].folder: Estimate(seconds=30.0, rate=MEASURED, num_bytes=2 * GIB),
     }
     head, columns, *rows, measured, bound, total = lines(plan_text(runs, estimates, 2, 4))
     assert head == "5 runs, 2 at a time with 4 cores each"
@@ -38,9 +39,9 @@ def test_the_plan(tmp_path, monkeypatch):
         f"iql hopper-m offline finished {runs[3].folder}",
         f"spot hopper-m offline diverged {runs[4].folder}",
     ]
-    assert measured.startswith("time: as finished runs of the same system took")
-    assert bound.startswith("≥: useful operations at the 38 GFLOP/s that matrix products reach here")
-    assert total.startswith("in all at least 3 h 0 min of training, ")
+    assert measured.startswith("time: from finished runs of the same system")
+    assert bound.startswith("≥: useful operations at the 38 GFLOP/s of matrix products on a device")
+    assert total.startswith("total: at least 3 h 0 min of training, ")
     assert total.endswith("5.0 of 16.0 GiB memory")
 
 
@@ -57,11 +58,11 @@ def test_one_run_without_an_estimate(tmp_path):
 )
 def test_estimated_times_have_two_units(tmp_path, seconds, text):
     (run,) = plan(tmp_path)
-    table = plan_text([run], {run.folder: Estimate(seconds, MEASURED, GIB)}, 1, 1)
+    table = plan_text([run], {run.folder: Estimate(seconds=seconds, rate=MEASURED, num_bytes=GIB)}, 1, 1)
     assert f"  20,000      {text}" in table
 
 
-def test_what_came_out(tmp_path):
+def test_the_outcomes(tmp_path):
     runs = plan(tmp_path, "td3_bc,iql,cql")
     finish(runs[0])
     outcomes = [Outcome("finished", 3661.4), Outcome("failed", 5.0, "no data"), Outcome("in use elsewhere", 1.0)]
@@ -73,4 +74,4 @@ def test_what_came_out(tmp_path):
         f"iql hopper-m offline failed 0:00:05 {runs[1].folder}",
         f"cql hopper-m offline in use elsewhere 0:00:01 {runs[2].folder}",
     ]
-    assert reason == f"iql hopper-m offline failed: no data (all of it in {runs[1].log})"
+    assert reason == f"iql hopper-m offline failed: no data (full output in {runs[1].log})"

@@ -1,11 +1,11 @@
-"""Selection by advantage: masks of every seed, trained once and cached under all that decides them."""
+"""Selection by advantage: the masks of every seed are trained once and cached."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from ssar_jax.data import ObservationScaling, RewardMap
+from ssar_jax.data.scaling import ObservationScaling, RewardMap
 from ssar_jax.runs.pretraining import advantage
 from ssar_jax.runs.pretraining import cache as pretraining
 from ssar_jax.runs.pretraining.advantage import select_by_advantage
@@ -26,7 +26,7 @@ def trained(monkeypatch):
     """Replaces training: the mask of seed s has every (s + 2)-th row. Returns the seeds of every training."""
     trainings = []
 
-    def train(data, seeds, unfinished, interruption, expectile, num_updates):
+    def train(data, seeds, partial_result, interruption, expectile, num_updates):
         trainings.append(seeds)
         return {seed: np.arange(len(data.transitions.rewards)) % (seed + 2) == 0 for seed in seeds}
 
@@ -35,7 +35,7 @@ def trained(monkeypatch):
 
 
 def test_masks_are_those_of_each_seed(rows, trained):
-    """Twenty rows do not fill whole bytes, in which the masks are kept."""
+    """Twenty rows do not fill whole bytes, in which the masks are stored."""
     selection = select_by_advantage(rows, "hash", seeds=(0, 1), **RULE)
     np.testing.assert_array_equal(selection.trusted, [np.arange(20) % 2 == 0, np.arange(20) % 3 == 0])
     assert (selection.trusted.dtype, selection.threshold) == (np.float32, None)
@@ -50,8 +50,8 @@ def test_only_seeds_that_are_not_in_the_cache_are_trained(rows, trained):
     np.testing.assert_array_equal(more.trusted[:2], first.trusted)
 
 
-def test_all_that_decides_a_mask_is_in_its_key(rows, trained):
-    """Another dataset, number of updates, expectile, scaling of observations or rewards, or clip of the actions."""
+def test_everything_that_determines_a_mask_is_in_its_key(rows, trained):
+    """Dataset, number of updates, expectile, scaling of observations and rewards, and clipping of actions."""
 
     def select(data=rows, dataset_hash="hash", **changes):
         select_by_advantage(data, dataset_hash, seeds=(0,), **(RULE | changes))
@@ -74,13 +74,13 @@ def test_a_damaged_mask_is_one_line(rows, trained, cache):
     (file,) = (cache / "advantage").iterdir()
     for content in (b"", b"half of a file", file.read_bytes()[:-1]):
         file.write_bytes(content)
-        with user_error(str(file), "truncated or damaged", "delete it, it is trained again"):
+        with user_error(str(file), "truncated or damaged", "delete it to train again"):
             select_by_advantage(rows, "hash", seeds=(0,), **RULE)
 
 
 @pytest.mark.slow
-def test_a_seeds_mask_does_not_depend_on_the_seeds_beside_it(rows, cache, monkeypatch):
-    """The real value functions; the cache is another one, so that nothing is read from it."""
+def test_a_seeds_mask_does_not_depend_on_the_other_seeds(rows, cache, monkeypatch):
+    """The real value functions; the second call has an empty cache."""
     together = select_by_advantage(rows, "hash", seeds=(0, 1), expectile=0.7, num_updates=20)
     monkeypatch.setenv("SSAR_CACHE_DIR", str(cache / "other"))
     alone = select_by_advantage(rows, "hash", seeds=(1,), expectile=0.7, num_updates=20)
@@ -89,8 +89,8 @@ def test_a_seeds_mask_does_not_depend_on_the_seeds_beside_it(rows, cache, monkey
     assert set(np.unique(together.trusted)) == {0.0, 1.0}
 
 
-def test_what_is_trained_first_shares_no_minibatch_with_the_run(rows, monkeypatch):
-    """Minibatches follow from a trainer's seeds alone, so those of the value functions must be others, and distinct."""
+def test_pretraining_shares_no_minibatch_with_the_run(rows, monkeypatch):
+    """Minibatches depend only on a trainer's seeds, so those of the value functions must be different ones."""
     given = []
 
     class Recorder(OfflineTrainer):

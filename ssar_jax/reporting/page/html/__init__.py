@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no network, no other file."""
+"""A report as one HTML page without references to other files or the network."""
 
 from collections.abc import Sequence
 from importlib.resources import files
@@ -9,11 +9,11 @@ from ssar_jax.reporting.page.html.markup import Html, element
 
 
 def write_page(title: str, sections: Sequence[Section]) -> str:
-    """The page with all its sections, style, script and figures.
+    """Writes a page with its sections, figures, style and script.
 
     Args:
-        title: of the page.
-        sections: in their order; their figures are read from disk.
+        title: title of the page.
+        sections: the sections in their order; their figures are read from disk.
     """
     parts = [_section(section, f"section-{i}") for i, section in enumerate(sections)]
     links = [element("li", element("a", section.title, href=f"#section-{i}")) for i, section in enumerate(sections)]
@@ -32,16 +32,17 @@ def write_page(title: str, sections: Sequence[Section]) -> str:
 
 
 def _section(section: Section, name: str) -> Html:
+    heading = element("h2", section.title)
     pictures = [picture_element(picture, f"{name}-{i}") for i, picture in enumerate(section.pictures)]
-    return element(
-        "section",
-        element("h2", section.title),
+    content = [
         *(element("p", sentence) for sentence in section.sentences),
         *map(table_element, section.tables),
         *([element("div", *pictures, class_="pictures")] if pictures else []),
         *map(details_element, section.details),
-        id=name,
-    )
+    ]
+    if section.collapsed:
+        return element("section", element("details", element("summary", heading), *content, class_="folded"), id=name)
+    return element("section", heading, *content, id=name)
 
 
 def _file(name: str) -> Html:

@@ -1,4 +1,4 @@
-"""The parts of a report as HTML: tables that can be sorted, figures as SVG, and details."""
+"""Parts of a report as HTML: sortable tables, figures as SVG, and details."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,11 @@ from ssar_jax.reporting.page.html.markup import Html, attributes_text, element
 
 
 def table_element(table: Table) -> Html:
-    """A table in a frame that scrolls sideways; each heading is a button that `page.js` sorts by."""
+    """Makes a table in a frame that scrolls horizontally; `page.js` sorts by the heading that is clicked.
+
+    Args:
+        table: the table.
+    """
     head = []
     if table.spans:
         spans = [element("th", span.text, colspan=span.columns, scope="colgroup") for span in table.spans]
@@ -26,19 +30,23 @@ def table_element(table: Table) -> Html:
 
 
 def picture_element(picture: Picture, name: str) -> Html:
-    """A figure as SVG within the page.
+    """Makes a figure with its SVG in the page.
 
     Args:
         picture: the figure; its file is read.
-        name: unique in the page.
+        name: prefix of the names in the SVG, unique in the page.
     """
     svg = inline_svg(picture.svg.read_text(encoding="utf-8"), name)
-    labelled = Html(svg.replace("<svg", f"<svg{attributes_text(role='img', aria_label=picture.caption)}", 1))
-    return element("figure", element("figcaption", picture.caption), _frame(labelled, picture.caption))
+    labeled = Html(svg.replace("<svg", f"<svg{attributes_text(role='img', aria_label=picture.caption)}", 1))
+    return element("figure", element("figcaption", picture.caption), _frame(labeled, picture.caption))
 
 
 def details_element(details: Details) -> Html:
-    """What can be unfolded; links lead to its name."""
+    """Makes collapsed details with their name as the target of links.
+
+    Args:
+        details: the details.
+    """
     facts = [part for name, value in details.facts for part in (element("dt", name), element("dd", value))]
     code = [
         part for name, shown in details.code for part in (element("h3", name), element("pre", element("code", shown)))
@@ -47,10 +55,14 @@ def details_element(details: Details) -> Html:
 
 
 def inline_svg(svg: str, name: str) -> Html:
-    """An SVG file of matplotlib as part of a page.
+    """Makes an SVG file of matplotlib part of a page.
 
-    The declaration and the metadata go, names that other figures have too get one of their own, and what is grey on
-    any page takes the colour of this one's text.
+    The declaration and the metadata are removed, names get a prefix that is unique in the page, and gray becomes the
+    text color of the page.
+
+    Args:
+        svg: content of the file.
+        name: the prefix.
     """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -60,7 +72,7 @@ def inline_svg(svg: str, name: str) -> Html:
 
 
 def _heading(table: Table, column: int) -> Html:
-    """A heading set like the cells below it: words to the left, numbers to the right."""
+    """Makes a heading that is aligned with the cells below it: text on the left, numbers on the right."""
     words = any(isinstance(row[column].value, str) for row in table.rows)
     button = element("button", table.headings[column], type="button")
     return element("th", button, scope="col", class_="word" if words else "number")
@@ -72,7 +84,7 @@ def _row(cells: Sequence[Cell]) -> Html:
 
 
 def _cell(tag: str, cell: Cell, **attributes: str) -> Html:
-    """A cell with the value it is sorted by; numbers are told from words by their class."""
+    """Makes a cell with the value by which it is sorted, and a class for text or numbers."""
     shown = cell.text if cell.link is None else element("a", cell.text, href=f"#{cell.link}")
     kind = "word" if isinstance(cell.value, str) else "number"
     value = None if cell.value is None else str(cell.value)
@@ -80,5 +92,5 @@ def _cell(tag: str, cell: Cell, **attributes: str) -> Html:
 
 
 def _frame(content: Html, name: str) -> Html:
-    """What is wider than the page scrolls by itself, by keyboard too."""
+    """Makes a frame in which wide content scrolls, by keyboard too."""
     return element("div", content, class_="frame", tabindex=0, role="region", aria_label=name)

@@ -1,4 +1,4 @@
-"""HTML as text that escapes itself."""
+"""HTML elements whose text is escaped."""
 
 import html
 
@@ -6,16 +6,17 @@ _VOID = {"meta"}
 
 
 class Html(str):
-    """Text that is HTML already."""
+    """Text that is already HTML and is not escaped."""
 
 
 def element(tag: str, *children: str, **attributes: str | int | None) -> Html:
-    """An element around its children.
+    """Makes an element around its children.
 
     Args:
-        tag: its name.
+        tag: name of the element.
         *children: text, which is escaped, and `Html`, which is not.
-        **attributes: their names with `_` for `-`, and one at the end left out, as in `class_`; None leaves one out.
+        **attributes: attributes, with `_` for `-` in their names; a final `_`, as in `class_`, is removed. None omits
+            an attribute.
     """
     start = f"{tag}{attributes_text(**attributes)}"
     inside = "".join(child if isinstance(child, Html) else html.escape(child) for child in children)
@@ -23,6 +24,6 @@ def element(tag: str, *children: str, **attributes: str | int | None) -> Html:
 
 
 def attributes_text(**attributes: str | int | None) -> Html:
-    """Attributes as they stand in a tag, a space before each; see `element`."""
+    """Writes attributes as they appear in a tag, each after a space; see `element`."""
     shown = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items() if value is not None}
     return Html("".join(f' {name}="{html.escape(str(value))}"' for name, value in shown.items()))

@@ -1,4 +1,4 @@
-// Sorts tables by their headings, and unfolds the details that a link leads to.
+// Sorts tables by their headings, and opens the details or the collapsed section that a link leads to.
 
 for (const row of document.querySelectorAll("thead tr:last-child")) {
   [...row.cells].forEach((heading, column) => {
@@ -16,17 +16,18 @@ function sort(row, heading, column) {
   body.append(...lines);
 }
 
-// Cells without a value come last, whichever way the others run.
+// Cells without a value come last in either order.
 function compare(a, b, sign) {
   if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
   const difference = Number(a) - Number(b);
   return sign * (Number.isNaN(difference) ? a.localeCompare(b, "en", { numeric: true }) : difference);
 }
 
-function unfold() {
+function openTarget() {
   const target = document.getElementById(location.hash.slice(1));
-  if (target instanceof HTMLDetailsElement) target.open = true;
+  const details = target?.matches("details") ? target : target?.querySelector(":scope > details.folded");
+  if (details) details.open = true;
 }
 
-addEventListener("hashchange", unfold);
-unfold();
+addEventListener("hashchange", openTarget);
+openTarget();

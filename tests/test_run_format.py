@@ -1,0 +1,28 @@
+"""Names of config fields that have changed."""
+
+import json
+
+from configs import td3_bc
+from configs.common import fields
+from ssar_jax.run_format import RENAMED_FIELDS, differences, read_json, rename_fields
+
+OLD = {"tau": 0.005, "coefficient": {"mask_regulariser": True, "base": 0.4}, "mask_regulariser": 3}
+NEW = {"tau": 0.005, "coefficient": {"mask_regularizer": True, "base": 0.4}, "mask_regulariser": 3}
+
+
+def test_a_stored_config_gets_the_current_names():
+    assert rename_fields(OLD) == NEW
+    assert rename_fields(NEW) == NEW
+
+
+def test_a_run_that_was_made_under_an_old_name_does_not_differ(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(OLD))
+    assert differences(read_json(tmp_path / "config.json"), NEW) == []
+
+
+def test_current_names_are_fields_and_stay_in_their_group():
+    known = fields(td3_bc.get_config("hopper-m"))
+    for old, new in RENAMED_FIELDS.items():
+        assert new in known
+        assert old not in known
+        assert old.rpartition(".")[0] == new.rpartition(".")[0]
