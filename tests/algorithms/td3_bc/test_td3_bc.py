@@ -9,7 +9,8 @@ from ssar_jax.algorithms.td3_steps import smoothed_target_actions, update_when
 from ssar_jax.coefficients.constant import constant
 from ssar_jax.ops.losses import td_target
 from ssar_jax.ops.trees import averages
-from tests.algorithms.small_td3_bc import (
+from tests.algorithms.states import with_params
+from tests.algorithms.td3_bc.small_td3_bc import (
     BATCH,
     NOISE,
     NUMBERS,
@@ -19,7 +20,6 @@ from tests.algorithms.small_td3_bc import (
     make_state,
     to_rounding_or_exactly,
 )
-from tests.algorithms.states import with_params
 from tests.networks.numpy_networks import as_numpy, gradient, mlp, norm
 
 

@@ -5,8 +5,8 @@ import numpy as np
 
 from ssar_jax.algorithms import spot, td3_bc
 from ssar_jax.networks.vae import VAE
-from tests.algorithms import small_td3_bc
-from tests.algorithms.small_td3_bc import BATCH, NUMBERS
+from tests.algorithms.td3_bc import small_td3_bc
+from tests.algorithms.td3_bc.small_td3_bc import BATCH, NUMBERS
 from tests.networks.numpy_networks import mlp
 
 NETWORK = VAE((4, 3), 2)

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssar_jax.algorithms import iql
-from tests.algorithms.small_td3_bc import make_batch
 from tests.algorithms.states import with_params
+from tests.algorithms.td3_bc.small_td3_bc import make_batch
 from tests.networks.numpy_networks import mlp
 
 SIZES = iql.IQLConfig(hidden_sizes=(3, 2))

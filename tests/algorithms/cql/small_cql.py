@@ -7,8 +7,8 @@ import numpy as np
 from ssar_jax.algorithms import cql
 from ssar_jax.coefficients.constant import constant
 from ssar_jax.coefficients.state_adaptive import state_adaptive
-from tests.algorithms import small_td3_bc
 from tests.algorithms.states import with_params
+from tests.algorithms.td3_bc import small_td3_bc
 from tests.networks.numpy_networks import mlp
 
 ROWS = 18  # two blocks of nine on a CPU

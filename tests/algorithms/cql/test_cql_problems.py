@@ -8,7 +8,7 @@ import pytest
 from ssar_jax.algorithms import cql
 from ssar_jax.coefficients.constant import constant
 from ssar_jax.types import Batch
-from tests.algorithms.small_cql import BATCH, LOCOMOTION, make_state, sample
+from tests.algorithms.cql.small_cql import BATCH, LOCOMOTION, make_state, sample
 from tests.algorithms.states import with_params
 from tests.networks.numpy_networks import as_numpy, critic, mlp
 

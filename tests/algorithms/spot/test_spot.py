@@ -10,9 +10,10 @@ from ssar_jax.coefficients.constant import constant
 from ssar_jax.coefficients.state_adaptive import state_adaptive
 from ssar_jax.networks.vae import VAE
 from ssar_jax.types import Batch
-from tests.algorithms import small_td3_bc
-from tests.algorithms.small_spot import DRAWS, NETWORK, SIZES, SMALL, as_td3_bc, make_draws, make_state, score
-from tests.algorithms.small_td3_bc import (
+from tests.algorithms.spot.small_spot import DRAWS, NETWORK, SIZES, SMALL, as_td3_bc, make_draws, make_state, score
+from tests.algorithms.states import with_params
+from tests.algorithms.td3_bc import small_td3_bc
+from tests.algorithms.td3_bc.small_td3_bc import (
     BATCH,
     NUMBERS,
     assert_close,
@@ -21,8 +22,7 @@ from tests.algorithms.small_td3_bc import (
     to_rounding_or_exactly,
     warmed,
 )
-from tests.algorithms.states import with_params
-from tests.algorithms.test_td3_bc_by_numpy import NumpyTD3BC
+from tests.algorithms.td3_bc.test_td3_bc_by_numpy import NumpyTD3BC
 from tests.networks.numpy_networks import as_numpy, critic, gradient, mlp, norm, polyak
 
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from ssar_jax.algorithms import fam_cql
-from tests.algorithms.small_cql import BATCH, ROWS, sample
+from tests.algorithms.cql.small_cql import BATCH, ROWS, sample
 from tests.algorithms.states import with_params
 from tests.networks.numpy_networks import Adam, as_numpy, critic, gradient, mlp, norm, polyak
 

@@ -12,10 +12,10 @@ import pytest
 from ssar_jax.algorithms.iql_values import advantages_of, make_value_networks, value_algorithm, value_step
 from ssar_jax.types import Batch
 from tests.algorithms.conformance import LIMITS, Vectors, assert_close, nested
-from tests.algorithms.small_iql import NUMBERS, PROGRAMS, VARIANTS, distance, make_state
-from tests.algorithms.small_td3_bc import assert_close as assert_trees_close
-from tests.algorithms.small_td3_bc import make_batch
+from tests.algorithms.iql.small_iql import NUMBERS, PROGRAMS, VARIANTS, distance, make_state
 from tests.algorithms.states import with_params
+from tests.algorithms.td3_bc.small_td3_bc import assert_close as assert_trees_close
+from tests.algorithms.td3_bc.small_td3_bc import make_batch
 from tests.golden_vectors import golden_files
 from tests.networks.numpy_networks import Adam, as_numpy, critic, gradient, mlp, polyak
 

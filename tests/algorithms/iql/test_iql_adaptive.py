@@ -7,9 +7,9 @@ import pytest
 from ssar_jax.algorithms import iql
 from ssar_jax.coefficients.constant import constant
 from ssar_jax.coefficients.state_adaptive import state_adaptive
-from tests.algorithms.small_iql import BATCH, SIZES, make_state
-from tests.algorithms.small_td3_bc import assert_close, equal, make_batch, to_rounding_or_exactly
+from tests.algorithms.iql.small_iql import BATCH, SIZES, make_state
 from tests.algorithms.states import with_params
+from tests.algorithms.td3_bc.small_td3_bc import assert_close, equal, make_batch, to_rounding_or_exactly
 
 STATE = jax.tree.map(lambda leaf: leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf, make_state())
 

@@ -6,7 +6,7 @@ import pytest
 
 from ssar_jax.algorithms import iql
 from ssar_jax.types import Batch
-from tests.algorithms.small_iql import (
+from tests.algorithms.iql.small_iql import (
     BATCH,
     NUMBERS,
     PROGRAMS,
@@ -16,8 +16,8 @@ from tests.algorithms.small_iql import (
     make_state,
     shifted,
 )
-from tests.algorithms.small_td3_bc import assert_close, equal, make_batch, to_rounding_or_exactly, warmed
 from tests.algorithms.states import with_params
+from tests.algorithms.td3_bc.small_td3_bc import assert_close, equal, make_batch, to_rounding_or_exactly, warmed
 from tests.networks.numpy_networks import as_numpy, critic, mlp
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ssar_jax.algorithms import sac
 from ssar_jax.networks.backend import states_per_block
-from tests.algorithms.small_cql import (
+from tests.algorithms.cql.small_cql import (
     BATCH,
     BETA,
     DEFAULTS,
@@ -23,8 +23,8 @@ from tests.algorithms.small_cql import (
     sample,
     shifted,
 )
-from tests.algorithms.small_td3_bc import assert_close, equal, warmed
 from tests.algorithms.states import with_params
+from tests.algorithms.td3_bc.small_td3_bc import assert_close, equal, warmed
 from tests.networks.numpy_networks import Adam, as_numpy, critic, gradient, norm, polyak
 
 

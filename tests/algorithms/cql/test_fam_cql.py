@@ -9,9 +9,9 @@ import pytest
 from ssar_jax.algorithms import cql, fam_cql
 from ssar_jax.coefficients.constant import constant
 from ssar_jax.networks import balance
-from tests.algorithms import small_cql
-from tests.algorithms.small_cql import BATCH, make_batch
-from tests.algorithms.small_fam_cql import (
+from tests.algorithms.cql import small_cql
+from tests.algorithms.cql.small_cql import BATCH, make_batch
+from tests.algorithms.cql.small_fam_cql import (
     NUMBERS,
     RATE,
     SIZES,
@@ -22,8 +22,8 @@ from tests.algorithms.small_fam_cql import (
     make_state,
     run,
 )
-from tests.algorithms.small_td3_bc import assert_close, equal, to_rounding_or_exactly, warmed
 from tests.algorithms.states import with_params
+from tests.algorithms.td3_bc.small_td3_bc import assert_close, equal, to_rounding_or_exactly, warmed
 from tests.networks.numpy_networks import as_numpy, mlp
 
 # b, then sine and cosine of b, b / 21.544347 and b / 464.15888.

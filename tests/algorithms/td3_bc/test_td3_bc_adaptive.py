@@ -8,7 +8,8 @@ import pytest
 from ssar_jax.algorithms import td3_bc
 from ssar_jax.coefficients.constant import constant
 from ssar_jax.coefficients.state_adaptive import state_adaptive
-from tests.algorithms.small_td3_bc import (
+from tests.algorithms.states import with_params
+from tests.algorithms.td3_bc.small_td3_bc import (
     BATCH,
     NOISE,
     SIZES,
@@ -19,7 +20,6 @@ from tests.algorithms.small_td3_bc import (
     make_state,
     warmed,
 )
-from tests.algorithms.states import with_params
 from tests.networks.numpy_networks import as_numpy, norm
 
 

@@ -8,7 +8,7 @@ import pytest
 from ssar_jax.algorithms import td3_bc
 from ssar_jax.coefficients.constant import constant
 from ssar_jax.types import Batch
-from tests.algorithms.small_td3_bc import SMALL, assert_close, equal, make_batch, make_state
+from tests.algorithms.td3_bc.small_td3_bc import SMALL, assert_close, equal, make_batch, make_state
 from tests.networks.numpy_networks import Adam, as_numpy, critic, gradient, mlp, norm, polyak
 
 
