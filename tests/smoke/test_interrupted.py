@@ -43,6 +43,7 @@ def test_a_killed_run_resumes_to_the_same_numbers(finished, dataset, tmp_path):
     small_run.assert_same_numbers(finished.path, path)
 
 
+@pytest.mark.slow  # trains twice; a killed run is resumed above
 def test_a_terminated_run_finishes_its_chunk_and_resumes(finished, dataset, tmp_path):
     path = tmp_path / "run"
     status, output, messages = interrupt(path, dataset, signal.SIGTERM)

@@ -140,6 +140,7 @@ def test_what_cannot_be_fine_tuned_is_one_line(finished, dataset, tmp_path, flag
     assert not (tmp_path / "run" / "config.json").exists()
 
 
+@pytest.mark.slow  # two phases; test_custom_algorithm.py trains both by one command too
 def test_without_an_offline_run_it_is_trained_first(dataset, tmp_path):
     """A second command finds both finished."""
     path, brief = tmp_path / "run", ("--config.num_updates=50", "--config.online.num_steps=150")
