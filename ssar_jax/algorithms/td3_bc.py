@@ -124,7 +124,7 @@ def td3_bc(
         return actor.apply({"params": params}, observations)  # pyright: ignore[reportReturnType]
 
     def actor_loss(params: Params, critics_params: Params, weight: Array, batch: Batch) -> tuple[Array, Any]:
-        """-lambda E[Q_1(s, pi(s))] + E[beta (pi(s) - a)^2], lambda = 1 / E|Q_1|; Fujimoto and Gu, equations 3 and 5."""
+        """-lambda E[Q_1(s, pi(s))] + E[beta (pi(s) - a)^2], lambda = 1 / E|Q_1|; Fujimoto and Gu, equation 3."""
         actions = policy(params, batch.observations)
         values = critics.apply_first(critics_params, batch.observations, actions)
         scale = 1.0 / jax.lax.stop_gradient(jnp.mean(jnp.abs(values)))
