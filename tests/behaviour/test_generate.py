@@ -250,7 +250,14 @@ def anybody_of_group(group):
     return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        signal.SIGTERM,
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
 def test_whoever_stops_a_generation_stops_its_workers(tmp_path, number):
     """Within seconds of a minute's work, and no process of the group survives."""
     (tmp_path / "program.py").write_text(GENERATE)

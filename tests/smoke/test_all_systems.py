@@ -28,7 +28,10 @@ LENGTHS = (
 
 
 # Slow: those whose kind of update is also tested by another system or smoke test.
-SLOW = ("td3_bc.py:hopper-m", "td3_bc.py:hopper-m,variant=base", "cql.py:hopper-m", "iql.py:hopper-m,variant=sa")
+SLOW = (
+    *("td3_bc.py:hopper-m", "td3_bc.py:hopper-m,variant=base", "cql.py:hopper-m", "cql.py:hopper-m,variant=base"),
+    "iql.py:hopper-m,variant=sa",
+)
 
 
 @pytest.mark.parametrize("system", [pytest.param(s, marks=[pytest.mark.slow] * (s in SLOW)) for s in SYSTEMS])

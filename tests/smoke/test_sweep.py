@@ -22,6 +22,7 @@ def sweep(dataset, root, *others):
     return small_run.finish(start(dataset, root, *others))
 
 
+@pytest.mark.slow
 def test_it_trains_and_tells_by_that_what_others_take(dataset, tmp_path):
     """Without a finished run the estimate uses the machine's matmul rate, the next one the rate of the run."""
     brief = ("--config.num_updates=50", "--config.evaluation.episodes=1")
