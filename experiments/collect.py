@@ -1,11 +1,16 @@
 """Trains the behavior policies of the embedded suite and generates its datasets.
 
-    python -m experiments.collect train hopper medium --seed=0
+    python -m experiments.collect train hopper --seed=1
 
-writes `hopper-medium.npz`, the snapshots `hopper-replay.npz` and the learning curve `hopper-medium.csv` to --directory.
-With --directory=ssar_jax/behaviour/trained they replace the policies that ship, and the embedded datasets are generated
-again on their next use. Training uses one core; set XLA_FLAGS=--xla_cpu_multi_thread_eigen=false to train several
-policies at once.
+trains one policy and writes its snapshots and learning curve to `<directory>/hopper-s1/`. Training uses one core; set
+XLA_FLAGS=--xla_cpu_multi_thread_eigen=false to train several policies at once.
+
+    python -m experiments.collect choose medium behaviour/hopper-s1
+
+examines the snapshots until one belongs to the tier, and writes `hopper-medium.npz`, the snapshots before it as
+`hopper-replay.npz` and the learning curve `hopper-medium.csv` to --directory. With
+--directory=ssar_jax/behaviour/trained they replace the policies that ship, and the embedded datasets are generated
+again on their next use.
 
     python -m experiments.collect embedded --tasks=all
 
@@ -18,6 +23,7 @@ draws the statistics of a dataset to --pictures.
 """
 
 import csv
+import json
 import logging
 import os
 from functools import partial
@@ -39,6 +45,12 @@ _MAX_STEPS = define_integer("max_steps", 1_000_000, "Largest number of environme
 _WIDTH = define_integer("width", 128, "Width of the two hidden layers.")
 _BATCH_SIZE = define_integer("batch_size", 128, "Minibatch size.")
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 3e-4, "Adam's learning rate.")
+_DECAY_STEPS = define_integer(
+    "decay_steps",
+    300_000,
+    "Last environment steps, over which the learning rate falls linearly to a tenth.",
+    lower_bound=0,
+)
 _DIRECTORY = flags.DEFINE_string("directory", "behaviour", "Folder for the trained policies.")
 _TASKS = flags.DEFINE_list("tasks", [], "Tasks whose datasets to generate, or all.")
 _TABLE = flags.DEFINE_string("table", None, "Markdown file for the table of the datasets' statistics.")
@@ -49,84 +61,112 @@ _TRAJECTORIES = 60
 """Trajectories in a picture of a maze."""
 
 
-def train(agent: str, tier: str) -> None:
-    """Train one policy until a test finds it in its tier, and write it to --directory.
+def train(agent: str) -> None:
+    """Train one policy with snapshots, and write them to a folder in --directory.
 
     Args:
         agent: Agent of a tier, such as `hopper`.
-        tier: `medium`, `expert`, or `direction` for the ant.
 
     Raises:
-        UserError: There is no such tier, the folder cannot be written to, or --max_steps did not suffice.
+        UserError: There is no such agent, the folder cannot be written to or holds a training already.
     """
+    from ssar_jax.behaviour import tiers
+
+    environments = {name: tier.environment for (name, _), tier in tiers.TIERS.items()}
+    if agent not in environments:
+        raise UserError(f"there is no agent {agent!r} to train: choose one of {', '.join(environments)}")
+    if _DECAY_STEPS.value > _MAX_STEPS.value:
+        raise UserError(f"--decay_steps={_DECAY_STEPS.value} must not exceed --max_steps={_MAX_STEPS.value}")
+    folder = Path(_DIRECTORY.value) / f"{agent}-s{_SEED.value}"
+    require_writable(folder, "choose another --directory")
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} holds a training already: delete it, or choose another --seed or --directory")
+
+    import optax
+
     from ssar_jax.algorithms import sac
-    from ssar_jax.behaviour import policies, tiers
+    from ssar_jax.behaviour import policies
+    from ssar_jax.behaviour.training_runs import CURVE, snapshot_path
+    from ssar_jax.data.tasks import get_task
     from ssar_jax.envs.make import make_env
     from ssar_jax.training import train_behaviour
 
-    wanted = tiers.TIERS.get((agent, tier))
-    if wanted is None:
-        known = ", ".join(" ".join(key) for key in tiers.TIERS)
-        raise UserError(f"there is no tier {agent!r} {tier!r} to train: choose one of {known}")
-    directory = Path(_DIRECTORY.value)
-    require_writable(directory, "choose another --directory")
-    directory.mkdir(parents=True, exist_ok=True)
-    passed: list[tiers.Mark] = []
-
-    def is_good(progress: train_behaviour.Progress) -> bool:
-        if progress.mean_return < wanted.least_return:
-            return False
-        mark = tiers.examine(agent, progress.policy, np.random.default_rng((_SEED.value, progress.steps)))
-        _LOG.info("test: score %.1f, return %.1f ± %.1f", mark.mark, mark.return_mean, mark.return_std)
-        if wanted.low <= mark.mark <= wanted.high:
-            passed.append(mark)
-        return bool(passed)
-
-    def report(progress: train_behaviour.Progress) -> None:
-        _LOG.info("%s %s: %d steps, return %.1f", agent, tier, progress.steps, progress.mean_return)
-
-    build_env = partial(make_env, wanted.environment)
+    build_env = partial(make_env, environments[agent])
     env = build_env()
     action_size = env.action_space.shape[0]  # pyright: ignore[reportOptionalSubscript]
     env.close()
-    widths = (_WIDTH.value, _WIDTH.value)
-    history = train_behaviour.train(
-        sac.sac(action_size, sac.SACConfig(hidden_sizes=widths, learning_rate=_LEARNING_RATE.value)),
-        build_env,
-        seed=_SEED.value,
-        max_steps=_MAX_STEPS.value,
-        batch_size=_BATCH_SIZE.value,
-        until=is_good,
-        report=report,
-    )
-    if not passed:
-        raise UserError(
-            f"no policy scored in [{wanted.low}, {wanted.high}] within --max_steps={_MAX_STEPS.value}: "
-            "choose more steps or another --seed"
-        )
+    rate = _LEARNING_RATE.value
     description = {
         "agent": agent,
-        "tier": tier,
         "physics": "d4rl-v2",
         "algorithm": "sac",
         "seed": _SEED.value,
-        "steps": history[-1].steps,
-        **passed[0]._asdict(),
+        "max_steps": _MAX_STEPS.value,
+        "decay_steps": _DECAY_STEPS.value,
+        "width": _WIDTH.value,
+        "batch_size": _BATCH_SIZE.value,
+        "learning_rate": rate,
     }
-    policies.save(directory / f"{agent}-{tier}.npz", [history[-1].policy], description)
-    if tier == "medium":
-        chosen = np.linspace(0, len(history) - 1, tiers.NUM_SNAPSHOTS).round().astype(int)
-        description |= {"tier": "replay", "steps": [history[i].steps for i in chosen]}
-        policies.save(directory / f"{agent}-replay.npz", [history[i].policy for i in chosen], description)
-    _write_curve(directory / f"{agent}-{tier}.csv", history)
-    print(f"wrote {directory / f'{agent}-{tier}.npz'}: score {passed[0].mark:.1f}")
-
-
-def _write_curve(path: Path, history: list[Any]) -> None:
-    with path.open("w", newline="") as file:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").write_text(json.dumps(description, indent=2) + "\n")
+    started = max(_MAX_STEPS.value - _DECAY_STEPS.value - train_behaviour.WARMUP_STEPS, 0)
+    snapshots = train_behaviour.train(
+        sac.sac(
+            action_size,
+            sac.SACConfig(
+                hidden_sizes=(_WIDTH.value, _WIDTH.value),
+                learning_rate=optax.linear_schedule(rate, 0.1 * rate, _DECAY_STEPS.value, started),
+            ),
+        ),
+        build_env,
+        seed=_SEED.value,
+        num_steps=_MAX_STEPS.value,
+        batch_size=_BATCH_SIZE.value,
+    )
+    score = None if agent == "ant" else get_task(f"{agent}-m").require_score
+    with (folder / "curve.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["steps", "return"])
-        writer.writerows((progress.steps, f"{progress.mean_return:.1f}") for progress in history)
+        writer.writerow(CURVE)
+        for progress in snapshots:
+            policies.save(
+                snapshot_path(folder, progress.steps), [progress.policy], description | {"steps": progress.steps}
+            )
+            if progress.evaluation is None:
+                continue
+            marks = [value if score is None else score(value) for value in progress.evaluation]
+            writer.writerow([progress.steps, *(f"{mark:.1f}" for mark in marks), f"{progress.seconds:.0f}"])
+            file.flush()
+            _LOG.info("%s: %d steps, sampled %.1f, deterministic %.1f", agent, progress.steps, *marks)
+    print(f"wrote {folder}")
+
+
+def choose(tier: str, run: Path) -> None:
+    """Write the policy of a tier that a training run contains, for `medium` with the snapshots before it.
+
+    Args:
+        tier: `medium`, `expert`, or `direction` for the ant.
+        run: Folder of a training.
+
+    Raises:
+        UserError: The folder is not a training, no snapshot belongs to the tier, or --directory cannot be written to.
+    """
+    from ssar_jax.behaviour import policies
+    from ssar_jax.behaviour.training_runs import TrainingRun
+
+    directory = Path(_DIRECTORY.value)
+    require_writable(directory, "choose another --directory")
+    training = TrainingRun(run)
+    choice = training.choose(tier)
+    agent = training.description["agent"]
+    description = training.description | {"tier": tier, "steps": choice.steps, **choice.mark._asdict()}
+    directory.mkdir(parents=True, exist_ok=True)
+    policies.save(directory / f"{agent}-{tier}.npz", [choice.policy], description)
+    if tier == "medium":
+        steps, snapshots = training.replay(choice.steps)
+        policies.save(directory / f"{agent}-replay.npz", snapshots, description | {"tier": "replay", "steps": steps})
+    curve = (run / "curve.csv").read_text()
+    (directory / f"{agent}-{tier}.csv").write_text(curve)
+    print(f"wrote {directory / f'{agent}-{tier}.npz'}: {choice.steps:,} steps, {choice.mark}")
 
 
 def generate() -> None:
@@ -218,16 +258,18 @@ def main(arguments: list[str]) -> None:
         UserError: There is no such subcommand.
     """
     match arguments:
-        case ["train", agent, tier]:
-            train(agent, tier)
+        case ["train", agent]:
+            train(agent)
+        case ["choose", tier, run]:
+            choose(tier, Path(run))
         case ["embedded"]:
             generate()
         case ["show", task]:
             show(task)
         case _:
             raise UserError(
-                "usage: python -m experiments.collect train <agent> <tier>, or embedded --tasks=<task>,..., "
-                "or show <task>"
+                "usage: python -m experiments.collect train <agent>, or choose <tier> <training run>, "
+                "or embedded --tasks=<task>,..., or show <task>"
             )
 
 

@@ -49,13 +49,13 @@ class SACConfig(NamedTuple):
 
     Attributes:
         hidden_sizes: widths of the hidden layers of actor and critics.
-        learning_rate: Adam's learning rate for actor, critics and temperature.
+        learning_rate: Adam's learning rate for actor, critics and temperature, or a schedule of it.
         discount: discount factor.
         tau: Polyak rate of the target critics.
     """
 
     hidden_sizes: tuple[int, ...] = (256, 256)
-    learning_rate: float = 3e-4
+    learning_rate: float | optax.Schedule = 3e-4
     discount: float = 0.99
     tau: float = 0.005
 

@@ -18,7 +18,7 @@ import numpy as np
 from ssar_jax.behaviour.recipes import Segment, recipe_hash, segments
 from ssar_jax.behaviour.stages import stage_of
 from ssar_jax.data.dataset import OfflineDataset
-from ssar_jax.data.sources.embedded import embedded_description, embedded_id
+from ssar_jax.data.sources.embedded import SUITE, embedded_description, embedded_id
 from ssar_jax.data.sources.minari import has_minari, read_minari, read_minari_metadata
 from ssar_jax.data.sources.minari_writing import delete_minari, write_minari
 from ssar_jax.data.tasks import Task
@@ -34,7 +34,7 @@ _NUM_PIECES = 4
 """Pieces per segment that run in parallel; fixed, so that the data do not depend on the number of cores."""
 
 _NUM_ENVS = 8
-"""Environments that are stepped together in a piece."""
+"""Environments that are stepped together in a piece of one segment."""
 
 _REPORT_SECONDS = 5.0
 _STOP = -1  # value of the counter that stops all workers
@@ -42,16 +42,18 @@ _counter: Any = None  # set in worker processes: the number of transitions of al
 
 
 class _Piece(NamedTuple):
-    """A part of a segment that one process generates.
+    """A part of a dataset that one process generates.
 
     Attributes:
         task: The task.
-        segment: Policy and number of transitions.
-        entropy: Seed of the piece's random generator: seed of the dataset, index of the segment, index of the piece.
+        segments: Policies with their numbers of transitions, one after the other.
+        num_envs: Number of environments that are stepped together.
+        entropy: Seed of the piece's random generator: seed of the dataset and numbers that identify the piece.
     """
 
     task: Task
-    segment: Segment
+    segments: tuple[Segment, ...]
+    num_envs: int
     entropy: tuple[int, ...]
 
 
@@ -72,9 +74,14 @@ def load_or_generate(task: Task, num_steps: int, seed: int = SEED) -> OfflineDat
     dataset_id, wanted = embedded_id(task, num_steps), recipe_hash(task, num_steps, seed)
     if has_minari(dataset_id):
         try:
-            if read_minari_metadata(dataset_id).get("recipe") == wanted:
+            metadata = read_minari_metadata(dataset_id)
+            if metadata.get("recipe") == wanted:
                 return read_minari(dataset_id)
-            _LOG.warning("%s is from another recipe (policies or package versions): generating it again", dataset_id)
+            suite = metadata.get("suite", 1)
+            reason = (
+                "another recipe (policies or package versions)" if suite == SUITE else f"suite {suite}, now {SUITE}"
+            )
+            _LOG.warning("%s is from %s: generating it again", dataset_id, reason)
         except UserError as error:
             _LOG.warning("%s; generating it again", error)
         delete_minari(dataset_id)
@@ -103,6 +110,7 @@ def generate(task: Task, num_steps: int, seed: int = SEED) -> str:
         play(task, num_steps, seed),
         description=embedded_description(task, num_steps),
         metadata={
+            "suite": SUITE,
             "recipe": recipe_hash(task, num_steps, seed),
             "physics": "d4rl-v2",
             "seed": seed,
@@ -154,11 +162,23 @@ def play(task: Task, num_steps: int, seed: int = SEED) -> Iterator[Episode]:
 
 
 def _pieces(task: Task, parts: list[Segment], seed: int) -> Iterator[_Piece]:
+    """Yield the pieces of a dataset in order.
+
+    A replay is played like a training: by one environment, whose episodes go on when the policy changes. Elsewhere
+    every segment is cut into pieces.
+    """
+    if task.tier == "medium-replay":
+        bounds = [round(i * len(parts) / _NUM_PIECES) for i in range(_NUM_PIECES + 1)]
+        for p, (start, stop) in enumerate(pairwise(bounds)):
+            played = tuple(part for part in parts[start:stop] if part.num_steps)
+            if played:
+                yield _Piece(task, played, 1, (seed, p))
+        return
     for s, (policy, num_steps) in enumerate(parts):
         bounds = [round(i * num_steps / _NUM_PIECES) for i in range(_NUM_PIECES + 1)]
         for p, (start, stop) in enumerate(pairwise(bounds)):
             if stop > start:
-                yield _Piece(task, Segment(policy, stop - start), (seed, s, p))
+                yield _Piece(task, (Segment(policy, stop - start),), _NUM_ENVS, (seed, s, p))
 
 
 def _set_counter(counter: "Synchronized[int]") -> None:
@@ -174,16 +194,20 @@ def _set_counter(counter: "Synchronized[int]") -> None:
 def _play_piece(piece: _Piece) -> list[Episode]:
     """Return the episodes of one piece; runs in a worker process."""
     rng = np.random.default_rng(piece.entropy)
-    stage, policy = stage_of(piece.task), piece.segment.policy
+    stage = stage_of(piece.task)
+    remaining = list(piece.segments)
 
     def act(observations: np.ndarray) -> np.ndarray:
+        policy, left = remaining[0]
+        remaining[0] = Segment(policy, left - len(observations))
+        if remaining[0].num_steps <= 0:
+            del remaining[0]
         if policy is None:
             return rng.uniform(-1.0, 1.0, (len(observations), piece.task.action_size)).astype(np.float32)
         return stage.act(policy, rng, observations)
 
-    episodes = collect(
-        stage.make_env, act, num_steps=piece.segment.num_steps, num_envs=_NUM_ENVS, rng=rng, on_step=_count
-    )
+    num_steps = sum(part.num_steps for part in piece.segments)
+    episodes = collect(stage.make_env, act, num_steps=num_steps, num_envs=piece.num_envs, rng=rng, on_step=_count)
     return [stage.finish(episode) for episode in episodes]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -50,14 +50,30 @@ class GaussianPolicy:
         Returns:
             Actions in (-1, 1), [N, A] float32.
         """
+        mean, raw = self._outputs(observations)
+        log_std = np.clip(self.log_std_multiplier * raw + self.log_std_offset, -20.0, 2.0)
+        noise = rng.standard_normal(mean.shape, dtype=np.float32)
+        return np.tanh(mean + np.exp(log_std) * noise)
+
+    def most_likely(self, observations: np.ndarray) -> np.ndarray:
+        """Return the actions without noise, tanh of the Gaussian's mean.
+
+        Args:
+            observations: [N, O].
+
+        Returns:
+            Actions in (-1, 1), [N, A] float32.
+        """
+        return np.tanh(self._outputs(observations)[0])
+
+    def _outputs(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean and the network's log standard deviation, both [N, A]."""
         x = np.asarray(observations, np.float32)
         for kernel, bias in self.layers[:-1]:
             x = np.maximum(x @ kernel + bias, 0.0)
         kernel, bias = self.layers[-1]
         mean, raw = np.split(x @ kernel + bias, 2, axis=-1)
-        log_std = np.clip(self.log_std_multiplier * raw + self.log_std_offset, -20.0, 2.0)
-        noise = rng.standard_normal(mean.shape, dtype=np.float32)
-        return np.tanh(mean + np.exp(log_std) * noise)
+        return mean, raw
 
 
 def save(path: Path, policies: Sequence[GaussianPolicy], description: dict[str, Any]) -> None:
@@ -94,7 +110,20 @@ def load(name: str) -> list[GaussianPolicy]:
     if not file.is_file():
         known = sorted(entry.name[:-4] for entry in folder.iterdir() if entry.name.endswith(".npz"))
         raise UserError(f"no behavior policy {name!r} ships with this version; available: {', '.join(known) or 'none'}")
-    with file.open("rb") as stream, np.load(stream) as arrays:
+    with file.open("rb") as stream:
+        return read(stream)
+
+
+def read(stream: IO[bytes] | Path) -> list[GaussianPolicy]:
+    """Read policies that `save` wrote.
+
+    Args:
+        stream: The `.npz` file.
+
+    Returns:
+        The policies of the file.
+    """
+    with np.load(stream) as arrays:
         return [_read(arrays, p) for p in range(sum(key.endswith("/log_std") for key in arrays.files))]
 
 

@@ -9,10 +9,8 @@ from typing import NamedTuple
 
 from ssar_jax.behaviour import policies
 from ssar_jax.behaviour.policies import GaussianPolicy
+from ssar_jax.data.sources import embedded
 from ssar_jax.data.tasks import Task
-
-VERSION = 1
-"""Increased when the generation changes, so that older datasets are generated again."""
 
 _UNIFORM_SHARE = 0.05
 """Share of medium-replay with uniform actions, which a SAC learner takes in its first steps."""
@@ -34,8 +32,8 @@ def segments(task: Task, num_steps: int) -> list[Segment]:
     """Return the segments of a task's dataset in order.
 
     medium and expert: one stochastic policy. medium-expert: half of each. medium-replay: uniform actions, then
-    the snapshots of a training run in order, where D4RL has the replay buffer of a SAC learner. AntMaze: the policy
-    that walks in a given direction.
+    snapshots of the training of the medium policy in order, each for its stretch of the training, where D4RL has the
+    replay buffer of that training. AntMaze: the policy that walks in a given direction.
 
     Args:
         task: One of the 18 tasks.
@@ -78,7 +76,7 @@ def recipe_hash(task: Task, num_steps: int, seed: int) -> str:
         The sha256 in hexadecimal.
     """
     versions = {name: metadata.version(name) for name in ("mujoco", "gymnasium", "numpy")}
-    recipe = {"version": VERSION, "task": task.d4rl_name, "num_steps": num_steps, "seed": seed, **versions}
+    recipe = {"suite": embedded.SUITE, "task": task.d4rl_name, "num_steps": num_steps, "seed": seed, **versions}
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
     for policy, steps in segments(task, num_steps):
         digest.update(str(steps).encode())

@@ -1,8 +1,8 @@
-"""The quality tiers of the embedded suite, and the test of whether a policy reaches one."""
+"""The quality tiers of the embedded suite, and the examination of whether a policy belongs to one."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -14,65 +14,74 @@ from ssar_jax.envs.make import make_env
 from ssar_jax.envs.mazes import MAZES
 from ssar_jax.envs.rollout import FirstEpisodes
 
-NUM_SNAPSHOTS = 8
-"""Policies that are saved during the training of medium, at even intervals, for the medium-replay datasets."""
-
 EPISODES = 50
-"""Episodes per test; for the ant, per maze."""
+"""Episodes per examination; for the ant, per maze."""
+
+
+class Range(NamedTuple):
+    """The range of a mark, ends included."""
+
+    low: float
+    high: float = float("inf")
+
+    def contains(self, mark: float) -> bool:
+        """Return whether a mark is in the range."""
+        return self.low <= mark <= self.high
 
 
 class Tier(NamedTuple):
-    """The range of marks that a policy must reach.
+    """What a policy must be able to do, and for a medium policy what it must not.
 
     Attributes:
         environment: Environment of the training.
-        low: Smallest mark: the normalized score of the stochastic policy, or the percentage of solved mazes.
-        high: Largest mark.
-        least_return: Mean training return at which tests start.
+        sampled: Range of the mark of sampled actions: the normalized score, or the percentage of solved mazes.
+        deterministic: Range of the normalized score of the most likely actions.
+        wanted: The snapshot to take of those that fit: `first` on the way up, or `last` of the finished training.
     """
 
     environment: str
-    low: float
-    high: float
-    least_return: float
-
-
-def _locomotion(agent: str, low: float, high: float = float("inf")) -> Tier:
-    task = get_task(f"{agent}-m")
-    assert task.reference_min is not None
-    assert task.reference_max is not None
-    return Tier(agent, low, high, task.reference_min + low / 100.0 * (task.reference_max - task.reference_min))
+    sampled: Range
+    deterministic: Range
+    wanted: Literal["first", "last"]
 
 
 TIERS: dict[tuple[str, str], Tier] = {
-    # D4RL's medium policies are in these ranges: raw returns 4065 to 5927, 1282 to 1770 and 2526 to 3215.
-    ("halfcheetah", "medium"): _locomotion("halfcheetah", 35.0, 50.0),
-    ("hopper", "medium"): _locomotion("hopper", 40.0, 55.0),
-    ("walker2d", "medium"): _locomotion("walker2d", 55.0, 70.0),
-    ("halfcheetah", "expert"): _locomotion("halfcheetah", 75.0),
-    ("hopper", "expert"): _locomotion("hopper", 85.0),
-    ("walker2d", "expert"): _locomotion("walker2d", 85.0),
-    ("ant", "direction"): Tier("ant-direction", 90.0, 100.0, 500.0),  # 1 m/s in the given direction for 50 s
+    # What D4RL's medium policies score when they are sampled, and what behavior cloning makes of their data.
+    ("halfcheetah", "medium"): Tier("halfcheetah", Range(36.0, 45.0), Range(39.0, 47.0), "first"),
+    ("hopper", "medium"): Tier("hopper", Range(38.0, 50.0), Range(45.0, 60.0), "first"),
+    ("walker2d", "medium"): Tier("walker2d", Range(55.0, 68.0), Range(60.0, 80.0), "first"),
+    ("halfcheetah", "expert"): Tier("halfcheetah", Range(85.0), Range(85.0), "last"),
+    ("hopper", "expert"): Tier("hopper", Range(100.0), Range(100.0), "last"),
+    ("walker2d", "expert"): Tier("walker2d", Range(100.0), Range(100.0), "last"),
+    # 1 m/s in the given direction for 50 s
+    ("ant", "direction"): Tier("ant-direction", Range(90.0), Range(float("-inf")), "first"),
 }
 """The tiers by agent and name."""
 
 
 class Mark(NamedTuple):
-    """Result of a test.
+    """Result of an examination.
 
     Attributes:
-        mark: Normalized score or percentage of solved mazes, see `Tier.low`.
-        return_mean: Mean undiscounted return.
-        return_std: Population standard deviation of the returns.
+        sampled: Mark of sampled actions, see `Tier.sampled`.
+        deterministic: Normalized score of the most likely actions; None for the ant.
+        return_mean: Mean undiscounted return of sampled actions.
+        return_std: Population standard deviation of these returns.
     """
 
-    mark: float
+    sampled: float
+    deterministic: float | None
     return_mean: float
     return_std: float
 
+    def is_in(self, tier: Tier) -> bool:
+        """Return whether a policy with these marks belongs to a tier."""
+        fits = self.deterministic is None or tier.deterministic.contains(self.deterministic)
+        return fits and tier.sampled.contains(self.sampled)
+
 
 def examine(agent: str, policy: GaussianPolicy, rng: np.random.Generator) -> Mark:
-    """Run a stochastic policy and return its mark.
+    """Run a policy, with sampled and with its most likely actions, and return its marks.
 
     The ant walks through every maze from the evaluation's start to its goal, guided by waypoints. A maze is solved if
     the goal is reached within the time limit.
@@ -82,13 +91,19 @@ def examine(agent: str, policy: GaussianPolicy, rng: np.random.Generator) -> Mar
         policy: The policy.
         rng: Generator of the actions and the reset seeds.
     """
-    if agent != "ant":
-        returns = _play(partial(make_env, agent), partial(policy.sample, rng=rng), rng)
-        mark = get_task(f"{agent}-m").require_score(float(returns.mean()))
-        return Mark(mark, float(returns.mean()), float(returns.std()))
-    walk = partial(walk_guided, policy, rng)
-    returns = np.concatenate([_play(partial(GuidedMaze, maze, "fixed"), walk, rng) for maze in MAZES])
-    return Mark(100.0 * float(np.mean(returns > 0.0)), float(returns.mean()), float(returns.std()))
+    if agent == "ant":
+        walk = partial(walk_guided, policy, rng)
+        returns = np.concatenate([_play(partial(GuidedMaze, maze, "fixed"), walk, rng) for maze in MAZES])
+        return Mark(100.0 * float(np.mean(returns > 0.0)), None, float(returns.mean()), float(returns.std()))
+    score, build = get_task(f"{agent}-m").require_score, partial(make_env, agent)
+    returns = _play(build, partial(policy.sample, rng=rng), rng)
+    deterministic = _play(build, policy.most_likely, rng)
+    return Mark(
+        sampled=score(float(returns.mean())),
+        deterministic=score(float(deterministic.mean())),
+        return_mean=float(returns.mean()),
+        return_std=float(returns.std()),
+    )
 
 
 def _play(

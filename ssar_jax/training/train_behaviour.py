@@ -1,7 +1,7 @@
-"""Online training of the behavior policies of the embedded suite, until their returns are in a target band."""
+"""Online training of the behavior policies of the embedded suite, with snapshots along the way."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,20 +19,36 @@ BLOCK = 50
 """Environment steps per device call, followed by the same number of updates."""
 
 
+WARMUP_STEPS = 10_000
+"""Environment steps with uniform actions before the first update."""
+
+
+class Evaluation(NamedTuple):
+    """Returns of a policy that is being trained.
+
+    Attributes:
+        sampled: mean undiscounted return with sampled actions.
+        deterministic: mean undiscounted return with the most likely actions.
+    """
+
+    sampled: float
+    deterministic: float
+
+
 class Progress(NamedTuple):
-    """One evaluation of the stochastic policy.
+    """A snapshot of the training.
 
     Attributes:
         steps: number of environment steps so far.
-        mean_return: mean undiscounted return.
         seconds: wall time so far in s.
-        policy: the evaluated policy.
+        policy: the policy.
+        evaluation: its returns, at every evaluation interval, else None.
     """
 
     steps: int
-    mean_return: float
     seconds: float
     policy: GaussianPolicy
+    evaluation: Evaluation | None
 
 
 def train(
@@ -40,44 +56,43 @@ def train(
     make_env: Callable[[], gymnasium.Env],
     *,
     seed: int,
-    max_steps: int,
+    num_steps: int,
     batch_size: int,
-    warmup_steps: int = 10_000,
+    warmup_steps: int = WARMUP_STEPS,
+    snapshot_interval: int = 1_000,
     evaluation_interval: int = 10_000,
-    evaluation_episodes: int = 10,
-    until: Callable[[Progress], bool],
-    report: Callable[[Progress], None],
-) -> list[Progress]:
-    """Trains a policy until `until` accepts an evaluation, for at most `max_steps` environment steps.
+    evaluation_episodes: int = 5,
+) -> Iterator[Progress]:
+    """Trains a policy and yields it at every snapshot interval.
 
     Args:
         algorithm: an algorithm whose policy is a `TanhGaussianActor`, such as SAC.
         make_env: function that builds one environment.
         seed: seed of all random numbers.
-        max_steps: maximum number of environment steps.
+        num_steps: number of environment steps.
         batch_size: minibatch size B.
         warmup_steps: number of environment steps with uniform actions before the first update.
-        evaluation_interval: number of environment steps between evaluations.
-        evaluation_episodes: number of episodes per evaluation.
-        until: function of an evaluation that returns whether to stop.
-        report: function that is called with every evaluation.
+        snapshot_interval: number of environment steps between snapshots, a multiple of `BLOCK`.
+        evaluation_interval: number of environment steps between evaluations, a multiple of `snapshot_interval`.
+        evaluation_episodes: number of episodes per evaluation, once sampled and once deterministic.
 
-    Returns:
-        All evaluations in order; the last one contains the trained policy.
+    Yields:
+        The snapshots in order, from the first after the warm-up.
     """
+    assert snapshot_interval % BLOCK == 0
+    assert evaluation_interval % snapshot_interval == 0
     rng = np.random.default_rng(seed)
     env, evaluation = make_env(), FirstEpisodes(make_env, evaluation_episodes)
     observation, _ = env.reset(seed=seed)
     sizes = env.observation_space.shape[0], env.action_space.shape[0]  # pyright: ignore
     init_key, update_key = jax.random.split(jax.random.key(seed))
     state = algorithm.init(init_key, jnp.zeros((1, sizes[0])), jnp.zeros((1, sizes[1])))
-    buffer = _empty_buffer(max_steps, *sizes)
+    buffer = _empty_buffer(num_steps, *sizes)
     train_block = jax.jit(partial(_train_block, algorithm, batch_size), donate_argnums=(0, 1))
     insert = jax.jit(_insert, donate_argnums=0)
     policy = GaussianPolicy.from_params(algorithm.policy_params(state))
-    history: list[Progress] = []
     start = time.monotonic()
-    for steps in range(BLOCK, max_steps + 1, BLOCK):
+    for steps in range(BLOCK, num_steps + 1, BLOCK):
         rows = []
         for _ in range(BLOCK):
             if steps <= warmup_steps:
@@ -92,24 +107,19 @@ def train(
         block = Batch(**dict(zip(names, columns, strict=True)), trusted=jnp.ones(BLOCK))
         if steps <= warmup_steps:
             buffer = insert(buffer, block, steps - BLOCK)
-        else:
-            state, buffer = train_block(state, buffer, block, steps, update_key)
-            policy = GaussianPolicy.from_params(jax.device_get(algorithm.policy_params(state)))
-        if steps % evaluation_interval == 0 and steps > warmup_steps:
+            continue
+        state, buffer = train_block(state, buffer, block, steps, update_key)
+        policy = GaussianPolicy.from_params(jax.device_get(algorithm.policy_params(state)))
+        if steps % snapshot_interval:
+            continue
+        returns = None
+        if steps % evaluation_interval == 0:
             seeds = rng.integers(2**31, size=evaluation_episodes).tolist()
-            returns, _ = evaluation.play(partial(policy.sample, rng=rng), seeds)
-            history.append(
-                Progress(
-                    steps=steps,
-                    mean_return=float(returns.mean()),
-                    seconds=time.monotonic() - start,
-                    policy=policy,
-                )
-            )
-            report(history[-1])
-            if until(history[-1]):
-                break
-    return history
+            ways = partial(policy.sample, rng=rng), policy.most_likely
+            returns = Evaluation(*(float(evaluation.play(act, seeds)[0].mean()) for act in ways))
+        yield Progress(steps, time.monotonic() - start, policy, returns)
+    env.close()
+    evaluation.close()
 
 
 def _empty_buffer(capacity: int, observation_size: int, action_size: int) -> Batch:

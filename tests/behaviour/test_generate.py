@@ -15,6 +15,9 @@ import pytest
 
 from ssar_jax.behaviour import generate
 from ssar_jax.behaviour.generate import load_or_generate
+from ssar_jax.behaviour.policies import GaussianPolicy
+from ssar_jax.behaviour.recipes import Segment
+from ssar_jax.data.sources.embedded import SUITE
 from ssar_jax.data.sources.minari import has_minari, minari_directory, read_minari_metadata
 from ssar_jax.data.tasks import get_task
 from ssar_jax.episodes import Episode
@@ -70,15 +73,33 @@ def test_the_number_of_processes_does_not_matter(hopper, tmp_path, monkeypatch):
 def test_a_replay_starts_with_uniform_actions_and_has_every_snapshot(root):
     """5 % of 2,000 rows are uniform: standard deviation 1 / sqrt 3 = 0.577, no preferred side.
 
-    Nine players in 4 pieces of 8 environments make 288 cut episodes.
+    Each of the 4 pieces is one environment whose episodes, of at most 1,000 steps, go on when the policy changes.
     """
     dataset = load_or_generate(get_task("halfcheetah-mr"), 2000)
-    assert (len(dataset), len(dataset.episodes)) == (2000, 288)
+    assert (len(dataset), len(dataset.episodes)) == (2000, 4)
     uniform, later = dataset.actions[:100], dataset.actions[100:]
     np.testing.assert_allclose(uniform.std(), 0.577, atol=4 * 0.577 / np.sqrt(2 * 600))
     np.testing.assert_allclose(uniform.mean(), 0.0, atol=4 * 0.577 / np.sqrt(600))
     assert np.mean(np.abs(uniform) > 0.9) < 0.2 < np.mean(np.abs(later) > 0.9)  # a tenth against trained policies
     assert np.abs(dataset.actions).max() <= 1.0
+
+
+def test_a_replay_changes_policies_where_its_recipe_says(root):
+    """The policy of a piece's second segment acts from its first row on, in the same episode."""
+
+    def constant(value):
+        return GaussianPolicy(
+            [(np.zeros((11, 6), np.float32), np.r_[[value] * 3, [-20.0] * 3].astype(np.float32))], 1, 0
+        )
+
+    first, second = constant(0.3), constant(-0.3)
+    piece = generate._Piece(get_task("hopper-mr"), (Segment(first, 3), Segment(None, 2), Segment(second, 4)), 1, (0, 0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generate, "_count", lambda steps: None)
+        (episode,) = generate._play_piece(piece)
+    np.testing.assert_allclose(episode.actions[:3], np.tanh(0.3), atol=1e-6)
+    assert len(np.unique(episode.actions[3:5])) == 6
+    np.testing.assert_allclose(episode.actions[5:], np.tanh(-0.3), atol=1e-6)
 
 
 def test_errors_of_the_players_come_through(root):
@@ -165,6 +186,19 @@ def test_a_set_of_another_recipe_is_made_again(plays, caplog):
     assert other.content_hash != first.content_hash
     assert load_or_generate(HOPPER, 20, seed=1).content_hash == other.content_hash
     assert plays == [20, 20]
+
+
+def test_a_set_of_an_older_suite_is_made_again(plays, caplog):
+    """Sets of the first suite have no entry for it."""
+    load_or_generate(HOPPER, 20)
+    file = minari_directory() / "ssar-embedded/hopper/medium-20-v0/data/metadata.json"
+    metadata = json.loads(file.read_text())
+    assert metadata.pop("suite") == SUITE
+    file.write_text(json.dumps(metadata | {"recipe": "that of suite 1"}))
+    with caplog.at_level(logging.WARNING):
+        load_or_generate(HOPPER, 20)
+    assert f"medium-20-v0 is from suite 1, now {SUITE}: generating it again" in caplog.text
+    assert read_minari_metadata("ssar-embedded/hopper/medium-20-v0")["suite"] == SUITE
 
 
 def test_a_set_that_another_process_makes_meanwhile_by_another_recipe_is_refused(plays, monkeypatch):

@@ -88,7 +88,7 @@ def test_the_hash_recognizes_a_recipe_and_nothing_else(shipped, monkeypatch):
         shipped["hopper-replay"][1] = dataclasses.replace(policy_named(4), **noise)
         others.add(recipe_hash(task, 1000, 0))
     shipped["hopper-replay"][1] = policy_named(4)
-    monkeypatch.setattr(recipes, "VERSION", recipes.VERSION + 1)
+    monkeypatch.setattr(recipes.embedded, "SUITE", recipes.embedded.SUITE + 1)
     others.add(recipe_hash(task, 1000, 0))
     monkeypatch.undo()
     assert len(others) == 8

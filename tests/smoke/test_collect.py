@@ -18,11 +18,11 @@ def collect(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "usage: python -m experiments.collect train <agent> <tier>"),
-        (("train", "hopper"), "usage: "),
+        ((), "usage: python -m experiments.collect train <agent>, or choose <tier> <training run>"),
+        (("choose", "medium"), "usage: "),
         (("embedded",), "no --tasks: name the tasks to generate"),
         (("embedded", "--tasks=hoper-m"), "unknown task 'hoper-m'; nearest: hopper-m"),
-        (("train", "octopus", "medium"), "there is no tier 'octopus' 'medium' to train: choose one of halfcheetah"),
+        (("train", "octopus"), "there is no agent 'octopus' to train: choose one of halfcheetah, hopper"),
     ],
 )
 def test_what_cannot_be_trained_is_one_line(arguments, message):
@@ -34,20 +34,23 @@ def test_what_cannot_be_trained_is_one_line(arguments, message):
 
 def test_an_unwritable_directory_is_told_before_anything_is_trained(tmp_path):
     (tmp_path / "file").touch()
-    result = collect("train", "hopper", "medium", f"--directory={tmp_path / 'file'}")
+    result = collect("train", "hopper", f"--directory={tmp_path / 'file'}")
     assert result.returncode == 2
-    assert result.stderr == f"error: cannot write to {tmp_path / 'file'}: Not a directory; choose another --directory\n"
+    assert result.stderr.startswith(
+        f"error: cannot write to {tmp_path / 'file' / 'hopper-s0'}: Not a directory; choose"
+    )
 
 
-# Evaluates every 100 steps from the 200th on, two episodes, by any mark that is at least argv[1].
+# Snapshots every 100 steps and an evaluation every 200, after a warm-up of 100; a tier that every policy reaches.
 PROGRAM = """
 import functools, runpy, sys
 from ssar_jax.behaviour import tiers
 from ssar_jax.training import train_behaviour
-tiers.TIERS["hopper", "medium"] = tiers.Tier("hopper", float(sys.argv.pop(1)), 100.0, -100.0)
+bounds = tiers.Range(-100.0), tiers.Range(float(sys.argv.pop(1)))
+tiers.TIERS["hopper", "medium"] = tiers.Tier("hopper", *bounds, "first")
 tiers.EPISODES = 2
 train_behaviour.train = functools.partial(
-    train_behaviour.train, warmup_steps=100, evaluation_interval=100, evaluation_episodes=2
+    train_behaviour.train, warmup_steps=100, snapshot_interval=100, evaluation_interval=200, evaluation_episodes=2
 )
 runpy.run_module("experiments.collect", run_name="__main__")
 """
@@ -55,24 +58,38 @@ runpy.run_module("experiments.collect", run_name="__main__")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("least", [-100.0, 99.0])
-def test_policies_and_their_curve_are_written_together_below_the_working_directory(tmp_path, least):
-    """200 steps are too few for a useful policy. It is written only if it is good enough."""
+def test_a_policy_is_trained_and_chosen(tmp_path, least):
+    """400 steps are too few for a useful policy. It is written only if it is good enough."""
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-c", PROGRAM, str(least), *arguments],
+            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+
     (tmp_path / "configs").mkdir()  # by which the command knows a repository
-    result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(least), "train", "hopper", "medium", "--max_steps=200", "--width=8"],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    written = {path.name for path in (tmp_path / "behaviour").iterdir()}
+    result = run("train", "hopper", "--max_steps=400", "--decay_steps=100", "--width=8")
+    assert (result.returncode, result.stdout) == (0, "wrote behaviour/hopper-s0\n"), result.stderr
+    folder = tmp_path / "behaviour" / "hopper-s0"
+    assert {path.name for path in folder.iterdir()} == {
+        *("run.json", "curve.csv", "step-0000200.npz", "step-0000300.npz", "step-0000400.npz")
+    }
+    header, *rows = (folder / "curve.csv").read_text().splitlines()
+    assert (header, [row.split(",")[0] for row in rows]) == ("steps,sampled,deterministic,seconds", ["200", "400"])
+    result = run("train", "hopper")
+    assert result.returncode == 2
+    assert "error: behaviour/hopper-s0 holds a training already: delete it, or choose" in result.stderr
+
+    result = run("choose", "medium", "behaviour/hopper-s0")
+    written = {path.name for path in (tmp_path / "behaviour").iterdir()} - {"hopper-s0"}
     if least > 0.0:
         assert result.returncode == 2
-        assert "error: no policy scored in [99.0, 100.0] within --max_steps=200" in result.stderr
+        assert "error: no snapshot of behaviour/hopper-s0 is hopper medium" in result.stderr
         assert written == set()
         return
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("wrote behaviour/hopper-medium.npz: ")
+    assert result.stdout.startswith("wrote behaviour/hopper-medium.npz: 200 steps")
     assert written == {"hopper-medium.npz", "hopper-replay.npz", "hopper-medium.csv"}
-    header, row = (tmp_path / "behaviour" / "hopper-medium.csv").read_text().splitlines()
-    assert (header, row.split(",")[0]) == ("steps,return", "200")
 
 
 def test_embedded_datasets_are_generated_once(tmp_path, monkeypatch):
