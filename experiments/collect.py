@@ -17,6 +17,11 @@ again on their next use.
 generates the missing datasets, each on all cores, and prints their statistics. If it is interrupted, run it again to
 continue with the next missing one. A run on a task also generates the task's dataset if it is missing.
 
+    python -m experiments.collect examine --tasks=all --updates=200_000 --table=docs/embedded_suite.md
+
+trains plain baselines on the datasets and compares their scores with the published ones on D4RL's files of the same
+name. If it is interrupted, run it again to continue.
+
     python -m experiments.collect show antmaze-mp
 
 draws the statistics of a dataset to --pictures.
@@ -55,6 +60,9 @@ _DIRECTORY = flags.DEFINE_string("directory", "behaviour", "Folder for the train
 _TASKS = flags.DEFINE_list("tasks", [], "Tasks whose datasets to generate, or all.")
 _TABLE = flags.DEFINE_string("table", None, "Markdown file for the table of the datasets' statistics.")
 _PICTURES = flags.DEFINE_string("pictures", "pictures", "Folder for the pictures.")
+_UPDATES = define_integer("updates", 200_000, "Updates of every baseline in an examination.", lower_bound=20)
+_JOBS = define_integer("jobs", 1, "Baselines that are trained at a time.")
+_RUNS = flags.DEFINE_string("runs", "runs/examination", "Folder for the runs of the baselines.")
 _NUM_STEPS = define_integer("num_steps", None, "Transitions per dataset; by default as in D4RL.", lower_bound=1)
 
 _TRAJECTORIES = 60
@@ -171,13 +179,55 @@ def choose(tier: str, run: Path) -> None:
 
 def generate() -> None:
     """Generate the missing datasets of --tasks; print the card of every dataset and a table of their statistics."""
+    from ssar_jax.behaviour import statistics
+
+    table = _table()
+    rows = _generated()
+    print(statistics.markdown_table(rows), end="")
+    if table is not None:
+        _write_page(table, rows, "embedded", "")
+
+
+def examine() -> None:
+    """Train plain baselines on the datasets of --tasks, and compare their scores with the published ones on D4RL.
+
+    Raises:
+        UserError: A task has no published scores, a file cannot be written, or a run did not finish.
+    """
+    from experiments.cli.examination import train_baselines
+    from ssar_jax.behaviour import ranking
+
+    table = _table()
+    tasks = [task.name for task, _ in _sizes()]
+    if _TASKS.value == ["all"]:
+        tasks = list(ranking.PUBLISHED)
+    unknown = [name for name in tasks if name not in ranking.PUBLISHED]
+    if unknown:
+        raise UserError(f"--tasks: no published scores for {unknown[0]}: choose among {', '.join(ranking.PUBLISHED)}")
+    rows = _generated()
+    scores = train_baselines(
+        list(ranking.SYSTEMS), tasks, _UPDATES.value, _JOBS.value, Path(_RUNS.value), _NUM_STEPS.value
+    )
+    section = ranking.markdown(ranking.compare(scores), _UPDATES.value)
+    print(section, end="")
+    if table is not None:
+        _write_page(table, rows, f"examine --updates={_UPDATES.value}", section)
+
+
+def _table() -> Path | None:
+    """Return the file of --table, which can be written."""
+    if _TABLE.value is None:
+        return None
+    require_writable(Path(_TABLE.value).parent, "choose another --table")
+    return Path(_TABLE.value)
+
+
+def _generated() -> list[Any]:
+    """Generate the missing datasets of --tasks; return the statistics of all."""
     from ssar_jax.behaviour import statistics, suite
     from ssar_jax.behaviour.generate import load_or_generate
 
     sizes = _sizes()
-    table = None if _TABLE.value is None else Path(_TABLE.value)
-    if table is not None:
-        require_writable(table.parent, "choose another --table")
     work = suite.missing_work(sizes, os.cpu_count() or 1)
     print(f"{len(sizes) - len(work.tasks)} of {len(sizes)} datasets exist", flush=True)
     if work.tasks:
@@ -191,10 +241,15 @@ def generate() -> None:
         dataset = load_or_generate(task, num_steps)
         print(dataset.card(), flush=True)
         rows.append(statistics.describe(task, dataset))
-    print(statistics.markdown_table(rows), end="")
-    if table is not None:
-        page = statistics.page(rows, tasks=_TASKS.value, num_steps=_NUM_STEPS.value)
-        write_atomically(table, lambda file: file.write(page.encode()))
+    return rows
+
+
+def _write_page(path: Path, rows: list[Any], subcommand: str, section: str) -> None:
+    from ssar_jax.behaviour import statistics
+
+    command = f"{subcommand} --tasks={','.join(_TASKS.value)} --table={path}"
+    page = statistics.page(rows, tasks=_TASKS.value, num_steps=_NUM_STEPS.value, command=command, examination=section)
+    write_atomically(path, lambda file: file.write(page.encode()))
 
 
 def show(name: str) -> None:
@@ -264,12 +319,14 @@ def main(arguments: list[str]) -> None:
             choose(tier, Path(run))
         case ["embedded"]:
             generate()
+        case ["examine"]:
+            examine()
         case ["show", task]:
             show(task)
         case _:
             raise UserError(
                 "usage: python -m experiments.collect train <agent>, or choose <tier> <training run>, "
-                "or embedded --tasks=<task>,..., or show <task>"
+                "or embedded --tasks=<task>,..., or examine --tasks=<task>,..., or show <task>"
             )
 
 

@@ -13,11 +13,12 @@ _PAGE = """\
 
 The datasets that `python -m experiments.collect embedded --tasks={tasks}{size}` generates in D4RL v2's physics. The
 policies are described in [behaviour/](../ssar_jax/behaviour/trained/README.md), and the recipe of each dataset is in
-`ssar_jax/behaviour/recipes.py`. The same command with `--table=docs/embedded_suite.md` writes this page.
+`ssar_jax/behaviour/recipes.py`. `python -m experiments.collect {command}` writes this page.
 
 {table}
 - cut off: episodes that end neither at the time limit nor in a terminal state, because generation stopped. Returns,
   score and successes leave them out.
+- best: the largest return of a complete episode.
 - score: the mean return, normalized by D4RL's reference returns.
 - successes: episodes that reach the goal. In AntMaze they continue there, and every row at the goal is terminal.
 - action std: the standard deviation of the actions over the dataset, mean over dimensions.
@@ -36,6 +37,7 @@ class Statistics(NamedTuple):
         mean_length: Mean number of rows per episode.
         returns: 10 %, 50 % and 90 % quantiles of the undiscounted returns of complete episodes; None if all are
             cut off.
+        best: Largest undiscounted return of a complete episode; None if all are cut off.
         score: Normalized mean return of complete episodes; None if all are cut off, and for AntMaze.
         successes: Share of the complete episodes that reach the goal, in [0, 1]; None for tasks without a goal.
         terminals: Share of the rows that are terminal, in [0, 1].
@@ -49,6 +51,7 @@ class Statistics(NamedTuple):
     cut_off: int
     mean_length: float
     returns: tuple[float, float, float] | None
+    best: float | None
     score: float | None
     successes: float | None
     terminals: float
@@ -69,10 +72,11 @@ def describe(task: Task, dataset: OfflineDataset) -> Statistics:
     if not has_goal:
         whole |= dataset.masks[dataset.episodes.stops - 1] == 0.0
     played = returns[whole]
-    quantiles = score = successes = None
+    quantiles = best = score = successes = None
     if played.size:
         low, median, high = np.quantile(played, [0.1, 0.5, 0.9]).tolist()
         quantiles = low, median, high
+        best = float(played.max())
         if has_goal:
             successes = float(np.mean(played > 0.0))
         else:
@@ -84,6 +88,7 @@ def describe(task: Task, dataset: OfflineDataset) -> Statistics:
         cut_off=int(np.sum(~whole)),
         mean_length=float(lengths.mean()),
         returns=quantiles,
+        best=best,
         score=score,
         successes=successes,
         terminals=float(np.mean(dataset.masks == 0.0)),
@@ -99,29 +104,40 @@ def markdown_table(rows: Sequence[Statistics]) -> str:
         rows: Statistics, one per dataset.
     """
     lines = [
-        "| task | transitions | episodes | cut off | mean length | return 10 % / 50 % / 90 % | score | successes "
-        "| terminals | action std | saturated |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| task | transitions | episodes | cut off | mean length | return 10 % / 50 % / 90 % | best | score "
+        "| successes | terminals | action std | saturated |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         quantiles = "" if row.returns is None else " / ".join(f"{value:.0f}" for value in row.returns)
+        best = "" if row.best is None else f"{row.best:.0f}"
         score = "" if row.score is None else f"{row.score:.1f}"
         successes = "" if row.successes is None else f"{row.successes:.1%}"
         lines.append(
             f"| {row.task} | {row.transitions:,} | {row.episodes:,} | {row.cut_off:,} | {row.mean_length:.0f} "
-            f"| {quantiles} | {score} | {successes} | {row.terminals:.2%} | {row.action_std:.2f} "
+            f"| {quantiles} | {best} | {score} | {successes} | {row.terminals:.2%} | {row.action_std:.2f} "
             f"| {row.saturated:.1%} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def page(rows: Sequence[Statistics], *, tasks: Sequence[str], num_steps: int | None) -> str:
-    """Return the Markdown page with the table, the command that writes it and an explanation of the columns.
+def page(
+    rows: Sequence[Statistics],
+    *,
+    tasks: Sequence[str],
+    num_steps: int | None,
+    command: str,
+    examination: str = "",
+) -> str:
+    """Return the Markdown page with the table, the commands behind it and an explanation of the columns.
 
     Args:
         rows: Statistics, one per dataset.
         tasks: Value of --tasks.
         num_steps: Number of transitions of every dataset; None for the default sizes.
+        command: Arguments of `experiments.collect` that write the page.
+        examination: Section that compares scores on the datasets with published ones.
     """
     size = "" if num_steps is None else f" --num_steps={num_steps}"
-    return _PAGE.format(tasks=",".join(tasks), size=size, table=markdown_table(rows))
+    text = _PAGE.format(tasks=",".join(tasks), size=size, table=markdown_table(rows), command=command)
+    return f"{text}\n{examination}" if examination else text

@@ -27,6 +27,7 @@ def test_an_episode_is_whole_at_the_time_limit_or_in_a_terminal_state():
     row = describe(HOPPER, dataset([1, 1, 1, 1], [1, 1], [100], terminal_rows=[5]))
     assert (row.transitions, row.episodes, row.cut_off) == (7, 3, 1)
     assert row.returns == pytest.approx((2.2, 3.0, 3.8))
+    assert row.best == 4.0
     assert row.score == pytest.approx(30.0)
     assert row.successes is None
     assert row.mean_length == pytest.approx(7 / 3)
@@ -45,12 +46,15 @@ def test_in_a_maze_a_terminal_row_does_not_end_an_episode():
 
 def test_a_set_of_nothing_but_cut_off_episodes_has_no_score():
     row = describe(HOPPER, dataset([1, 1], [1]))
-    assert (row.cut_off, row.returns, row.score) == (2, None, None)
-    assert markdown_table([row]).splitlines()[-1] == "| hopper-m | 3 | 2 | 2 | 2 |  |  |  | 0.00% | 0.47 | 50.0% |"
+    assert (row.cut_off, row.returns, row.best, row.score) == (2, None, None, None)
+    assert markdown_table([row]).splitlines()[-1] == "| hopper-m | 3 | 2 | 2 | 2 |  |  |  |  | 0.00% | 0.47 | 50.0% |"
 
 
-def test_the_page_names_the_command_that_makes_it():
+def test_the_page_names_the_commands_that_make_it():
     row = describe(HOPPER, dataset([1, 1, 1, 1]))
-    assert "embedded --tasks=all` generates" in page([row], tasks=["all"], num_steps=None)
-    assert "embedded --tasks=a,b --num_steps=200` generates" in page([row], tasks=["a", "b"], num_steps=200)
-    assert "| hopper-m | 4 | 1 | 0 | 4 | 4 / 4 / 4 | 40.0 |" in page([row], tasks=["all"], num_steps=None)
+    text = page([row], tasks=["a", "b"], num_steps=200, command="embedded --tasks=a,b", examination="## Compared\n")
+    assert "embedded --tasks=a,b --num_steps=200` generates" in text
+    assert "`python -m experiments.collect embedded --tasks=a,b` writes this page" in text
+    assert "| hopper-m | 4 | 1 | 0 | 4 | 4 / 4 / 4 | 4 | 40.0 |" in text
+    assert text.endswith("0.99.\n\n## Compared\n")
+    assert page([row], tasks=["all"], num_steps=None, command="x").endswith("0.99.\n")
