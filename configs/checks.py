@@ -18,6 +18,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "coefficient.kind": get_args(choices.CoefficientKind),
     "coefficient.last_kernel_init": get_args(choices.LastKernelInit),
     "coefficient.anneal": get_args(choices.Annealing),
+    "actor.policy": get_args(choices.ClonedPolicy),
     "balance.map": get_args(choices.BalanceMap),
     "balance.next_coefficient": get_args(choices.NextCoefficient),
     "actor.schedule": get_args(choices.ActorSchedule),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 from ml_collections import ConfigDict
 from ml_collections.config_dict import FieldReference, placeholder
 
+from ssar_jax.data.sources.embedded import default_num_steps
 from ssar_jax.data.tasks import CUSTOM, TASKS, get_task
 from ssar_jax.errors import UserError
 
@@ -148,10 +149,10 @@ def shared_config(choice: Choice) -> Config:
                 "reward_bias": 0.0,
                 "reward_range_scaling": False,  # whether to scale by horizon / (best return - worst return)
                 "clip_actions": placeholder(float),  # to [-clip_actions, clip_actions]
+                "keep_fraction": 1.0,  # share of the trajectories to keep, the best by raw return; 1 keeps all
                 "action_low": placeholder(object),  # task custom: one number, or one for each action dimension
                 "action_high": placeholder(object),
-                # As in D4RL, where medium-expert is the union of two datasets.
-                "embedded": {"num_steps": 2_000_000 if choice.task.endswith("-me") else 1_000_000},
+                "embedded": {"num_steps": _embedded_steps(choice)},  # as in D4RL
             },
             "environment": {"id": placeholder(str)},  # task custom: the Gymnasium environment to evaluate in
             "selection": {
@@ -186,6 +187,10 @@ def shared_config(choice: Choice) -> Config:
             },
         }
     )
+
+
+def _embedded_steps(choice: Choice) -> int:
+    return 1_000_000 if choice.task == CUSTOM else default_num_steps(get_task(choice.task))
 
 
 def coefficient_config() -> Config:
@@ -235,7 +240,7 @@ def use_short_preset(config: Config, shortening: int = SHORTENING) -> None:
             config.coefficient.decay_steps //= shortening
     # Selecting by advantage is cheap compared with any algorithm, so it is not shortened further.
     config.selection.num_updates = 1_000_000 // SHORTENING
-    config.dataset.embedded.num_steps = SHORT_EMBEDDED_STEPS
+    config.dataset.embedded.num_steps = min(SHORT_EMBEDDED_STEPS, config.dataset.embedded.num_steps)
     config.online.num_steps //= shortening
     config.online.warmup_steps //= shortening
     config.evaluation.interval = config.num_updates // 8

@@ -24,6 +24,7 @@ _HOMES = {
     "select_top_fraction": "data.selection",
     # Algorithms
     "Algorithm": "algorithms.base",
+    "BCConfig": "algorithms.bc",
     "Batch": "types",
     "CQLConfig": "algorithms.cql",
     "FamCQLConfig": "algorithms.fam_cql",
@@ -33,6 +34,7 @@ _HOMES = {
     "SPOTConfig": "algorithms.spot",
     "TD3BCConfig": "algorithms.td3_bc",
     "TrainState": "types",
+    "bc": "algorithms.bc",
     "cql": "algorithms.cql",
     "fam_cql": "algorithms.fam_cql",
     "iql": "algorithms.iql",
@@ -62,6 +64,7 @@ _HOMES = {
 __all__ = [
     "ActionScaling",
     "Algorithm",
+    "BCConfig",
     "Batch",
     "CQLConfig",
     "Coefficient",
@@ -82,6 +85,7 @@ __all__ = [
     "UserError",
     "__version__",
     "anneal",
+    "bc",
     "constant",
     "cql",
     "evaluate",
@@ -106,6 +110,8 @@ __all__ = [
 if TYPE_CHECKING:
     from ssar_jax.algorithms.base import Algorithm as Algorithm
     from ssar_jax.algorithms.base import Pretraining as Pretraining
+    from ssar_jax.algorithms.bc import BCConfig as BCConfig
+    from ssar_jax.algorithms.bc import bc as bc
     from ssar_jax.algorithms.cql import CQLConfig as CQLConfig
     from ssar_jax.algorithms.cql import cql as cql
     from ssar_jax.algorithms.fam_cql import FamCQLConfig as FamCQLConfig

@@ -21,6 +21,9 @@ LastKernelInit = Literal["xavier", "zeros"]
 Annealing = Literal["linear", "cosine", "none"]
 """How the coefficient decays in the online phase."""
 
+ClonedPolicy = Literal["deterministic", "gaussian"]
+"""The policy of behavior cloning: trained by squared error, or by likelihood."""
+
 BalanceMap = Literal["official", "intended"]
 """FamCQL's map from the balance network's outputs to coefficients: `intended` reaches (low, high); `official` is the
 authors' program, which reaches (2 low - high, high)."""

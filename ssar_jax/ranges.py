@@ -36,7 +36,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "between 0 and 1": ("discount", "selection_min_fraction", "anneal_floor"),
     "at least 0 and below 1": ("dropout",),
-    "above 0 and at most 1": ("tau", "selection_fraction", "clip_actions"),
+    "above 0 and at most 1": ("tau", "selection_fraction", "clip_actions", "keep_fraction"),
     "between 0 and 1, ends excluded": ("expectile",),
     "larger than 1": ("max_ratio",),
     "finite": ("reward_bias", "threshold", "decay_steps", "target_gap", "difference_min", "difference_max"),

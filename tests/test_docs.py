@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from configs import common, cql, fam_cql, iql, spot, td3_bc
+from configs import bc, common, cql, fam_cql, iql, spot, td3_bc
 from ssar_jax.algorithms import registry
 from ssar_jax.behaviour import statistics
 
@@ -62,7 +62,7 @@ def contributing():
             execute(found.pop(heading), names)
             names[heading] = names["trainer"]
         assert not found
-        names["registered"] = registry.get_entry("bc")
+        names["registered"] = registry.get_entry("my_bc")
     return names
 
 
@@ -94,12 +94,14 @@ def test_commands_name_what_exists(page):
     text = page.read_text()
     for module in set(re.findall(r"python -m (experiments\.\w+)", text)):
         assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), module
-    for config in set(re.findall(r"configs/\w+\.py", text)) - {"configs/bc.py"}:  # the example of CONTRIBUTING.md
+    for config in set(re.findall(r"configs/\w+\.py", text)) - {"configs/my_bc.py"}:  # the example of CONTRIBUTING.md
         assert (ROOT / config).is_file(), config
     for argument in set(re.findall(r"configs/td3_bc\.py:([\w=,-]+\w)", text)):
         td3_bc.get_config(argument)
     known = {
-        name for config in (cql, fam_cql, iql, spot, td3_bc) for name in common.fields(config.get_config("hopper-m"))
+        name
+        for config in (bc, cql, fam_cql, iql, spot, td3_bc)
+        for name in common.fields(config.get_config("hopper-m"))
     }
     assert set(re.findall(r"--config\.([a-z_.]+[a-z])", text)) <= known
 
@@ -120,7 +122,7 @@ def test_files_and_links_exist(page):
     if page.name == "CHANGELOG.md":  # it names what was there before
         return
     for path in set(re.findall(r"`((?:\w+/)+\w+\.py|(?:ssar_jax|tests|experiments|configs|docs)/[\w/]*)`", text)):
-        if path == "configs/bc.py":  # the example of CONTRIBUTING.md
+        if path == "configs/my_bc.py":  # the example of CONTRIBUTING.md
             continue
         assert (ROOT / path).exists() or (ROOT / "ssar_jax" / path).exists(), path
 
@@ -132,11 +134,15 @@ def test_every_page_is_linked_from_the_readme():
 
 
 def test_the_page_of_the_embedded_suite_is_the_generated_one():
-    """Head and foot are those that `experiments.collect embedded --table` writes; the table is from its run."""
+    """Head and foot are those that `experiments.collect examine --table` writes; the tables are from its run."""
     page = (ROOT / "docs" / "embedded_suite.md").read_text()
-    table = "".join(f"{line}\n" for line in page.splitlines() if line.startswith("|"))
-    title, generated = statistics._PAGE.format(tasks="all", size="", table=table).split("\n\n", 1)
-    assert page == f"{title}\n\nMade on embedded suite 1.\n\n{generated}"
+    head, table, tail = re.split(r"((?:^\|.*\n)+)", page, maxsplit=1, flags=re.MULTILINE)
+    command = re.search(r"`python -m experiments\.collect (examine [^`]*)` writes this page", head)
+    assert command is not None
+    generated = statistics._PAGE.format(tasks="all", size="", table=table, command=command[1])
+    foot, examination = tail.split("\n## ", 1)
+    assert head + table + foot == generated
+    assert examination.startswith("Does it rank algorithms as D4RL does?")
 
 
 # What keeps its name: a column of train.csv, and the old name of a field where results.md says that it changed.

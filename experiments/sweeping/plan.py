@@ -175,6 +175,9 @@ def _plan_runs(system: str, config: Config, flags: tuple[str, ...], settings: Se
         system=system, phase="offline", config=config, folder=offline, flags=(*flags, f"--workdir={offline}")
     )
     if settings.phase == "online":
+        from ssar_jax.algorithms.registry import require_online_phase
+
+        require_online_phase(config)
         online = default_folder(settings.root, config, "online")
         yield PlannedRun(
             system=system,

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ssar_jax.algorithms import cql, fam_cql, iql, spot, td3_bc
+from ssar_jax.algorithms import bc, cql, fam_cql, iql, spot, td3_bc
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.errors import UserError
 
@@ -18,11 +18,13 @@ class Entry(NamedTuple):
             `<algorithm> <variant>`.
         operations: (config, observation size, action size) -> floating-point operations per update, for estimates and
             benchmarks; None if unknown.
+        offline_only: whether it learns from a dataset alone, so that there is no online phase.
     """
 
     from_config: Callable[[Any, int], Algorithm]
     display_names: Mapping[str, str] = {}
     operations: Callable[[Any, int, int], float] | None = None
+    offline_only: bool = False
 
 
 _ENTRIES: dict[str, Entry] = {
@@ -35,6 +37,7 @@ _ENTRIES: dict[str, Entry] = {
     "iql": Entry(iql.from_config, {"corl": "IQL", "official": "IQL (authors' form)", "sa": "IQL(SA)"}, iql.operations),
     "spot": Entry(spot.from_config, {"base": "SPOT", "sa": "SPOT(SA)"}, spot.operations),
     "fam_cql": Entry(fam_cql.from_config, {"base": "FamCQL"}, fam_cql.operations),
+    "bc": Entry(bc.from_config, {"base": "BC", "top10": "10 % BC"}, bc.operations, offline_only=True),
 }
 
 
@@ -87,6 +90,22 @@ def display_name(config: Any) -> str:
     """
     names = get_entry(config.algorithm).display_names
     return names.get(config.variant, f"{config.algorithm} {config.variant}")
+
+
+def require_online_phase(config: Any) -> None:
+    """Requires that a config's algorithm can be fine-tuned.
+
+    Args:
+        config: a config, of which `algorithm` and `variant` are read.
+
+    Raises:
+        UserError: if it learns from a dataset alone.
+    """
+    if get_entry(config.algorithm).offline_only:
+        raise UserError(
+            f"{display_name(config)} learns from a dataset alone and has no online phase: run experiments.offline, or "
+            "fine-tune another algorithm"
+        )
 
 
 def build(config: Any, action_size: int) -> Algorithm:

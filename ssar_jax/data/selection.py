@@ -4,6 +4,7 @@ Where the authors' program differs from the rule in their paper, the difference 
 the paper, and the docstring gives the value that follows the program.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -151,6 +152,30 @@ def select_successful(
     else:
         reached = stored_rewards[last_rows] != no_reward
     return Selection(trajectories.spread(reached.astype(np.float32)))
+
+
+def keep_top_fraction(dataset: OfflineDataset, fraction: float) -> OfflineDataset:
+    """Return the dataset with its best trajectories alone, in recorded order.
+
+    The authors of %BC sort by undiscounted return as this function does; CORL's %BC sorts by discounted return.
+
+    Args:
+        dataset: The data.
+        fraction: As in `select_top_fraction`; 1 returns the dataset itself.
+
+    Raises:
+        UserError: `fraction` is not in (0, 1].
+    """
+    kept = select_top_fraction(dataset, fraction).trusted == 1.0
+    if kept.all():
+        return dataset
+    # A kept trajectory may end at a terminal inside its episode, where the next row is not kept.
+    ends = dataset.episode_ends | np.append(kept[:-1] & ~kept[1:], True)
+    return dataclasses.replace(
+        dataset,
+        **{name: array[kept] for name, array in dataset.arrays().items() if name != "episode_ends"},
+        episode_ends=ends[kept],
+    )
 
 
 def keep_best(

@@ -15,6 +15,7 @@ from ssar_jax.data.files import open_npz, write_atomically
 from ssar_jax.data.scaling import ObservationScaling, PreparedData, prepare
 from ssar_jax.data.selection import (
     Selection,
+    keep_top_fraction,
     select_all,
     select_by_return,
     select_successful,
@@ -111,6 +112,8 @@ def load_data(config: Any) -> TaskData:
         task, action_scaling = get_task(config.task), None
         generate = partial(load_or_generate, num_steps=config.dataset.embedded.num_steps)
         dataset = load_dataset(task, source=config.dataset.source, path=config.dataset.path, embedded=generate)
+    if config.dataset.keep_fraction < 1.0:
+        dataset = _keep(dataset, config.dataset.keep_fraction)
     prepared = prepare(
         dataset,
         normalize_states=config.dataset.normalize_states,
@@ -128,6 +131,16 @@ def load_data(config: Any) -> TaskData:
         action_scaling=action_scaling,
         physics=_physics(config, dataset),
     )
+
+
+def _keep(dataset: OfflineDataset, fraction: float) -> OfflineDataset:
+    """Drops all but the best trajectories, and says so."""
+    kept = keep_top_fraction(dataset, fraction)
+    _LOG.info(
+        "dataset.keep_fraction=%s: %s of %s transitions are kept, of trajectories with a return of %.1f or more",
+        fraction, f"{len(kept):,}", f"{len(dataset):,}", kept.episode_returns().min(),
+    )  # fmt: skip
+    return kept
 
 
 def select(config: Any, dataset: OfflineDataset, prepared: PreparedData) -> Selection:

@@ -63,6 +63,7 @@ def run(
     """
     require_dashboards(dashboards)
     _require_environment(config)
+    registry.require_online_phase(config)
     with ExitStack() as stack:
         folder = stack.enter_context(closing(RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite)))
         if resume and folder.file("summary.json").exists():
@@ -96,9 +97,11 @@ def require_startable(config: Any, path: Path, *, resume: bool, overwrite: bool)
         overwrite: whether to replace the run in the folder.
 
     Raises:
-        UserError: if the task has no environment, or the folder does not allow the run.
+        UserError: if the task has no environment, the algorithm has no online phase, or the folder does not allow the
+            run.
     """
     _require_environment(config)
+    registry.require_online_phase(config)
     RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite).close()
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.selection import (
     keep_best,
+    keep_top_fraction,
     segments,
     select_all,
     select_by_return,
@@ -157,3 +158,29 @@ def test_rules_refuse_impossible_numbers() -> None:
         select_by_return(dataset, float("nan"))
     with user_error("stored_rewards has shape (2, 1); [2] is needed"):
         select_successful(dataset, stored_rewards=np.zeros((2, 1)), no_reward=0.0)
+
+
+def test_the_best_trajectories_alone_are_a_dataset() -> None:
+    """Returns 3, 2 and 3.5; of what is left, every trajectory ends where it ended."""
+    dataset = trajectories([1.0, 2.0], [2.0], [4.0, 0.0, -0.5])
+    kept = keep_top_fraction(dataset, 0.67)
+    np.testing.assert_array_equal(kept.rewards, [1.0, 2.0, 4.0, 0.0, -0.5])
+    np.testing.assert_array_equal(kept.observations, dataset.observations[[0, 1, 3, 4, 5]])
+    np.testing.assert_array_equal(kept.episode_ends, [0, 1, 0, 0, 1])
+    assert keep_top_fraction(dataset, 1.0) is dataset
+    assert keep_top_fraction(dataset, 0.1).rewards.sum() == 3.5
+
+
+def test_what_is_left_of_an_episode_ends_where_it_was_cut() -> None:
+    """A terminal inside an episode ends a trajectory; the row after it is not kept."""
+    dataset = OfflineDataset.from_arrays(
+        observations=np.arange(5.0)[:, None],
+        actions=np.zeros((5, 1)),
+        rewards=[0.0, 1.0, 0.0, 0.0, 3.0],
+        masks=[1, 0, 1, 0, 1],
+        next_observations=np.arange(5.0)[:, None] + 1.0,
+        episode_ends=[0, 0, 0, 0, 1],
+    )
+    kept = keep_top_fraction(dataset, 0.67)
+    np.testing.assert_array_equal(kept.rewards, [0.0, 1.0, 3.0])
+    np.testing.assert_array_equal(kept.episode_ends, [0, 1, 1])
