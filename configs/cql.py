@@ -1,22 +1,24 @@
-"""CQL and CQL(SA): `configs/cql.py:<task>[,variant=sa|base|base_ln][,preset=paper|library|short]`.
+"""CQL and CQL(SA): `configs/cql.py:<task>[,variant=<name>][,preset=paper|library|short]`.
 
 Tasks: `halfcheetah`, `hopper`, `walker2d` with `-m -mr -me -e`, `antmaze` with `-u -ud -mp -md -lp -ld`, or
 their D4RL names; `custom` for your own data (`--config.dataset.path=my.hdf5`).
 
 Variants: `sa` is CQL with the state-adaptive coefficient and LayerNorm in the critics, `base` is CQL as CORL runs
-it, `base_ln` is base with LayerNorm, which separates the effects of the two changes.
+it, `base_ln` is base with LayerNorm, which separates the effects of the two changes. `base_finetune`
+is base with the networks of CORL's fine-tuning program, to be trained offline and then online.
 
 Presets: `paper` is the published setting, `library` corrects the accidents of the published program, `short` is
 the paper's run shortened to 4,000 updates, for a first try.
 """
 
+import math
 from typing import NamedTuple
 
 from ml_collections.config_dict import FieldReference, placeholder
 
 from configs import common
 
-VARIANTS = ("sa", "base", "base_ln")
+VARIANTS = ("sa", "base", "base_ln", "base_finetune")
 
 # Ours: an update takes about ten times as long as one of TD3+BC, so the short preset has a fifth of the usual updates.
 SHORTENING = 5 * common.SHORTENING
@@ -113,11 +115,15 @@ def get_config(arg: str | None = None) -> common.Config:
         "hidden_sizes": (256, 256, 256),  # program and CORL
         "learning_rate": 1e-4 if antmaze else 3e-5,  # program and CORL: also of the temperature
         "bc_weight": 0.5 if antmaze else 0.0,  # program; absent from the paper's formulas
+        # Gain of orthogonal kernels in all layers; unset in program and CORL offline: PyTorch's initializers.
+        "orthogonal_gain": placeholder(float),
     }
     config.online.update({"buffer": row.buffer, "buffer_capacity": row.capacity})
 
     if choice.variant != "sa":
         _use_constant_coefficient(config, layer_norm=choice.variant == "base_ln")
+    if choice.variant == "base_finetune":
+        _use_networks_of_fine_tuning(config, choice)
     if choice.preset == "library":
         _use_library_preset(config, choice)
     elif choice.preset == "short":
@@ -141,6 +147,14 @@ def _use_constant_coefficient(config: common.Config, *, layer_norm: bool) -> Non
     config.online.buffer = "all"
     config.online.buffer_capacity = 2_500_000  # the largest dataset, 2,000,000 rows, and all online steps
     config.online.warmup_steps = 0
+
+
+def _use_networks_of_fine_tuning(config: common.Config, choice: common.Choice) -> None:
+    """Turns base CQL into what CORL's fine-tuning program, which has AntMaze alone, trains before it goes online."""
+    if choice.is_antmaze:
+        config.critic.hidden_layers = (5, 5)
+    config.critic.output_gain = math.sqrt(2.0)
+    config.actor.orthogonal_gain = math.sqrt(2.0)
 
 
 def _use_library_preset(config: common.Config, choice: common.Choice) -> None:

@@ -94,7 +94,8 @@ def get_config(arg: str | None = None) -> common.Config:
             "warmup_steps": 0,  # both programs
             "buffer": "all",  # both programs
             "buffer_capacity": 2_500_000,  # ours: the largest dataset, 2,000,000 rows, and all online steps
-            "actor_schedule": "constant",  # official; CORL: "cosine_wrap", where the rate climbs again from 0
+            # CORL: the cosine goes on, so the rate climbs again from 0; official: constant.
+            "actor_schedule": "constant" if official else "cosine_wrap",
             "noise": 0.03 if row.deterministic else 0.0,  # CORL; the stochastic actor samples
         }
     )
@@ -103,6 +104,7 @@ def get_config(arg: str | None = None) -> common.Config:
         _use_adaptive_coefficient(config, choice)
     if choice.preset == "library":
         common.use_library_preset(config)
+        config.online.actor_schedule = "constant"  # a learning rate that climbs from 0 is an accident of CORL's
     elif choice.preset == "short":
         common.use_short_preset(config)
     return config.lock()

@@ -71,8 +71,9 @@ def get_config(arg: str | None = None) -> common.Config:
             "delta": 0.1,
             "mask_coefficient": False,
             "mask_regularizer": False,
-            # Official and CORL: online the coefficient decays to 0.2 of its value; after 250,000 updates it is at 0.75.
-            # The horizon does not depend on online.num_steps. On locomotion none was published: ours.
+            # Online the coefficient decays to 0.2 of its value. Official: within 1,000,000 steps whatever the length of
+            # the run, so it ends at 0.75 after 250,000; CORL: within the run (decay_steps=250_000). The default is the
+            # program of the algorithm's authors. On locomotion none was published: ours.
             "anneal": "linear",
             "decay_steps": 1_000_000,
             "anneal_floor": 0.2,
@@ -91,7 +92,8 @@ def get_config(arg: str | None = None) -> common.Config:
         "policy_freq": 2,  # official and CORL: critic updates per update of actor and targets
         "policy_noise": 0.2,  # official and CORL: on the actions of the target policy
         "noise_clip": 0.5,  # official and CORL
-        "dropout": False,  # CORL; official on locomotion: True, a rate of 0.1, also in the target actor
+        # Official: 0.1 on locomotion, also in the target actor; CORL, which has AntMaze alone: none.
+        "dropout": not antmaze,
         "small_output": antmaze,  # official and CORL: whether the output layer is initialized within 0.001
     }
     config.online.update(
@@ -114,6 +116,7 @@ def get_config(arg: str | None = None) -> common.Config:
         _use_adaptive_coefficient(config, choice)
     if choice.preset == "library":
         common.use_library_preset(config)
+        config.actor.dropout = False  # the policy that is trained is the one that acts
     elif choice.preset == "short":
         common.use_short_preset(config)
     return config.lock()

@@ -88,6 +88,8 @@ class CQLConfig(NamedTuple):
         target_update_period: number of updates per Polyak step of the target critics.
         actor_hidden_sizes: widths of the actor's hidden layers.
         actor_learning_rate: Adam's learning rate for the actor and the temperature.
+        actor_orthogonal_gain: gain of orthogonal kernels in all of the actor's layers, with zero biases, as in CORL's
+            fine-tuning program; None for PyTorch's initializers and a small output layer.
         temperature_multiplier: factor on the learned temperature.
         backup_entropy: whether the TD target includes the entropy of the policy.
         max_backup: whether the TD target takes the best of `num_actions` next actions.
@@ -112,6 +114,7 @@ class CQLConfig(NamedTuple):
     target_update_period: int = 1
     actor_hidden_sizes: tuple[int, ...] = (256, 256, 256)
     actor_learning_rate: float = 3e-5
+    actor_orthogonal_gain: float | None = None
     temperature_multiplier: float = 1.0
     backup_entropy: bool = False
     max_backup: bool = False
@@ -149,7 +152,7 @@ def cql(action_size: int, coefficient: Coefficient = PUBLISHED_COEFFICIENT, conf
         UserError: if a hyperparameter is out of its range, such as `tau=7`.
     """
     require_hyperparameters(config)
-    actor = TanhGaussianActor(config.actor_hidden_sizes, action_size)
+    actor = TanhGaussianActor(config.actor_hidden_sizes, action_size, mlp_options=_actor_options(config))
     critics = make_critics(config)
     actor_optimizer = optax.adam(config.actor_learning_rate)
     critic_optimizer = optax.adam(config.critic_learning_rate)
@@ -325,6 +328,13 @@ def make_critics(config: CQLConfig, batched: bool | None = None) -> CriticEnsemb
     return make_ensemble(critics, batched)
 
 
+def _actor_options(config: CQLConfig) -> dict[str, Any] | None:
+    if config.actor_orthogonal_gain is None:
+        return None
+    kernel, bias = initializers.orthogonal(config.actor_orthogonal_gain), jax.nn.initializers.zeros
+    return {"kernel_init": kernel, "bias_init": bias, "output_kernel_init": kernel, "output_bias_init": bias}
+
+
 def bounded_multiplier(log_multiplier: Array) -> Array:
     """Computes the Lagrange multiplier alpha' = min(exp(log alpha'), `MAX_MULTIPLIER`)."""
     return jnp.clip(jnp.exp(log_multiplier), 0.0, MAX_MULTIPLIER)
@@ -362,6 +372,7 @@ def from_config(config: Any, action_size: int) -> Algorithm:
             tau=config.critic.tau,
             actor_hidden_sizes=tuple(config.actor.hidden_sizes),
             actor_learning_rate=config.actor.learning_rate,
+            actor_orthogonal_gain=config.actor.orthogonal_gain,
             backup_entropy=config.critic.backup_entropy,
             max_backup=config.critic.max_backup,
             critic_hidden_sizes=(

@@ -33,7 +33,16 @@ _ENTRIES: dict[str, Entry] = {
         {"base": "TD3+BC", "sa": "TD3+BC(SA)", "base_ln": "TD3+BC with LayerNorm"},
         td3_bc.operations,
     ),
-    "cql": Entry(cql.from_config, {"base": "CQL", "sa": "CQL(SA)", "base_ln": "CQL with LayerNorm"}, cql.operations),
+    "cql": Entry(
+        cql.from_config,
+        {
+            "base": "CQL",
+            "sa": "CQL(SA)",
+            "base_ln": "CQL with LayerNorm",
+            "base_finetune": "CQL with CORL's networks for fine-tuning",
+        },
+        cql.operations,
+    ),
     "iql": Entry(iql.from_config, {"corl": "IQL", "official": "IQL (authors' form)", "sa": "IQL(SA)"}, iql.operations),
     "spot": Entry(spot.from_config, {"base": "SPOT", "sa": "SPOT(SA)"}, spot.operations),
     "fam_cql": Entry(fam_cql.from_config, {"base": "FamCQL"}, fam_cql.operations),

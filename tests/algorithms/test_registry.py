@@ -23,6 +23,7 @@ NAMES = {
     ("cql", "sa"): "CQL(SA)",
     ("cql", "base"): "CQL",
     ("cql", "base_ln"): "CQL with LayerNorm",
+    ("cql", "base_finetune"): "CQL with CORL's networks for fine-tuning",
     ("iql", "corl"): "IQL",
     ("iql", "official"): "IQL (authors' form)",
     ("iql", "sa"): "IQL(SA)",

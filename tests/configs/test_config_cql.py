@@ -74,7 +74,12 @@ def test_locomotion_constants(task):
         "lagrange": False,
         "target_gap": 0.8,
     }
-    assert config.actor.to_dict() == {"hidden_sizes": (256, 256, 256), "learning_rate": 3e-5, "bc_weight": 0.0}
+    assert config.actor.to_dict() == {
+        "hidden_sizes": (256, 256, 256),
+        "learning_rate": 3e-5,
+        "bc_weight": 0.0,
+        "orthogonal_gain": None,
+    }
     assert config.coefficient.base == 10.0
     assert config.dataset.normalize_states
     assert (config.dataset.reward_scale, config.dataset.reward_bias) == (1.0, 0.0)
@@ -263,3 +268,12 @@ def test_json_round_trip_is_exact(task, variant, preset, tmp_path, monkeypatch):
     config.critic.difference_max = 1e30
     config.dataset.clip_actions = 1 - 1e-5  # 0.99999
     assert_round_trip(config, tmp_path / "config.json")
+
+
+def test_the_networks_of_corls_fine_tuning():
+    """Five hidden layers in both critics, and gain sqrt(2) in all layers of actor and critics."""
+    networks = {"critic.output_gain": math.sqrt(2.0), "actor.orthogonal_gain": math.sqrt(2.0)}
+    assert changed("antmaze-u,variant=base", "antmaze-u,variant=base_finetune") == networks | {
+        "critic.hidden_layers": (5, 5)
+    }
+    assert changed("hopper-m,variant=base", "hopper-m,variant=base_finetune") == networks

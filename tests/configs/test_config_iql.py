@@ -106,6 +106,8 @@ def test_evaluation(arg, interval, episodes):
 def test_library_preset_trusts_online_data_and_starts_the_coefficient_at_its_base(task, variant):
     paper = f"{task},variant={variant}"
     further = {"coefficient.last_kernel_init": "zeros"} if variant == "sa" else {}
+    if variant != "official":
+        further["online.actor_schedule"] = "constant"
     assert changed(paper, f"{paper},preset=library") == {"online.trust": "one", **further}
 
 
@@ -157,3 +159,18 @@ def test_json_round_trip_is_exact(task, variant, preset, decay_steps, tmp_path, 
     config = get(f"{task},variant={variant},preset={preset}")
     config.actor.decay_steps = decay_steps
     assert_round_trip(config, tmp_path / "config.json")
+
+
+@pytest.mark.parametrize("task", ["hopper-m", "antmaze-u"])
+def test_the_online_learning_rate_of_the_actor(task):
+    """CORL's goes on along its cosine, from 0 upwards; the authors' is constant, and so is the library's choice."""
+    schedules = {
+        argument: get(f"{task},{argument}").online.actor_schedule
+        for argument in ("variant=corl", "variant=sa", "variant=official", "preset=library")
+    }
+    assert schedules == {
+        "variant=corl": "cosine_wrap",
+        "variant=sa": "cosine_wrap",
+        "variant=official": "constant",
+        "preset=library": "constant",
+    }

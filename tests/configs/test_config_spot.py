@@ -58,7 +58,7 @@ def test_what_all_tasks_share(task):
     assert (config.critic.learning_rate, config.critic.tau) == (3e-4, 0.005)
     actor = config.actor
     assert (actor.hidden_sizes, actor.policy_freq, actor.policy_noise, actor.noise_clip) == ((256, 256), 2, 0.2, 0.5)
-    assert not actor.dropout
+    assert actor.dropout == (task in LOCOMOTION)
     assert config.selection.rule == "none"
     coefficient = config.coefficient
     assert coefficient.kind == "constant"
@@ -84,6 +84,7 @@ def test_antmaze_differs_in_data_rates_outputs_and_discount():
         "coefficient.base": 0.25,
         "critic.small_output": True,
         "actor.small_output": True,
+        "actor.dropout": False,
         "actor.learning_rate": 1e-4,
         "online.discount": 0.995,
         "evaluation.interval": 50_000,
@@ -105,6 +106,8 @@ def test_sa_changes_the_coefficient_and_its_selection_alone(task, rule):
 @pytest.mark.parametrize("task", TASKS)
 def test_library_preset(task):
     expected = {"coefficient.last_kernel_init": "zeros", "online.trust": "one"}
+    if task in LOCOMOTION:
+        expected["actor.dropout"] = False
     assert changed(task, f"{task},preset=library") == expected
 
 
@@ -174,3 +177,10 @@ def test_operations_per_update_by_hand(variant):
     decoder = 17 * 750 + 750 * 750 + 750 * 3
     rest = td3_bc.operations(config, 11, 3)
     assert spot.operations(config, 11, 3) == pytest.approx(rest + 2 * 256 * (encoder + decoder))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_authors_dropout_is_that_of_locomotion(task):
+    """The only published setting of locomotion has it; none of AntMaze has. The library's choice is none."""
+    assert get(task).actor.dropout == (not task.startswith("antmaze"))
+    assert not get(f"{task},preset=library").actor.dropout

@@ -16,7 +16,7 @@ from tests.configs.helpers import LOCOMOTION, TASKS
 # Config file: its tasks, and the number of its configs.
 FILES: dict[str, tuple[ModuleType, list[str], int]] = {
     "td3_bc": (td3_bc, TASKS, 19 * 3 * 3),
-    "cql": (cql, TASKS, 19 * 3 * 3),
+    "cql": (cql, TASKS, 19 * 4 * 3),
     "iql": (iql, TASKS, 19 * 3 * 3),
     "spot": (spot, TASKS, 19 * 2 * 3),
     "bc": (bc, TASKS, 19 * 2 * 3),
