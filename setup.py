@@ -42,6 +42,7 @@ setup(
         "mujoco>=3.3,<4",
         "numpy>=2.0",
         "optax>=0.2.6",
+        "scipy>=1.11",
         "orbax-checkpoint>=0.11",
         "pooch>=1.8",
         "requests>=2.31",

@@ -116,7 +116,7 @@ def get_config(arg: str | None = None) -> common.Config:
         _use_adaptive_coefficient(config, choice)
     if choice.preset == "library":
         common.use_library_preset(config)
-        config.actor.dropout = False  # the policy that is trained is the one that acts
+        config.actor.update({"dropout": False})  # the policy that is trained is the one that acts
     elif choice.preset == "short":
         common.use_short_preset(config)
     return config.lock()

@@ -46,7 +46,7 @@ from ssar_jax.errors import UserError
 _LOG = logging.getLogger(__name__)
 
 _SEED = define_integer("seed", 0, "Seed of the training run.")
-_MAX_STEPS = define_integer("max_steps", 1_000_000, "Largest number of environment steps in training.")
+_MAX_STEPS = define_integer("max_steps", 1_000_000, "Environment steps of a training.", lower_bound=100)
 _WIDTH = define_integer("width", 128, "Width of the two hidden layers.")
 _BATCH_SIZE = define_integer("batch_size", 128, "Minibatch size.")
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 3e-4, "Adam's learning rate.")
@@ -182,7 +182,7 @@ def generate() -> None:
     from ssar_jax.behaviour import statistics
 
     table = _table()
-    rows = _generated()
+    rows, _ = _generated()
     print(statistics.markdown_table(rows), end="")
     if table is not None:
         _write_page(table, rows, "embedded", "")
@@ -194,7 +194,7 @@ def examine() -> None:
     Raises:
         UserError: A task has no published scores, a file cannot be written, or a run did not finish.
     """
-    from experiments.cli.examination import train_baselines
+    from experiments.cli.examination import Examination
     from ssar_jax.behaviour import ranking
 
     table = _table()
@@ -204,10 +204,12 @@ def examine() -> None:
     unknown = [name for name in tasks if name not in ranking.PUBLISHED]
     if unknown:
         raise UserError(f"--tasks: no published scores for {unknown[0]}: choose among {', '.join(ranking.PUBLISHED)}")
-    rows = _generated()
-    scores = train_baselines(
+    examination = Examination(
         list(ranking.SYSTEMS), tasks, _UPDATES.value, _JOBS.value, Path(_RUNS.value), _NUM_STEPS.value
     )
+    rows, hashes = _generated()
+    examination.require_data(hashes)
+    scores = examination.train()
     section = ranking.markdown(ranking.compare(scores), _UPDATES.value)
     print(section, end="")
     if table is not None:
@@ -222,8 +224,8 @@ def _table() -> Path | None:
     return Path(_TABLE.value)
 
 
-def _generated() -> list[Any]:
-    """Generate the missing datasets of --tasks; return the statistics of all."""
+def _generated() -> tuple[list[Any], dict[str, str]]:
+    """Generate the missing datasets of --tasks; return the statistics and, by task, the content hashes of all."""
     from ssar_jax.behaviour import statistics, suite
     from ssar_jax.behaviour.generate import load_or_generate
 
@@ -236,18 +238,20 @@ def _generated() -> list[Any]:
             f"{work.gigabytes:.1f} GB and {work.seconds / 60:.0f} min",
             flush=True,
         )
-    rows = []
+    rows, hashes = [], {}
     for task, num_steps in sizes:
         dataset = load_or_generate(task, num_steps)
         print(dataset.card(), flush=True)
         rows.append(statistics.describe(task, dataset))
-    return rows
+        hashes[task.name] = dataset.content_hash
+    return rows, hashes
 
 
 def _write_page(path: Path, rows: list[Any], subcommand: str, section: str) -> None:
     from ssar_jax.behaviour import statistics
 
-    command = f"{subcommand} --tasks={','.join(_TASKS.value)} --table={path}"
+    size = "" if _NUM_STEPS.value is None else f" --num_steps={_NUM_STEPS.value}"
+    command = f"{subcommand} --tasks={','.join(_TASKS.value)}{size} --table={path}"
     page = statistics.page(rows, tasks=_TASKS.value, num_steps=_NUM_STEPS.value, command=command, examination=section)
     write_atomically(path, lambda file: file.write(page.encode()))
 

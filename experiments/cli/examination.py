@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +10,17 @@ import numpy as np
 from experiments.sweeping import cores
 from experiments.sweeping.plan import PlannedRun, Settings, make_plan
 from experiments.sweeping.pool import Pool
+from ssar_jax.data.files import require_writable
 from ssar_jax.errors import UserError
+from ssar_jax.run_format import read_json
 from ssar_jax.runs.interruption import watch_signals
 
 _LAST = 3
 """Evaluations at the end whose mean is the score."""
 
 
-def train_baselines(
-    systems: Sequence[str], tasks: Sequence[str], updates: int, jobs: int, root: Path, num_steps: int | None
-) -> dict[tuple[str, str], float]:
-    """Trains every system on every task, and continues what an earlier call began.
+class Examination:
+    """The runs of an examination, planned and checked before anything is generated or trained.
 
     Args:
         systems: systems, as `<algorithm>` or `<algorithm>:<variant>`.
@@ -30,32 +30,65 @@ def train_baselines(
         root: folder of all run folders.
         num_steps: transitions per dataset; None for the default sizes.
 
-    Returns:
-        (task, system) -> mean score of the last three evaluations.
-
     Raises:
-        UserError: if the plan is invalid or a run did not finish.
+        UserError: if the plan is invalid, or the folder cannot be written.
     """
-    fields = [
-        *(("dataset.source", "embedded"), ("num_updates", str(updates)), ("checkpoint.every", str(updates))),
-        *(("evaluation.interval", str(max(updates // 20, 1))), ("evaluation.episodes", "10")),
-    ]
-    if num_steps is not None:
-        fields.append(("dataset.embedded.num_steps", str(num_steps)))
-    runs = make_plan(systems, tasks, Settings("paper", "offline", 0, 1, fields, root))
 
-    def report(run: PlannedRun, text: str) -> None:
-        print(f"[{runs.index(run) + 1}/{len(runs)}] {run.name}: {text}", flush=True)
+    def __init__(
+        self, systems: Sequence[str], tasks: Sequence[str], updates: int, jobs: int, root: Path, num_steps: int | None
+    ) -> None:
+        require_writable(root, "choose another --runs")
+        self._shares = cores.divide(jobs)
+        fields = [
+            *(("dataset.source", "embedded"), ("num_updates", str(updates)), ("checkpoint.every", str(updates))),
+            *(("evaluation.interval", str(max(updates // 20, 1))), ("evaluation.episodes", "10")),
+        ]
+        if num_steps is not None:
+            fields.append(("dataset.embedded.num_steps", str(num_steps)))
+        self._runs = make_plan(systems, tasks, Settings("paper", "offline", 0, 1, fields, root))
 
-    with watch_signals() as interruption:
-        outcomes = Pool(runs, cores.divide(jobs), {}, report).run(interruption)
-    if interruption.exit_status is not None:
-        print("to continue, repeat the command")
-        sys.exit(interruption.exit_status)
-    for run in runs:
-        if not outcomes[run.folder].status.startswith("finished"):
-            raise UserError(f"{run.name} {outcomes[run.folder].status}: see {run.log}; then repeat the command")
-    return {(run.config.task, run.system): _last_score(run.folder) for run in runs}
+    def require_data(self, hashes: Mapping[str, str]) -> None:
+        """Requires that runs of an earlier call were trained on the present datasets.
+
+        Args:
+            hashes: task -> content hash of its dataset.
+
+        Raises:
+            UserError: if a run was trained on other data.
+        """
+        for run in self._runs:
+            path = run.folder / "data.json"
+            if path.exists() and read_json(path)["dataset_hash"] != hashes[run.config.task]:
+                raise UserError(
+                    f"{run.folder} was trained on an older dataset of {run.config.task}: delete it, or choose another "
+                    "--runs"
+                )
+
+    def train(self) -> dict[tuple[str, str], float]:
+        """Trains what is not finished, and continues what an earlier call began.
+
+        Returns:
+            (task, system) -> mean score of the last three evaluations.
+
+        Raises:
+            UserError: if a run did not finish.
+        """
+        with watch_signals() as interruption:
+            outcomes = Pool(self._runs, self._shares, {}, self._report).run(interruption)
+        if interruption.exit_status is not None:
+            print("to continue, repeat the command")
+            sys.exit(interruption.exit_status)
+        for run in self._runs:
+            status = outcomes[run.folder].status
+            if not status.startswith("finished"):
+                remedy = (
+                    f"delete {run.folder}, or choose another --runs" if status == "diverged" else "repeat the command"
+                )
+                raise UserError(f"{run.name} {status}, see {run.log}: {remedy}")
+        return {(run.config.task, run.system): _last_score(run.folder) for run in self._runs}
+
+    def _report(self, run: PlannedRun, text: str) -> None:
+        print(f"[{self._runs.index(run) + 1}/{len(self._runs)}] {run.name}: {text}", flush=True)
 
 
 def _last_score(folder: Path) -> float:

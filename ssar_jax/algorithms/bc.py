@@ -2,11 +2,12 @@
 
 The deterministic policy and the defaults are those of the BC in CORL (Tarasov et al., "CORL: Research-oriented Deep
 Offline Reinforcement Learning Library", 2022, https://arxiv.org/abs/2210.07105). On the best trajectories alone it is
-%BC (Chen et al., "Decision Transformer", 2021, https://arxiv.org/abs/2106.01345, section 5.1); which rows it clones is
-a matter of the dataset.
+%BC (Chen et al., "Decision Transformer", 2021, https://arxiv.org/abs/2106.01345, section 5.1, which counts a share of
+the transitions; CORL and this library count a share of the trajectories). Which rows it clones is a matter of the
+dataset.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -57,9 +58,11 @@ def bc(action_size: int, config: BCConfig = PUBLISHED) -> Algorithm:
         config: the hyperparameters.
 
     Raises:
-        UserError: if a hyperparameter is out of its range, such as `learning_rate=-1`.
+        UserError: if the policy is unknown or a hyperparameter is out of its range, such as `learning_rate=-1`.
     """
     require_hyperparameters(config)
+    if config.policy not in get_args(ClonedPolicy):
+        raise UserError(f"policy={config.policy!r} is unknown: choose one of {', '.join(get_args(ClonedPolicy))}")
     deterministic = config.policy == "deterministic"
     actor: Any = (DeterministicActor if deterministic else GaussianActor)(config.hidden_sizes, action_size)
     optimizer = optax.adam(config.learning_rate)

@@ -31,7 +31,8 @@ SEED = 0
 """Seed of every embedded dataset: a task has one dataset of each size."""
 
 _NUM_PIECES = 4
-"""Pieces per segment that run in parallel; fixed, so that the data do not depend on the number of cores."""
+"""Pieces of a segment, or of a replay, that run in parallel; fixed, so that the data do not depend on the number of
+cores."""
 
 _NUM_ENVS = 8
 """Environments that are stepped together in a piece of one segment."""
@@ -164,8 +165,8 @@ def play(task: Task, num_steps: int, seed: int = SEED) -> Iterator[Episode]:
 def _pieces(task: Task, parts: list[Segment], seed: int) -> Iterator[_Piece]:
     """Yield the pieces of a dataset in order.
 
-    A replay is played like a training: by one environment, whose episodes go on when the policy changes. Elsewhere
-    every segment is cut into pieces.
+    A replay is played like a training, whose episodes go on when the policy changes: each of its pieces is one
+    environment with a quarter of the policies in turn. Elsewhere every segment is cut into pieces.
     """
     if task.tier == "medium-replay":
         bounds = [round(i * len(parts) / _NUM_PIECES) for i in range(_NUM_PIECES + 1)]

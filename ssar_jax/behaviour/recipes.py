@@ -31,9 +31,9 @@ class Segment(NamedTuple):
 def segments(task: Task, num_steps: int) -> list[Segment]:
     """Return the segments of a task's dataset in order.
 
-    medium and expert: one stochastic policy. medium-expert: half of each. medium-replay: uniform actions, then
-    snapshots of the training of the medium policy in order, each for its stretch of the training, where D4RL has the
-    replay buffer of that training. AntMaze: the policy that walks in a given direction.
+    medium and expert: one stochastic policy. medium-expert: half of each. medium-replay: 5 % uniform actions, then
+    snapshots of the training of the medium policy at even intervals and in order, each for the same number of rows,
+    where D4RL has the replay buffer of such a training. AntMaze: the policy that walks in a given direction.
 
     Args:
         task: One of the 18 tasks.

@@ -23,7 +23,8 @@ NUM_SNAPSHOTS = 48
 """Policies in a replay file: snapshots of the training at even intervals, up to the medium policy."""
 
 CURVE = ("steps", "sampled", "deterministic", "seconds")
-"""Columns of `curve.csv`: environment steps, marks of sampled and of most likely actions, wall time in s."""
+"""Columns of `curve.csv`: environment steps, mean score (for the ant: return) of sampled and of most likely actions,
+wall time in s."""
 
 
 class Choice(NamedTuple):
@@ -41,7 +42,7 @@ class Choice(NamedTuple):
 
 
 class TrainingRun:
-    """A finished training run.
+    """A training run.
 
     Args:
         folder: Its folder.
@@ -50,7 +51,7 @@ class TrainingRun:
         description: Contents of `run.json`.
 
     Raises:
-        UserError: The folder is not a training run, or has no snapshot.
+        UserError: The folder is not a training run, or it ended before its first evaluation.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,10 +62,12 @@ class TrainingRun:
             )
         self.description: dict[str, Any] = json.loads((folder / "run.json").read_text())
         self.steps = sorted(int(path.stem.removeprefix("step-")) for path in folder.glob("step-*.npz"))
-        if not self.steps:
-            raise UserError(f"{folder} has no snapshots, its training ended before the first: train it again")
-        with (folder / "curve.csv").open(newline="") as file:
-            self.curve = [tuple(map(float, row)) for row in csv.reader(file) if row[0] != CURVE[0]]
+        self.curve = []
+        if (folder / "curve.csv").is_file():
+            with (folder / "curve.csv").open(newline="") as file:
+                self.curve = [tuple(map(float, row)) for row in csv.reader(file) if row[0] != CURVE[0]]
+        if not (self.steps and self.curve):
+            raise UserError(f"{folder} has no evaluated snapshots, its training ended before the first: train it again")
 
     def policy(self, steps: int) -> GaussianPolicy:
         """Read the snapshot after a number of steps."""
@@ -73,8 +76,9 @@ class TrainingRun:
     def choose(self, name: str, episodes_seed: int = 0) -> Choice:
         """Examine snapshots until one belongs to a tier.
 
-        A policy on the way up is not taken after an evaluation that lay above the tier: it would be a fluctuation of
-        a better one, whose most likely actions score as the better one's do.
+        A policy on the way up is not taken after an evaluation of its training that lay above the tier: it would be a
+        fluctuation of a better one, whose most likely actions score as the better one's do. Single snapshots between
+        two evaluations may be better or worse, for policies fluctuate within a thousand steps.
 
         Args:
             name: Name of the tier, such as `medium`.
@@ -109,7 +113,7 @@ class TrainingRun:
                 # What lies before this evaluation has been tried; what comes after it is a fluctuation of a better one.
                 yield from self._between(steps - interval, steps - 1)
                 return
-            if sampled >= 0.8 * tier.sampled.low:
+            if sampled >= tier.near:
                 found = list(self._between(steps - interval, steps))
                 yield from found if tier.wanted == "first" else found[::-1]
 

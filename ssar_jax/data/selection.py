@@ -155,27 +155,22 @@ def select_successful(
 
 
 def keep_top_fraction(dataset: OfflineDataset, fraction: float) -> OfflineDataset:
-    """Return the dataset with its best trajectories alone, in recorded order.
-
-    The authors of %BC sort by undiscounted return as this function does; CORL's %BC sorts by discounted return.
+    """Return the dataset with its best recorded episodes alone, in recorded order.
 
     Args:
         dataset: The data.
-        fraction: As in `select_top_fraction`; 1 returns the dataset itself.
+        fraction: Share of the episodes (not of the transitions), in (0, 1]; their number is rounded and at least one.
+            Of two with equal returns the earlier is kept.
 
     Raises:
         UserError: `fraction` is not in (0, 1].
     """
-    kept = select_top_fraction(dataset, fraction).trusted == 1.0
-    if kept.all():
-        return dataset
-    # A kept trajectory may end at a terminal inside its episode, where the next row is not kept.
-    ends = dataset.episode_ends | np.append(kept[:-1] & ~kept[1:], True)
-    return dataclasses.replace(
-        dataset,
-        **{name: array[kept] for name, array in dataset.arrays().items() if name != "episode_ends"},
-        episode_ends=ends[kept],
-    )
+    if not 0.0 < fraction <= 1.0:
+        raise UserError(f"the fraction of the trajectories to keep must be in (0, 1], not {fraction}")
+    episodes = dataset.episodes
+    best = np.argsort(-dataset.episode_returns(), kind="stable")[: max(1, round(fraction * len(episodes)))]
+    rows = np.sort(episodes.rows_of(best))
+    return dataclasses.replace(dataset, **{name: array[rows] for name, array in dataset.arrays().items()})
 
 
 def keep_best(

@@ -160,27 +160,28 @@ def test_rules_refuse_impossible_numbers() -> None:
         select_successful(dataset, stored_rewards=np.zeros((2, 1)), no_reward=0.0)
 
 
-def test_the_best_trajectories_alone_are_a_dataset() -> None:
-    """Returns 3, 2 and 3.5; of what is left, every trajectory ends where it ended."""
+def test_the_best_episodes_alone_are_a_dataset() -> None:
+    """Returns 3, 2 and 3.5; two thirds of three episodes are two, and at least one is kept."""
     dataset = trajectories([1.0, 2.0], [2.0], [4.0, 0.0, -0.5])
     kept = keep_top_fraction(dataset, 0.67)
     np.testing.assert_array_equal(kept.rewards, [1.0, 2.0, 4.0, 0.0, -0.5])
     np.testing.assert_array_equal(kept.observations, dataset.observations[[0, 1, 3, 4, 5]])
     np.testing.assert_array_equal(kept.episode_ends, [0, 1, 0, 0, 1])
-    assert keep_top_fraction(dataset, 1.0) is dataset
+    assert keep_top_fraction(dataset, 1.0).content_hash == dataset.content_hash
     assert keep_top_fraction(dataset, 0.1).rewards.sum() == 3.5
+    with user_error("the fraction of the trajectories to keep must be in (0, 1], not 0.0"):
+        keep_top_fraction(dataset, 0.0)
 
 
-def test_what_is_left_of_an_episode_ends_where_it_was_cut() -> None:
-    """A terminal inside an episode ends a trajectory; the row after it is not kept."""
+def test_of_equal_episodes_no_more_than_the_fraction_is_kept() -> None:
+    """In a maze most returns are equal; a terminal inside an episode, such as a row at the goal, does not cut it."""
     dataset = OfflineDataset.from_arrays(
-        observations=np.arange(5.0)[:, None],
-        actions=np.zeros((5, 1)),
-        rewards=[0.0, 1.0, 0.0, 0.0, 3.0],
-        masks=[1, 0, 1, 0, 1],
-        next_observations=np.arange(5.0)[:, None] + 1.0,
-        episode_ends=[0, 0, 0, 0, 1],
+        observations=np.arange(8.0)[:, None],
+        actions=np.zeros((8, 1)),
+        rewards=[0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0],
+        masks=[1, 0, 1, 1, 0, 1, 1, 1],
+        next_observations=np.arange(8.0)[:, None] + 1.0,
+        episode_ends=[0, 1, 0, 1, 0, 1, 0, 1],
     )
-    kept = keep_top_fraction(dataset, 0.67)
-    np.testing.assert_array_equal(kept.rewards, [0.0, 1.0, 3.0])
-    np.testing.assert_array_equal(kept.episode_ends, [0, 1, 1])
+    np.testing.assert_array_equal(keep_top_fraction(dataset, 0.25).observations[:, 0], [0, 1])
+    np.testing.assert_array_equal(keep_top_fraction(dataset, 0.75).observations[:, 0], [0, 1, 2, 3, 4, 5])

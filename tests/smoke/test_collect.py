@@ -47,7 +47,7 @@ import functools, runpy, sys
 from ssar_jax.behaviour import tiers
 from ssar_jax.training import train_behaviour
 bounds = tiers.Range(-100.0), tiers.Range(float(sys.argv.pop(1)))
-tiers.TIERS["hopper", "medium"] = tiers.Tier("hopper", *bounds, "first")
+tiers.TIERS["hopper", "medium"] = tiers.Tier("hopper", *bounds, "first", -100.0)
 tiers.EPISODES = 2
 train_behaviour.train = functools.partial(
     train_behaviour.train, warmup_steps=100, snapshot_interval=100, evaluation_interval=200, evaluation_episodes=2

@@ -96,6 +96,8 @@ def test_seeds_are_single_runs_under_vmap():
 def test_what_it_refuses():
     with pytest.raises(UserError, match=r"learning_rate=-1\.0 must be positive"):
         bc(2, BCConfig(learning_rate=-1.0))
+    with pytest.raises(UserError, match="policy='guassian' is unknown: choose one of deterministic, gaussian"):
+        bc(2, BCConfig(policy="guassian"))  # pyright: ignore[reportArgumentType]
     with pytest.raises(UserError, match="learns from a dataset alone"):
         take(*start(), BATCH, phase="online")
     assert get_entry("bc").offline_only
