@@ -1,6 +1,7 @@
 """A trial of an environment, so that one that cannot be used is refused before any work is done."""
 
 import contextlib
+import inspect
 import math
 import traceback
 from collections.abc import Callable
@@ -37,7 +38,7 @@ def require_usable(env: gymnasium.Env, name: str) -> None:
 
 
 def _try_reset(env: gymnasium.Env, name: str) -> None:
-    returned = _call(lambda: env.reset(seed=0), f"{name} fails in reset(seed=0)", _reset_hint)
+    returned = _call(lambda: env.reset(seed=0), f"{name} fails in reset(seed=0)", lambda: _reset_hint(env))
     if not isinstance(returned, tuple) or len(returned) != 2 or not isinstance(returned[1], dict):
         raise UserError(f"{name}: reset returned {_describe(returned)}: {_RESET}")
     _require_observation(env, returned[0], f"{name}: reset")
@@ -46,22 +47,28 @@ def _try_reset(env: gymnasium.Env, name: str) -> None:
 def _try_step(env: gymnasium.Env, name: str) -> None:
     bounds = ActionBounds.from_space(env.action_space)
     action = bounds.fit(np.zeros_like(bounds.low))
-    returned = _call(
-        lambda: env.step(action), f"{name} fails in step({action.tolist()})", lambda error: _step_hint(env)
-    )
+    returned = _call(lambda: env.step(action), f"{name} fails in step({action.tolist()})", lambda: _step_hint(env))
     if not isinstance(returned, tuple) or len(returned) != 5:
         raise UserError(f"{name}: step returned {_describe(returned)}: {_STEP}")
     observation, reward, terminated, truncated, info = returned
     _require_observation(env, observation, f"{name}: step")
-    if not isinstance(reward, int | float | np.number | np.bool_):
+    if not _is_scalar(reward):
         raise UserError(f"{name}: step returned the reward {_describe(reward)}: return a number, such as float(reward)")
-    if not math.isfinite(reward):
+    if not math.isfinite(float(reward)):
         raise UserError(f"{name}: step returned the reward {reward}: rewards must be finite")
     for key, value in (("terminated", terminated), ("truncated", truncated)):
-        if not isinstance(value, bool | np.bool_ | int | np.integer):
+        if not _is_scalar(value):
             raise UserError(f"{name}: step returned {_describe(value)} as {key}: return True or False")
     if not isinstance(info, dict):
         raise UserError(f"{name}: step returned {_describe(info)} as info: return a dictionary")
+
+
+def _is_scalar(value: Any) -> bool:
+    """Whether a value is one number or boolean; arrays without axes and scalars of other libraries are."""
+    try:
+        return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "biuf"
+    except (TypeError, ValueError):
+        return False
 
 
 def _require_observation(env: gymnasium.Env, observation: Any, place: str) -> None:
@@ -80,18 +87,27 @@ def _require_observation(env: gymnasium.Env, observation: Any, place: str) -> No
         raise UserError(f"{place} returned an observation with entry {index} = {array[index]}: it must be finite")
 
 
-def _call(method: Callable[[], Any], failure: str, hint: Callable[[Exception], str]) -> Any:
+def _call(method: Callable[[], Any], failure: str, hint: Callable[[], str]) -> Any:
     """Call a method of the environment, which may raise anything, and name the line that raised."""
     try:
         return method()
     except Exception as error:
         line = traceback.extract_tb(error.__traceback__)[-1]
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{failure} ({reason}, in {line.filename}:{line.lineno}): {hint(error)}") from error
+        raise UserError(f"{failure} ({reason}, in {line.filename}:{line.lineno}): {hint()}") from error
 
 
-def _reset_hint(error: Exception) -> str:
-    return _RESET if isinstance(error, TypeError | ValueError) else "correct the environment"
+def _reset_hint(env: gymnasium.Env) -> str:
+    """Return what to change if reset fails: it takes no seed, or a wrapper cannot unpack what it returns."""
+    parameters = inspect.signature(env.unwrapped.reset).parameters
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    if not takes_all and not {"seed", "options"} <= parameters.keys():
+        return _RESET
+    with contextlib.suppress(Exception):
+        returned = env.unwrapped.reset(seed=0)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            return f"it returns {_describe(returned)}; {_RESET}"
+    return "correct the environment"
 
 
 def _step_hint(env: gymnasium.Env) -> str:

@@ -20,7 +20,7 @@ class Interruption:
     """
 
     signal_number: int | None = None
-    activity: str = "finishing the step in progress"
+    activity: str = "stopping after what is in progress"
 
     def requested(self) -> bool:
         """Whether a signal asks to stop."""

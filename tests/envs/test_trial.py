@@ -1,6 +1,7 @@
 """Environments that cannot be used are refused in one line that names what they do."""
 
 import gymnasium
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -68,6 +69,11 @@ class Raising(UserEnv):
         return {}["speed"]
 
 
+class RaisingReset(UserEnv):
+    def reset(self, *, seed=None, options=None):
+        raise ValueError("no license")
+
+
 class NoInfo(UserEnv):
     def report(self):
         return None
@@ -94,6 +100,7 @@ CASES = [
     (TextObservation, ("reset returned 'start' as observation: return an array",)),
     (WrongActions, ("has int64 actions: give its action_space a float dtype",)),
     (Raising, ("fails in step([0.0]) (KeyError: 'speed', in ", "test_trial.py:")),
+    (RaisingReset, ("fails in reset(seed=0) (ValueError: no license, in ", "): correct the environment")),
     (NoInfo, ("step returned None as info: return a dictionary",)),
     (TextEnd, ("step returned 'no' as terminated: return True or False",)),
 ]
@@ -128,6 +135,15 @@ def test_environments_that_work_are_accepted(name):
     env = make_env(name)
     require_usable(env, name)
     env.close()
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, np.array, jnp.float32, int])
+def test_a_reward_may_be_any_scalar(kind):
+    class Paying(UserEnv):
+        def reward(self, action):
+            return kind(1.0)
+
+    require_usable(Paying(), "environment")
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -3,20 +3,24 @@
 import csv
 import os
 import signal
+import threading
+from functools import partial
 
 import gymnasium
 import numpy as np
 import pytest
 
 from experiments.cli.config_files import load_config
+from ssar_jax.logs.run_log import RunLog
 from ssar_jax.runs import offline, online
 from ssar_jax.runs.evaluate import evaluate_checkpoint
 from ssar_jax.runs.load import load_policy
+from ssar_jax.runs.scores import Scorer
 from tests.data.helpers import user_error
 from tests.envs.user_env import UserEnv
 from tests.smoke import small_run
 
-CONFIG = "configs/td3_bc.py:custom,preset=short"
+CONFIG = "configs/td3_bc.py:custom,variant=base,preset=short"
 SHORT = (
     "--config.environment.id=Mine-v0", "--config.num_updates=60", "--config.evaluation.interval=20",
     "--config.checkpoint.every=40",
@@ -25,27 +29,25 @@ ONLINE = ("--config.online.num_steps=60", "--config.online.warmup_steps=10", "--
 
 
 class Mine(UserEnv):
-    """What happens at every step of an evaluation is set by the tests."""
+    """What happens at every step is set by the tests."""
 
     hook = staticmethod(lambda env: None)
-    built = 0
 
     def __init__(self, length=5):
         super().__init__(np.float32, length)
-        type(self).built += 1
 
     def step(self, action):
         self.hook(self)
         return super().step(action)
 
 
-@pytest.fixture(autouse=True)
-def mine(monkeypatch):
-    """Registers the environment with a time limit for the time of a test."""
-    monkeypatch.setattr(Mine, "hook", staticmethod(lambda env: None))
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    """Registers the environment, with a time limit and without an end."""
     gymnasium.register("Mine-v0", Mine, max_episode_steps=50)
-    yield Mine
-    del gymnasium.registry["Mine-v0"]
+    gymnasium.register("Endless-v0", lambda: Mine(length=None))
+    yield
+    del gymnasium.registry["Mine-v0"], gymnasium.registry["Endless-v0"]
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +60,29 @@ def dataset(tmp_path_factory):
     return path
 
 
+def make_config(dataset):
+    return small_run.make_config(dataset, *SHORT, *ONLINE, config=CONFIG)
+
+
 @pytest.fixture
 def config(dataset):
-    return small_run.make_config(dataset, *SHORT, *ONLINE, config=CONFIG)
+    return make_config(dataset)
+
+
+@pytest.fixture(scope="module")
+def whole(dataset, tmp_path_factory):
+    """An offline run that nothing disturbed."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    assert offline.run(make_config(dataset), path) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def tuned(whole, dataset, tmp_path_factory):
+    """An online run that nothing disturbed."""
+    path = tmp_path_factory.mktemp("tuned") / "run"
+    assert online.run(make_config(dataset), path, whole) == 0
+    return path
 
 
 def rows(path, name="eval.csv"):
@@ -68,18 +90,13 @@ def rows(path, name="eval.csv"):
         return list(csv.DictReader(file))
 
 
-def assert_same_tables(path, other):
-    for name in ("train.csv", "eval.csv", "metrics.jsonl"):
-        assert (path / name).read_bytes() == (other / name).read_bytes(), name
-
-
 def at_evaluation(number, action):
-    """A hook that acts in the second step of an evaluation; each has two episodes of five steps."""
+    """A hook that acts in an evaluation, after the one step of the trial; each has two episodes of five steps."""
     steps = []
 
     def hook(env):
         steps.append(1)
-        if len(steps) == 10 * number + 3:
+        if len(steps) == 1 + 10 * number + 3:
             action(env)
 
     return staticmethod(hook)
@@ -93,28 +110,32 @@ def interrupt(env):
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_actions_are_those_that_the_environment_accepts(config, tmp_path):
+def test_actions_are_those_that_the_environment_accepts(whole, tuned):
     """In the evaluations of both phases, in training, in `evaluate`, and those of `load_policy`."""
-    assert offline.run(config, tmp_path / "offline") == 0
-    assert online.run(config, tmp_path / "online", tmp_path / "offline") == 0
     space = gymnasium.make("Mine-v0").action_space
-    for path in (tmp_path / "offline", tmp_path / "online"):
+    for path in (whole, tuned):
         assert [row["length"] for row in evaluate_checkpoint(path).content["seeds"]] == [5.0]
         policy = load_policy(path)
         for observation in np.random.default_rng(0).normal(scale=100.0, size=(50, 3)):
             assert space.contains(policy(observation))
 
 
-@pytest.mark.parametrize(("number", "step"), [(1, 20), (2, 40), (3, 60)])
-@pytest.mark.parametrize("how", ["fails", "signal"])
-def test_an_offline_run_is_saved_before_its_evaluation(config, tmp_path, monkeypatch, mine, number, step, how, capfd):
+@pytest.mark.parametrize(
+    ("how", "number", "step"),
+    [
+        ("fails", 1, 20),
+        ("signal", 3, 60),
+        pytest.param("fails", 2, 40, marks=pytest.mark.slow),
+        pytest.param("fails", 3, 60, marks=pytest.mark.slow),
+        pytest.param("signal", 1, 20, marks=pytest.mark.slow),
+        pytest.param("signal", 2, 40, marks=pytest.mark.slow),
+    ],
+)
+def test_an_offline_run_is_saved_before_its_evaluation(config, whole, tmp_path, monkeypatch, number, step, how, capfd):
     """At update 20 without a checkpoint that is due, at 40 with one, at 60 in the last evaluation."""
-    whole, path = tmp_path / "whole", tmp_path / "run"
-    assert offline.run(config, whole) == 0
+    path = tmp_path / "run"
     with monkeypatch.context() as patch:
-        tried = 1  # the step of the trial before the run
-        patch.setattr(mine, "hook", staticmethod(lambda env: None))
-        patch.setattr(mine, "hook", _after(tried, at_evaluation(number, fail if how == "fails" else interrupt)))
+        patch.setattr(Mine, "hook", at_evaluation(number, fail if how == "fails" else interrupt))
         if how == "fails":
             with pytest.raises(KeyError, match="speed"):
                 offline.run(config, path)
@@ -129,88 +150,64 @@ def test_an_offline_run_is_saved_before_its_evaluation(config, tmp_path, monkeyp
     small_run.assert_same_numbers(whole, path)
 
 
-def _after(count, hook):
-    """Calls a hook after a number of steps."""
-    steps = []
+@pytest.mark.parametrize("how", ["fails", pytest.param("signal", marks=pytest.mark.slow)])
+def test_an_online_run_is_saved_before_its_evaluation(config, whole, tuned, tmp_path, monkeypatch, how):
+    path, play = tmp_path / "run", Scorer.__call__
 
-    def later(env):
-        steps.append(1)
-        if len(steps) > count:
-            hook(env)
-
-    return staticmethod(later)
-
-
-@pytest.mark.parametrize("how", ["fails", "signal"])
-def test_an_online_run_is_saved_before_its_evaluation(config, tmp_path, monkeypatch, how):
-    """The evaluation after 40 steps fails; it is not that of training, whose environment is another one."""
-    config.evaluation.interval = config.checkpoint.every = 40
-    assert offline.run(config, tmp_path / "offline") == 0
-    whole, path = tmp_path / "whole", tmp_path / "run"
-    assert online.run(config, whole, tmp_path / "offline") == 0
-    play, calls = online.Scorer.__call__, []
-
-    def failing(scorer, phase, step, *arguments, stop, **options):
-        calls.append(step)
+    def disturbed(scorer, phase, step, *arguments, **options):
         if step == 40 and how == "fails":
             raise KeyError("speed")
         if step == 40:
             os.kill(os.getpid(), signal.SIGINT)
-        play(scorer, phase, step, *arguments, stop=stop, **options)
+        play(scorer, phase, step, *arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(online.Scorer, "__call__", failing)
+        patch.setattr(Scorer, "__call__", disturbed)
         if how == "fails":
             with pytest.raises(KeyError, match="speed"):
-                online.run(config, path, tmp_path / "offline")
+                online.run(config, path, whole)
         else:
-            assert online.run(config, path, tmp_path / "offline") == 130
-    assert [row["step"] for row in rows(path)] == ["0", "0"]
-    assert online.run(config, path, tmp_path / "offline", resume=True) == 0
-    assert_same_tables(whole, path)
+            assert online.run(config, path, whole) == 130
+    assert [row["step"] for row in rows(path)] == ["0", "0", "20"]
+    assert online.run(config, path, whole, resume=True) == 0
+    small_run.assert_same_numbers(tuned, path)
 
 
-def test_a_signal_in_the_first_evaluation_starts_the_run_again(config, tmp_path, monkeypatch, mine):
+@pytest.mark.slow
+def test_a_signal_in_the_first_evaluation_starts_the_run_again(config, whole, tmp_path, monkeypatch):
     path = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(mine, "hook", _after(1, at_evaluation(0, interrupt)))
+        patch.setattr(Mine, "hook", at_evaluation(0, interrupt))
         assert offline.run(config, path) == 143
     assert not (path / "eval.csv").exists()
     assert offline.run(config, path, resume=True) == 0
-    assert len(rows(path)) == 4
+    small_run.assert_same_numbers(whole, path)
 
 
-def test_an_endless_environment_is_bounded(config, tmp_path, caplog):
-    """By the horizon, here that of the config; a run and `evaluate` say so alike, and online it is refused."""
-    del gymnasium.registry["Mine-v0"]
-    gymnasium.register("Mine-v0", lambda: Mine(length=None))
-    config.evaluation.max_episode_steps = 9
+def test_endless_episodes_are_bounded_and_successes_reported(config, tmp_path, monkeypatch, caplog):
+    """By the run and by `evaluate` alike; online the environment is refused."""
+    monkeypatch.setattr(Mine, "report", lambda env: {"is_success": env.steps == 9})
+    config.environment.id, config.evaluation.max_episode_steps, config.num_updates = "Endless-v0", 9, 20
     path = tmp_path / "run"
     assert offline.run(config, path) == 0
-    assert {row["length"] for row in rows(path)} == {"9.0"}
+    assert {(row["length"], row["success_rate"]) for row in rows(path)} == {("9.0", "1.0")}
     assert "2 of 2 episodes were cut after 9 steps" in caplog.text
-    assert evaluate_checkpoint(path).content["seeds"][0]["length"] == 9.0
-    with user_error("environment Mine-v0 has no time limit, so a training episode may never end: register it with"):
-        online.run(config, tmp_path / "online", path)
-    assert not (tmp_path / "online" / "config.json").exists()
-
-
-def test_success_rates_are_reported(config, tmp_path, monkeypatch, mine):
-    monkeypatch.setattr(mine, "report", lambda env: {"is_success": env.steps == 5})
-    path = tmp_path / "run"
-    assert offline.run(config, path) == 0
-    assert {row["success_rate"] for row in rows(path)} == {"1.0"}
     assert small_run.summary(path)["final_success_rate"] == [1.0]
-    assert evaluate_checkpoint(path).content["seeds"][0]["success_rate"] == 1.0
+    (row,) = evaluate_checkpoint(path).content["seeds"]
+    assert (row["length"], row["success_rate"]) == (9.0, 1.0)
+    with user_error("environment Endless-v0 has no time limit, so a training episode may never end: register it with"):
+        online.run(config, tmp_path / "online", path)
+    assert not (tmp_path / "online").exists()
 
 
-def test_nan_of_an_environment_is_named_and_the_run_is_saved(config, tmp_path, monkeypatch, mine):
+@pytest.mark.slow
+def test_nan_of_an_environment_is_named_and_the_run_is_saved(config, tmp_path, monkeypatch):
     def observe(env):
         return np.array([env.steps, np.nan if broken and env.steps == 3 else 0.0, 0.0])
 
     broken, path = [], tmp_path / "run"
-    monkeypatch.setattr(mine, "observe", observe)
-    monkeypatch.setattr(mine, "hook", _after(1 + 10, staticmethod(lambda env: broken.append(1))))
+    monkeypatch.setattr(Mine, "observe", observe)
+    monkeypatch.setattr(Mine, "hook", at_evaluation(1, lambda env: broken.append(1)))
     with user_error("environment Mine-v0 returned an observation with entry 1 = nan in step 3"):
         offline.run(config, path)
     assert (path / "checkpoints" / "20").is_dir()
@@ -218,36 +215,36 @@ def test_nan_of_an_environment_is_named_and_the_run_is_saved(config, tmp_path, m
 
 
 def test_a_final_score_that_is_nan_is_no_success(config, tmp_path, monkeypatch, caplog):
-    add = offline.RunLog.add
+    add = RunLog.add
 
     def without_return(log, table, row):
-        add(log, table, row | {"return": np.nan} if table == "eval" and row["step"] == 60 else row)
+        add(log, table, row | {"return": np.nan} if table == "eval" and row["step"] == 20 else row)
 
-    monkeypatch.setattr(offline.RunLog, "add", without_return)
+    monkeypatch.setattr(RunLog, "add", without_return)
+    config.num_updates = 20
     assert offline.run(config, tmp_path / "run") == 1
     assert "the final score of seed 0 is not a finite number" in caplog.text
     assert not (tmp_path / "run" / "summary.json").exists()
 
 
-def test_an_environment_that_cannot_be_used_is_refused_before_the_data_are_read(config, tmp_path, monkeypatch, mine):
-    monkeypatch.setattr(mine, "reward", lambda env, action: action)
+def test_an_environment_that_cannot_be_used_is_refused_before_the_data_are_read(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(Mine, "reward", lambda env, action: action)
     config.dataset.path = str(tmp_path / "no_such_file.npz")
     with user_error("environment.id=Mine-v0: step returned the reward an array of shape (1,)"):
         offline.run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_an_environment_that_cannot_be_stored_is_refused_before_the_offline_phase(config, tmp_path, monkeypatch, mine):
-    monkeypatch.setattr(mine, "hook", staticmethod(lambda env: setattr(env, "file", open(os.devnull))))  # noqa: SIM115
-    with user_error("Mine cannot be stored in a checkpoint: its attribute 'file'"):
-        offline.run(config, tmp_path / "run", require=lambda data: online.require_trainable(config, data))
+def test_an_environment_that_cannot_be_stored_is_refused_before_the_offline_phase(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(Mine, "hook", staticmethod(lambda env: setattr(env, "lock", threading.Lock())))
+    with user_error("Mine cannot be stored in a checkpoint: its attribute 'lock'"):
+        offline.run(config, tmp_path / "run", require=partial(online.require_trainable, config))
     assert not (tmp_path / "run").exists()
 
 
-def test_a_lengthened_run_is_the_long_run(config, tmp_path):
+def test_a_lengthened_run_is_the_long_run(config, whole, tmp_path):
     """A finished run of 40 updates, resumed with 60, has the numbers of one of 60."""
-    whole, path = tmp_path / "whole", tmp_path / "run"
-    assert offline.run(config, whole) == 0
+    path = tmp_path / "run"
     config.num_updates = 40
     assert offline.run(config, path) == 0
     config.num_updates = 60
@@ -260,14 +257,14 @@ def test_a_lengthened_run_is_the_long_run(config, tmp_path):
 
 
 def test_a_run_is_not_lengthened_with_another_config(config, tmp_path):
-    config.num_updates = 20
-    assert offline.run(config, tmp_path / "run") == 0
-    before = (tmp_path / "run" / "config.json").read_bytes()
-    config.num_updates, config.discount = 40, 0.5
+    (tmp_path / "config.json").write_text(config.to_json_best_effort())
+    (tmp_path / "summary.json").write_text("{}")
+    before = (tmp_path / "config.json").read_bytes()
+    config.num_updates, config.discount = 80, 0.5
     with user_error("the config changed: discount was 0.99, is 0.5"):
-        offline.run(config, tmp_path / "run", resume=True)
-    assert (tmp_path / "run" / "config.json").read_bytes() == before
-    assert (tmp_path / "run" / "summary.json").exists()
+        offline.run(config, tmp_path, resume=True)
+    assert (tmp_path / "config.json").read_bytes() == before
+    assert (tmp_path / "summary.json").exists()
 
 
 def test_a_schedule_over_the_whole_run_cannot_be_lengthened(tmp_path):
