@@ -1,12 +1,14 @@
 """Training environments, one per seed, which are stepped together."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 
-from ssar_jax.envs import snapshot
+from ssar_jax.envs import snapshot, stepping
+from ssar_jax.envs.actions import ActionBounds
 
 _TRAINING = 1
 """Last entry of a training episode's SeedSequence, which makes it differ from that of evaluation, (seed, episode).
@@ -46,6 +48,7 @@ class LockstepEnvs:
 
     def __init__(self, make_env: Callable[[], gymnasium.Env], seeds: Sequence[int]) -> None:
         self._envs = [make_env() for _ in seeds]
+        self._bounds = ActionBounds.from_space(self._envs[0].action_space)
         self._seeds = list(seeds)
         self._episodes = [0] * len(seeds)
         self._returns = [0.0] * len(seeds)
@@ -58,16 +61,19 @@ class LockstepEnvs:
         """Take one step in every environment and start a new episode where one has ended.
 
         Args:
-            actions: Actions within the environments' bounds, [S, A].
+            actions: Actions, [S, A], which are brought into the environments' type and bounds.
+
+        Raises:
+            UserError: An environment returned a number that is not finite.
         """
         following, rewards, terminated, first, finished = [], [], [], {}, {}
-        for s, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
-            observation, reward, ended, cut, _ = env.step(action)
-            following.append(np.array(observation, np.float32))  # a copy, since some environments reuse their buffer
-            rewards.append(float(reward))
-            terminated.append(ended)
-            self._returns[s] += float(reward)
-            if ended or cut:
+        for s, (env, action) in enumerate(zip(self._envs, self._bounds.fit(actions), strict=True)):
+            outcome = stepping.step(env, action, partial(self._place, s))
+            following.append(outcome.observation.astype(np.float32))
+            rewards.append(outcome.reward)
+            terminated.append(outcome.terminated)
+            self._returns[s] += outcome.reward
+            if outcome.terminated or outcome.truncated:
                 finished[s] = self._returns[s]
                 first[s] = self._start_episode(s)
         observations = np.stack(following)
@@ -84,8 +90,10 @@ class LockstepEnvs:
         seed = np.random.SeedSequence((self._seeds[s], self._episodes[s], _TRAINING)).generate_state(1)[0]
         self._episodes[s] += 1
         self._returns[s] = 0.0
-        observation, _ = self._envs[s].reset(seed=int(seed))
-        return np.array(observation, np.float32)
+        return stepping.reset(self._envs[s], int(seed)).astype(np.float32)
+
+    def _place(self, s: int) -> str:
+        return f"training episode {self._episodes[s]} of seed {self._seeds[s]}"
 
     def save(self) -> list[dict[str, Any]]:
         """Return the state of the environments, which can be pickled.

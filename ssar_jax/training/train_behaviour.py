@@ -97,7 +97,7 @@ def train(
             policy = GaussianPolicy.from_params(jax.device_get(algorithm.policy_params(state)))
         if steps % evaluation_interval == 0 and steps > warmup_steps:
             seeds = rng.integers(2**31, size=evaluation_episodes).tolist()
-            returns, _ = evaluation.play(partial(policy.sample, rng=rng), seeds)
+            returns = evaluation.play(partial(policy.sample, rng=rng), seeds).returns
             history.append(
                 Progress(
                     steps=steps,

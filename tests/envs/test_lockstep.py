@@ -13,6 +13,8 @@ from ssar_jax.envs.lockstep import LockstepEnvs
 from ssar_jax.envs.make import make_env
 from ssar_jax.errors import UserError
 from ssar_jax.training.evaluation import episode_seed
+from tests.data.helpers import user_error
+from tests.envs.user_env import UserEnv
 
 
 class Counter(gymnasium.Env):
@@ -67,6 +69,26 @@ def test_a_seed_plays_the_same_beside_others():
     for _ in range(12):
         both, one = together.step(np.array([[1.0], [-1.0]])), alone.step(np.array([[-1.0]]))
         assert (both.observations[1] == one.observations[0]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_actions_reach_the_environment_in_its_type_and_bounds(dtype):
+    """The environment refuses all others. 1 - 0.3^2 = 0.91."""
+    envs = LockstepEnvs(lambda: UserEnv(dtype), [0, 1])
+    envs.reset()
+    np.testing.assert_allclose(envs.step(np.array([[0.0], [7.0]])).rewards, [1.0, 0.91], rtol=1e-6)
+
+
+def test_numbers_that_are_not_finite_are_the_environments():
+    class Paying(UserEnv):
+        def reward(self, action):
+            return np.nan if self.steps == 2 else 0.0
+
+    envs = LockstepEnvs(Paying, [4])
+    envs.reset()
+    envs.step(np.zeros((1, 1)))
+    with user_error("environment Paying returned the reward nan in training episode 1 of seed 4 for the action [0.0]"):
+        envs.step(np.zeros((1, 1)))
 
 
 @pytest.mark.parametrize("name", ["halfcheetah", "hopper", "walker2d", "Pendulum-v1", "Ant-v5"])
