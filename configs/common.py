@@ -180,6 +180,8 @@ def shared_config(choice: Choice) -> Config:
             "evaluation": {
                 "interval": 50_000 if antmaze else 5_000,  # program
                 "episodes": 100 if antmaze else 10,  # program and CORL
+                # Ours: an episode is cut after so many steps; unset: the task's horizon, 1,000 if there is none.
+                "max_episode_steps": placeholder(int),
             },
             "checkpoint": {
                 "every": 50_000,  # ours

@@ -83,13 +83,16 @@ def _require_films() -> None:
 
 
 def _print_rows(content: dict[str, Any]) -> None:
-    print(f"{'seed':>4}  {'return':>18}  {'score':>6}  {'length':>6}  {'episodes':>8}  {'data':8}  physics")
+    success = "success_rate" in content["seeds"][0]
+    title = f"{'seed':>4}  {'return':>18}  {'score':>6}  {'length':>6}  {'episodes':>8}  {'data':8}  {'physics':9}"
+    print(f"{title}  success" if success else title.rstrip())
     for row in content["seeds"]:
         spread = f"{_number(row['return'])} ± {_number(row['return_std'])}"
-        print(
+        line = (
             f"{row['seed']:>4}  {spread:>18}  {_number(row['score']):>6}  {_number(row['length']):>6}  "
-            f"{content['episodes']:>8}  {content['data_source']:8}  {content['physics']}"
+            f"{content['episodes']:>8}  {content['data_source']:8}  {content['physics']:9}"
         )
+        print(f"{line}  {100.0 * row['success_rate']:.0f} %" if success else line.rstrip())
 
 
 def _number(value: float | None) -> str:

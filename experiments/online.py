@@ -53,7 +53,7 @@ def main(config: Any) -> int:
                 f"{offline_path} contains an unfinished offline run, which --overwrite replaces only in a --workdir: "
                 "continue it with experiments.offline --resume, or replace it with experiments.offline --overwrite"
             )
-        check = partial(online.require_buffer, config)
+        check = partial(online.require_trainable, config)
         status = offline.run(config, offline_path, require=check, **offline_options)
         if status != 0:
             return status

@@ -28,7 +28,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "updates_per_step", "steps_between_updates", "policy_freq", "target_update_period", "interval", "episodes",
         "every", "keep", "learning_rate", "max_grad_norm", "base", "delta", "n_start", "n_end", "n_period",
         "n_increments", "reward_scale", "width", "softmax_temperature", "output_gain", "output_bound",
-        "orthogonal_gain", "actor_decay_steps",
+        "orthogonal_gain", "actor_decay_steps", "max_episode_steps",
     ),
     "zero or more": (
         "seed", "warmup_steps", "bc_steps", "noise", "noise_clip", "temperature", "temperature_multiplier", "bc_weight",

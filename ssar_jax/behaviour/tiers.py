@@ -114,6 +114,6 @@ def _play(
     make_env: Callable[[], gymnasium.Env], act: Callable[[np.ndarray], np.ndarray], rng: np.random.Generator
 ) -> np.ndarray:
     envs = FirstEpisodes(make_env, EPISODES)
-    returns, _ = envs.play(act, rng.integers(2**31, size=EPISODES).tolist())
+    returns = envs.play(act, rng.integers(2**31, size=EPISODES).tolist()).returns
     envs.close()
     return returns

@@ -1,12 +1,22 @@
-"""Training environments, one per seed, which are stepped together."""
+"""Training environments, one per seed, which are stepped together.
 
+A checkpoint holds no simulator: it holds the seed of the episode in progress and the actions taken in it, and a resumed
+run takes them again. That is exact for every environment whose episode depends on its reset seed and its actions alone,
+however it works inside, and reading it runs no code.
+"""
+
+import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 
-from ssar_jax.envs import snapshot
+from ssar_jax.envs import stepping
+from ssar_jax.envs.actions import ActionBounds
+
+_LOG = logging.getLogger(__name__)
 
 _TRAINING = 1
 """Last entry of a training episode's SeedSequence, which makes it differ from that of evaluation, (seed, episode).
@@ -46,9 +56,13 @@ class LockstepEnvs:
 
     def __init__(self, make_env: Callable[[], gymnasium.Env], seeds: Sequence[int]) -> None:
         self._envs = [make_env() for _ in seeds]
+        self._bounds = ActionBounds.from_space(self._envs[0].action_space)
         self._seeds = list(seeds)
         self._episodes = [0] * len(seeds)
         self._returns = [0.0] * len(seeds)
+        # Of the episodes in progress: the actions taken, and the current observation.
+        self._actions: list[list[np.ndarray]] = [[] for _ in seeds]
+        self._observations = [np.zeros(0, np.float32)] * len(seeds)
 
     def reset(self) -> np.ndarray:
         """Start every environment's first episode and return the observations [S, O]."""
@@ -58,16 +72,18 @@ class LockstepEnvs:
         """Take one step in every environment and start a new episode where one has ended.
 
         Args:
-            actions: Actions within the environments' bounds, [S, A].
+            actions: Actions, [S, A], which are brought into the environments' type and bounds.
+
+        Raises:
+            UserError: An environment returned a number that is not finite.
         """
         following, rewards, terminated, first, finished = [], [], [], {}, {}
-        for s, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
-            observation, reward, ended, cut, _ = env.step(action)
-            following.append(np.array(observation, np.float32))  # a copy, since some environments reuse their buffer
-            rewards.append(float(reward))
-            terminated.append(ended)
-            self._returns[s] += float(reward)
-            if ended or cut:
+        for s, action in enumerate(self._bounds.fit(actions)):
+            outcome = self._step(s, action)
+            following.append(self._observations[s])
+            rewards.append(outcome.reward)
+            terminated.append(outcome.terminated)
+            if outcome.terminated or outcome.truncated:
                 finished[s] = self._returns[s]
                 first[s] = self._start_episode(s)
         observations = np.stack(following)
@@ -83,30 +99,49 @@ class LockstepEnvs:
     def _start_episode(self, s: int) -> np.ndarray:
         seed = np.random.SeedSequence((self._seeds[s], self._episodes[s], _TRAINING)).generate_state(1)[0]
         self._episodes[s] += 1
-        self._returns[s] = 0.0
-        observation, _ = self._envs[s].reset(seed=int(seed))
-        return np.array(observation, np.float32)
+        self._returns[s], self._actions[s] = 0.0, []
+        self._observations[s] = stepping.reset(self._envs[s], int(seed)).astype(np.float32)
+        return self._observations[s]
+
+    def _step(self, s: int, action: np.ndarray) -> stepping.Outcome:
+        outcome = stepping.step(self._envs[s], action, partial(self._place, s))
+        self._returns[s] += outcome.reward
+        self._actions[s].append(action)
+        self._observations[s] = outcome.observation.astype(np.float32)
+        return outcome
+
+    def _place(self, s: int) -> str:
+        return f"training episode {self._episodes[s]} of seed {self._seeds[s]}"
 
     def save(self) -> list[dict[str, Any]]:
-        """Return the state of the environments, which can be pickled.
-
-        Raises:
-            UserError: An environment cannot be stored, see `snapshot.save`.
-        """
+        """Return the episodes in progress as data for JSON: number, actions so far and current observation."""
+        episodes = zip(self._episodes, self._actions, self._observations, strict=True)
         return [
-            {"env": snapshot.save(env), "episodes": episodes, "return": total}
-            for env, episodes, total in zip(self._envs, self._episodes, self._returns, strict=True)
+            {"episodes": number, "actions": [a.tolist() for a in actions], "observation": observation.tolist()}
+            for number, actions, observation in episodes
         ]
 
     def restore(self, saved: list[dict[str, Any]]) -> None:
-        """Restore the state of the environments bit for bit.
+        """Play the episodes in progress again, up to where they were saved.
+
+        A warning names an environment whose observation is another one then: it depends on more than the reset seed
+        and the actions, and its episode goes on from where it is now.
 
         Args:
             saved: The result of `save` for the same seeds.
         """
         for s, entry in enumerate(saved):
-            snapshot.restore(self._envs[s], entry["env"])
-            self._episodes[s], self._returns[s] = entry["episodes"], entry["return"]
+            self._episodes[s] = entry["episodes"] - 1
+            self._start_episode(s)
+            for action in self._bounds.fit(np.array(entry["actions"]).reshape(-1, *self._bounds.low.shape)):
+                self._step(s, action)
+            if not np.array_equal(self._observations[s], np.array(entry["observation"], np.float32)):
+                _LOG.warning(
+                    "environment %s does not repeat itself: after the same reset seed and actions it is elsewhere than "
+                    "when the checkpoint was written, so the resumed run will differ from an uninterrupted one; "
+                    "draw all random numbers from self.np_random, and keep no state over episodes",
+                    stepping.name_of(self._envs[s]),
+                )
 
     def close(self) -> None:
         """Close the environments."""

@@ -1,12 +1,15 @@
 """Runs policies in environments: recorded episodes for datasets, returns for evaluation."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, SupportsFloat
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 
+from ssar_jax.envs import stepping
+from ssar_jax.envs.actions import ActionBounds
 from ssar_jax.episodes import Episode
+from ssar_jax.errors import UserError
 
 BatchPolicy = Callable[[np.ndarray], np.ndarray]
 """A function from observations [N, O] to actions [N, A]."""
@@ -100,70 +103,134 @@ def collect(
         env.close()
 
 
-class FirstEpisode(gymnasium.Wrapper):
-    """Runs one episode and then does nothing, so that a vector environment never starts a second one.
+class StoppedError(Exception):
+    """Episodes were stopped before they had all ended."""
+
+
+class Played(NamedTuple):
+    """The results of N episodes.
+
+    Attributes:
+        returns: Undiscounted returns, [N].
+        lengths: Lengths in steps, [N].
+        successes: Whether each episode succeeded, [N], 1 or 0: what the environment reports in the `info` of the last
+            step as `success` or `is_success`. An episode whose last step reports neither did not succeed. None if no
+            step of any episode reports one.
+        num_cut: Number of episodes that `max_steps` cut.
+    """
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    successes: np.ndarray | None
+    num_cut: int
+
+
+class _FirstEpisode:
+    """One episode of an environment.
 
     Args:
         env: The environment.
+        max_steps: Number of steps after which the episode is cut; None means that only the environment ends it.
 
     Attributes:
+        observation: The current observation, [O]; the last one after the end.
         finished: Whether the episode has ended.
-        episode_return: Undiscounted sum of rewards so far.
-        episode_length: Number of steps so far.
+        was_cut: Whether `max_steps` ended it.
+        total: Undiscounted sum of rewards so far.
+        length: Number of steps so far.
+        reports_success: Whether a step has reported success or failure.
+        success: What the last step reported, 1 or 0.
     """
 
-    def __init__(self, env: gymnasium.Env) -> None:
-        super().__init__(env)
-        self.finished = True
-        self.episode_return = 0.0
-        self.episode_length = 0
-        self._observation: Any = None
+    observation: np.ndarray
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start the episode."""
-        self._observation, info = self.env.reset(seed=seed, options=options)
-        self.finished, self.episode_return, self.episode_length = False, 0.0, 0
-        return self._observation, info
+    def __init__(self, env: gymnasium.Env, max_steps: int | None) -> None:
+        self.env = env
+        self._max_steps = max_steps
 
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Take one step; after the end, return the last observation. Never reports the end to the caller."""
-        if self.finished:
-            return self._observation, 0.0, False, False, {}
-        self._observation, reward, terminated, truncated, _ = self.env.step(action)
-        self.finished = bool(terminated or truncated)
-        self.episode_return += float(reward)
-        self.episode_length += 1
-        return self._observation, reward, False, False, {}
+    def start(self, seed: int) -> None:
+        self._seed = seed
+        self.finished = self.was_cut = self.reports_success = False
+        self.total, self.length, self.success = 0.0, 0, 0.0
+        self.observation = stepping.reset(self.env, seed)
+
+    def step(self, action: np.ndarray) -> None:
+        self.length += 1
+        outcome = stepping.step(self.env, action, self._place)
+        self.observation = outcome.observation
+        self.total += outcome.reward
+        success = _reported_success(outcome.info)
+        self.reports_success |= success is not None
+        self.success = success or 0.0
+        ended = outcome.terminated or outcome.truncated
+        self.was_cut = not ended and self.length == self._max_steps
+        self.finished = ended or self.was_cut
+
+    def _place(self) -> str:
+        return f"step {self.length} of the episode with reset seed {self._seed}"
+
+
+def _reported_success(info: dict[str, Any]) -> float | None:
+    """Return 1 for a success, 0 for a failure, and None if the environment reports neither."""
+    for name in ("success", "is_success"):
+        if isinstance(info.get(name), bool | int | float | np.bool_ | np.number):
+            return float(info[name] > 0)
+    return None
 
 
 class FirstEpisodes:
     """A batch of environments, each of which runs exactly one episode at a time.
 
     Args:
-        make_env: Builds one environment; its episodes must end.
+        make_env: Builds one environment.
         num_envs: Number of environments.
+        max_steps: Number of steps after which an episode is cut; None means that all episodes must end by themselves.
     """
 
-    def __init__(self, make_env: Callable[[], gymnasium.Env], num_envs: int) -> None:
-        self._vector = gymnasium.vector.SyncVectorEnv([lambda: FirstEpisode(make_env())] * num_envs, copy=False)
-        self._envs: list[FirstEpisode] = self._vector.envs  # pyright: ignore[reportAttributeAccessIssue]
+    def __init__(self, make_env: Callable[[], gymnasium.Env], num_envs: int, max_steps: int | None = None) -> None:
+        self._episodes = [_FirstEpisode(make_env(), max_steps) for _ in range(num_envs)]
+        self._bounds = ActionBounds.from_space(self._episodes[0].env.action_space)
 
-    def play(self, policy: BatchPolicy, seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    def play(self, policy: BatchPolicy, seeds: Sequence[int], stop: Callable[[], bool] = lambda: False) -> Played:
         """Run one episode in every environment.
 
         Args:
-            policy: Called once per step with the observations of all environments, [num_envs, O].
+            policy: Called once per step with the observations of all environments, [num_envs, O]; those of an episode
+                that has ended are its last ones. Its actions are brought into the environment's type and bounds.
             seeds: Reset seed of each environment, num_envs of them.
+            stop: Called before every step; whether to stop there.
 
         Returns:
-            The undiscounted returns and the lengths (steps) of the episodes, both [num_envs].
+            Returns, lengths and successes of the episodes.
+
+        Raises:
+            StoppedError: `stop` returned true.
+            UserError: An environment returned a number that is not finite, or the policy actions of another shape.
         """
-        observations, _ = self._vector.reset(seed=list(seeds))
-        while not all(env.finished for env in self._envs):
-            observations, *_ = self._vector.step(policy(observations))
-        returns = np.array([env.episode_return for env in self._envs])
-        return returns, np.array([env.episode_length for env in self._envs])
+        for episode, seed in zip(self._episodes, seeds, strict=True):
+            episode.start(seed)
+        while not all(episode.finished for episode in self._episodes):
+            if stop():
+                raise StoppedError
+            observations = np.stack([episode.observation for episode in self._episodes])
+            actions = np.asarray(policy(observations))
+            if actions.shape != (len(self._episodes), *self._bounds.low.shape):
+                raise UserError(
+                    f"the policy returned actions of shape {actions.shape} for observations {observations.shape}, but "
+                    f"the environment takes {self._bounds.low.shape}: return one action per observation"
+                )
+            for episode, action in zip(self._episodes, self._bounds.fit(actions), strict=True):
+                if not episode.finished:
+                    episode.step(action)
+        reported = any(episode.reports_success for episode in self._episodes)
+        return Played(
+            returns=np.array([episode.total for episode in self._episodes]),
+            lengths=np.array([episode.length for episode in self._episodes]),
+            successes=np.array([episode.success for episode in self._episodes]) if reported else None,
+            num_cut=sum(episode.was_cut for episode in self._episodes),
+        )
 
     def close(self) -> None:
         """Close the environments."""
-        self._vector.close()
+        for episode in self._episodes:
+            episode.env.close()

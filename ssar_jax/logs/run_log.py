@@ -1,7 +1,7 @@
 """The log of a run: tables in its folder, and dashboards if requested."""
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -73,14 +73,25 @@ class RunLog:
         folder: the run folder.
         seeds: the seeds of the run.
         keep: rows after this step are removed, because a resumed run writes them again; -1 removes all rows.
+        evaluated: the seeds of an evaluation at step `keep`: if the rows of some are missing, because the run was
+            killed while it wrote them, the others are removed too.
         dashboards: names that `require_dashboards` has accepted.
     """
 
-    def __init__(self, folder: Path, seeds: Sequence[int], *, keep: int, dashboards: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seeds: Sequence[int],
+        *,
+        keep: int,
+        evaluated: Collection[int] = (),
+        dashboards: Sequence[str] = (),
+    ) -> None:
         self._tables = {name: CsvTable(folder / f"{name}.csv") for name in ("train", "eval")}
         self._lines = JsonLines(folder / "metrics.jsonl")
         for file in (*self._tables.values(), self._lines):
             file.drop_after(keep)
+        self._drop_part_of_evaluation(keep, evaluated)
         self._dashboards: list[Dashboard] = [_KINDS[name].open(folder, seeds) for name in dict.fromkeys(dashboards)]
         if self._dashboards:
             for row in self._lines.rows():
@@ -93,6 +104,26 @@ class RunLog:
             table: `train` or `eval`.
         """
         return self._tables[table].rows
+
+    def has_evaluation(self, phase: str, step: int) -> bool:
+        """Whether there are rows of an evaluation.
+
+        Args:
+            phase: `offline` or `online`.
+            step: the step of the evaluation.
+        """
+        return any(row["phase"] == phase and int(row["step"]) == step for row in self.rows("eval"))
+
+    def _drop_part_of_evaluation(self, step: int, seeds: Collection[int]) -> None:
+        tables = self._tables["eval"].rows, [row for row in self._lines.rows() if row["table"] == "eval"]
+        for phase in ("offline", "online"):
+            written = [
+                {int(row["seed"]) for row in rows if row["phase"] == phase and int(row["step"]) == step}
+                for rows in tables
+            ]
+            if any(written) and any(set(seeds) - found for found in written):
+                for file in (self._tables["eval"], self._lines):
+                    file.drop_where(lambda row, phase=phase: row.get("phase") == phase and int(row["step"]) == step)
 
     def add(self, table: str, row: Mapping[str, Any]) -> None:
         """Writes a row to all logs immediately.

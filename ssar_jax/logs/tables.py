@@ -5,7 +5,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,15 @@ class CsvTable:
         Args:
             step: last step that is kept.
         """
-        kept = [row for row in self._rows if int(row["step"]) <= step]
+        self.drop_where(lambda row: int(row["step"]) > step)
+
+    def drop_where(self, condition: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Removes rows.
+
+        Args:
+            condition: whether to remove a row; its cells are text.
+        """
+        kept = [row for row in self._rows if not condition(row)]
         if len(kept) < len(self._rows):
             self._rows = kept
             self._rewrite()
@@ -98,8 +106,16 @@ class JsonLines:
         Args:
             step: last step that is kept.
         """
+        self.drop_where(lambda row: row["step"] > step)
+
+    def drop_where(self, condition: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Removes rows.
+
+        Args:
+            condition: whether to remove a row.
+        """
         rows = self.rows()
-        kept = [row for row in rows if row["step"] <= step]
+        kept = [row for row in rows if not condition(row)]
         if len(kept) < len(rows):
             _replace(self._path, "".join(map(_line, kept)))
 

@@ -1,9 +1,7 @@
 """Checkpoints: everything needed to resume a run, written atomically."""
 
-import base64
 import contextlib
 import logging
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from ssar_jax.errors import UserError
 _REASON_LENGTH = 200
 """Maximum number of characters of an Orbax error in a message; the rest describes its storage."""
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Version of the structure of checkpoints; those of other versions are refused."""
 
 
@@ -59,7 +57,7 @@ class Checkpoints:
             step: step of the checkpoint.
             states: a tree of arrays, leaves [S, ...].
             memory: a second tree of arrays, such as the replay buffers.
-            host: a picklable object, such as the states of environments.
+            host: data for JSON, such as the episodes in progress.
 
         Raises:
             UserError: if the folder is not writable, such as on a full disk.
@@ -74,7 +72,7 @@ class Checkpoints:
         if memory is not None:
             items["memory"] = ocp.args.StandardSave(memory)
         if host is not None:
-            items["host"] = ocp.args.JsonSave({"pickle": base64.b64encode(pickle.dumps(host)).decode()})
+            items["host"] = ocp.args.JsonSave({"data": host})
         try:
             with _without_orbax_tracebacks():
                 self._manager.save(step, args=ocp.args.Composite(**items))
@@ -124,16 +122,15 @@ class Checkpoints:
         return self._manager.restore(step, args=ocp.args.Composite(memory=wanted))["memory"]
 
     def restore_host(self, step: int) -> Any:
-        """Reads the pickled object of a checkpoint.
+        """Reads the JSON data of a checkpoint.
 
         Args:
             step: step of the checkpoint.
 
         Returns:
-            The object as it was saved.
+            The data as they were saved.
         """
-        host = self._manager.restore(step, args=ocp.args.Composite(host=ocp.args.JsonRestore()))["host"]
-        return pickle.loads(base64.b64decode(host["pickle"]))
+        return self._manager.restore(step, args=ocp.args.Composite(host=ocp.args.JsonRestore()))["host"]["data"]
 
     def _require_format(self, step: int) -> None:
         """Requires a checkpoint to have the current format."""

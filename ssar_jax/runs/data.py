@@ -23,8 +23,10 @@ from ssar_jax.data.selection import (
 )
 from ssar_jax.data.sources.find import load_dataset, read_path
 from ssar_jax.data.tasks import CUSTOM, Task, custom_task, get_task
+from ssar_jax.envs.actions import ActionBounds
 from ssar_jax.envs.make import AGENTS, make_env, time_limit
 from ssar_jax.envs.physics import Physics
+from ssar_jax.envs.trial import require_usable
 from ssar_jax.errors import UserError
 from ssar_jax.runs.pretraining.advantage import select_by_advantage
 
@@ -44,6 +46,7 @@ class TaskData(NamedTuple):
         selection: the trusted rows, [N] or [S, N].
         action_scaling: maps actions from [-1, 1] to the environment's range; None if the ranges are the same.
         physics: physics of evaluation and fine-tuning.
+        action_bounds: type and bounds of the actions of a custom environment; None otherwise.
     """
 
     task: Task
@@ -52,6 +55,7 @@ class TaskData(NamedTuple):
     selection: Selection
     action_scaling: ActionScaling | None
     physics: Physics
+    action_bounds: ActionBounds | None = None
 
     def describe(self) -> dict[str, Any]:
         """Returns source, hash, size, physics and selection by name, for JSON."""
@@ -66,13 +70,15 @@ class TaskData(NamedTuple):
         }
 
     def save_preparation(self, path: Path) -> None:
-        """Writes what a policy needs in addition to its parameters: the scalings and the action size.
+        """Writes what a policy needs in addition to its parameters: scalings, action size and bounds of the actions.
 
         Args:
             path: the `.npz` file.
         """
         scaling, bounds = self.prepared.observation_scaling, self.action_scaling
         arrays: dict[str, Any] = {} if bounds is None else {"action_low": bounds.low, "action_high": bounds.high}
+        if self.action_bounds is not None:
+            arrays |= {"environment_low": self.action_bounds.low, "environment_high": self.action_bounds.high}
         arrays |= {"mean": scaling.mean, "std": scaling.std, "action_size": self.dataset.action_size}
         write_atomically(path, lambda file: np.savez(file, **arrays))
 
@@ -94,6 +100,21 @@ def load_preparation(path: Path) -> tuple[ObservationScaling, ActionScaling | No
     return ObservationScaling(arrays["mean"], arrays["std"]), bounds, int(arrays["action_size"])
 
 
+def load_action_bounds(path: Path) -> ActionBounds | None:
+    """Reads type and bounds of the environment's actions from a file written by `TaskData.save_preparation`.
+
+    Args:
+        path: the `.npz` file.
+
+    Returns:
+        The bounds; None if the run has no custom environment.
+    """
+    arrays = open_npz(path)
+    if "environment_low" not in arrays:
+        return None
+    return ActionBounds(arrays["environment_low"], arrays["environment_high"])
+
+
 def load_data(config: Any) -> TaskData:
     """Finds or generates the dataset of a config, prepares it and selects the trusted rows.
 
@@ -107,9 +128,9 @@ def load_data(config: Any) -> TaskData:
         UserError: if the dataset is missing or damaged or does not fit the config.
     """
     if config.task == CUSTOM:
-        task, dataset, action_scaling = _load_custom(config)
+        task, dataset, action_scaling, action_bounds = _load_custom(config)
     else:
-        task, action_scaling = get_task(config.task), None
+        task, action_scaling, action_bounds = get_task(config.task), None, None
         generate = partial(load_or_generate, num_steps=config.dataset.embedded.num_steps)
         dataset = load_dataset(task, source=config.dataset.source, path=config.dataset.path, embedded=generate)
     if config.dataset.keep_fraction < 1.0:
@@ -130,6 +151,7 @@ def load_data(config: Any) -> TaskData:
         selection=selection,
         action_scaling=action_scaling,
         physics=_physics(config, dataset),
+        action_bounds=action_bounds,
     )
 
 
@@ -238,11 +260,17 @@ def _physics(config: Any, dataset: OfflineDataset) -> Physics:
     return "gymnasium" if from_minari else "d4rl-v2"
 
 
-def _load_custom(config: Any) -> tuple[Task, OfflineDataset, ActionScaling | None]:
+def _load_custom(config: Any) -> tuple[Task, OfflineDataset, ActionScaling | None, ActionBounds | None]:
     """Loads a custom dataset; sizes come from the data, action bounds from the environment or the config."""
     environment = config.environment.id
     bounds = config.dataset.action_low, config.dataset.action_high
     spaces, limit = ({}, None) if environment is None else _inspect(environment)
+    if spaces and limit is None and config.evaluation.get("max_episode_steps") is None:
+        _LOG.warning(
+            "environment.id=%s has no time limit: episodes of an evaluation are cut after %s steps; register it with "
+            "max_episode_steps, or set --config.evaluation.max_episode_steps",
+            environment, f"{custom_task(1, 1).horizon:,}",
+        )  # fmt: skip
     if spaces and bounds == (None, None):
         bounds = spaces["action"].low, spaces["action"].high
         if not spaces["action"].is_bounded():
@@ -263,21 +291,14 @@ def _load_custom(config: Any) -> tuple[Task, OfflineDataset, ActionScaling | Non
                 f"{dataset.source}: {kind}s have size {size}, but environment.id={environment} has {space.shape[0]}"
             )
     task = custom_task(dataset.observation_size, dataset.action_size, environment_id=environment, **horizon)
-    return task, dataset, scaling
+    return task, dataset, scaling, ActionBounds.from_space(spaces["action"]) if spaces else None
 
 
 def _inspect(environment: str) -> tuple[dict[str, gymnasium.spaces.Box], int | None]:
-    """Returns the spaces of observations and actions, which must be vectors, and the time limit if there is one."""
+    """Tries an environment; returns its spaces of observations and actions, and its time limit if there is one."""
     env = make_env(environment)
     spaces = {"observation": env.observation_space, "action": env.action_space}
     limit = time_limit(environment, env)
+    require_usable(env, f"environment.id={environment}")
     env.close()
-    for kind, space in spaces.items():
-        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
-            raise UserError(f"environment.id={environment} has {kind}s {space}: continuous vectors are needed")
-    if limit is None:
-        _LOG.warning(
-            "environment.id=%s has no time limit: an evaluation may never end; register it with max_episode_steps",
-            environment,
-        )  # fmt: skip
     return spaces, limit  # pyright: ignore[reportReturnType]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from ssar_jax.envs.filming import Filmed
-from ssar_jax.envs.make import AGENTS, make_env
+from ssar_jax.envs.make import AGENTS, make_env, time_limit
 from ssar_jax.envs.physics import Physics
 from ssar_jax.errors import UserError
 from ssar_jax.logs.tables import json_values
@@ -72,12 +72,23 @@ def evaluate_checkpoint(
         episodes,
         stored.observation_scaling,
         stored.action_scaling,
+        _episode_limit(stored, physics),
     )
     result = evaluator(stored.params)
     evaluator.close()
     content = {name: getattr(stored.config, name) for name in ("algorithm", "task", "variant", "preset")}
     content |= {"step": stored.step, "episodes": episodes, **data, "versions": versions()}
     return CheckpointScores(content=content | {"seeds": _rows(stored, result)}, film=filmed)
+
+
+def _episode_limit(stored: StoredPolicies, physics: Physics) -> int:
+    """Returns the largest number of steps of an episode, as in the evaluations of the run."""
+    environment = cast(str, stored.task.environment)
+    env = make_env(environment, physics)
+    limit = time_limit(environment, env) or stored.task.horizon
+    env.close()
+    # Runs of older versions lack the field.
+    return getattr(stored.config.evaluation, "max_episode_steps", None) or limit
 
 
 def _choose_physics(stored: StoredPolicies, wanted: Physics | None, trained: Physics) -> Physics:

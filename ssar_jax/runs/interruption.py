@@ -1,10 +1,14 @@
 """Ctrl-C and SIGTERM, recorded so that a training loop can stop between chunks."""
 
+import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+_STDERR = 2
 
 
 class Interruption:
@@ -12,9 +16,15 @@ class Interruption:
 
     Attributes:
         signal_number: number of the signal received; None if there was none.
+        activity: what is still done after a signal, for the message that it prints.
     """
 
     signal_number: int | None = None
+    activity: str = "stopping after what is in progress"
+
+    def requested(self) -> bool:
+        """Whether a signal asks to stop."""
+        return self.signal_number is not None
 
     @property
     def exit_status(self) -> int:
@@ -36,7 +46,7 @@ class Interruption:
 
 @contextmanager
 def watch_signals() -> Iterator[Interruption]:
-    """Records the first SIGINT or SIGTERM; the second one has its usual effect.
+    """Records the first SIGINT or SIGTERM and says what is still done; the second one has its usual effect.
 
     An exception raised by a signal handler during a compilation ends the process with a segmentation fault, so
     everything that compiles should run inside this context. Only the main thread receives signals; in other threads
@@ -59,6 +69,11 @@ def watch_signals() -> Iterator[Interruption]:
         del frame
         interruption.signal_number = number
         restore()
+        name = signal.Signals(number).name
+        message = f"\n{name}: {interruption.activity}; a second signal ends the process at once\n"
+        # Not print, which fails if the signal came while the main thread was printing.
+        with contextlib.suppress(OSError):  # stderr is closed
+            os.write(_STDERR, message.encode())
 
     for number in previous:
         signal.signal(number, handle)

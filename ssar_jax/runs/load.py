@@ -14,10 +14,11 @@ from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.scaling import ObservationScaling
 from ssar_jax.data.tasks import CUSTOM, Task, custom_task, get_task
+from ssar_jax.envs.actions import ActionBounds
 from ssar_jax.errors import UserError
 from ssar_jax.run_format import read_json
 from ssar_jax.runs.checkpoints import Checkpoints
-from ssar_jax.runs.data import load_preparation
+from ssar_jax.runs.data import load_action_bounds, load_preparation
 from ssar_jax.training.loop import abstract_states
 from ssar_jax.training.trainer import Policy, make_policy
 
@@ -36,6 +37,7 @@ class StoredPolicies(NamedTuple):
         params: policy parameters, leaves [S, ...], on the host.
         observation_scaling: scaling of the observations.
         action_scaling: maps actions from [-1, 1] to the environment's range; None if the ranges are the same.
+        action_bounds: type and bounds of the actions of a custom environment; None otherwise.
     """
 
     config: Any
@@ -46,6 +48,7 @@ class StoredPolicies(NamedTuple):
     params: Any
     observation_scaling: ObservationScaling
     action_scaling: ActionScaling | None
+    action_bounds: ActionBounds | None = None
 
 
 def load_policies(run: str | Path, *, step: int | None = None, seed: int | None = None) -> StoredPolicies:
@@ -91,6 +94,7 @@ def _load(folder: Path, step: int | None, seed: int | None) -> StoredPolicies:
         params=jax.tree.map(lambda leaf: np.asarray(leaf)[chosen], algorithm.policy_params(states)),
         observation_scaling=scaling,
         action_scaling=action_scaling,
+        action_bounds=load_action_bounds(folder / "preparation.npz"),
     )
 
 
@@ -112,14 +116,15 @@ def load_policy(run: str | Path, seed: int | None = None) -> Policy:
         seed: the seed; None takes the first.
 
     Returns:
-        A function from raw observations [..., O] to the environment's actions [..., A].
+        A function from raw observations [..., O] to actions [..., A] of the environment's type, inside its bounds.
 
     Raises:
         UserError: if the folder is not a run, has no checkpoint, or did not train the seed.
     """
     stored = load_policies(run, seed=seed)
     params = jax.tree.map(lambda leaf: leaf[0], stored.params)
-    return make_policy(stored.algorithm, params, stored.observation_scaling, stored.action_scaling)
+    scalings = stored.observation_scaling, stored.action_scaling
+    return make_policy(stored.algorithm, params, *scalings, action_bounds=stored.action_bounds)
 
 
 def _restore(folder: Path, step: int | None, like: Any) -> tuple[int, Any]:

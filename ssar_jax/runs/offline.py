@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from math import lcm
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from ssar_jax.runs.diagnostics import Diagnostics
 from ssar_jax.runs.divergence import DivergenceGuard
 from ssar_jax.runs.folder import RunFolder
 from ssar_jax.runs.interruption import Interruption, watch_signals
+from ssar_jax.runs.lengthening import shorter_length
 from ssar_jax.runs.pretraining.models import pretrain
 from ssar_jax.runs.progress import Progress, stops
-from ssar_jax.runs.scores import Scorer, add_metrics
-from ssar_jax.runs.summary import announce, describe_run, score_summary
+from ssar_jax.runs.scores import Scorer, add_metrics, finish_or_save
+from ssar_jax.runs.summary import announce, describe_run, lacks_scores, score_summary
 from ssar_jax.training.trainer import OfflineTrainer
 from ssar_jax.types import Params
 
@@ -44,13 +46,15 @@ def run(
     Args:
         config: a checked config of `configs/`.
         path: the run folder.
-        resume: whether to continue the run in the folder; on the same machine the results are bitwise the same.
+        resume: whether to continue the run in the folder; on the same machine the results are bitwise the same. With
+            a larger `num_updates` the run is lengthened, unless its algorithm depends on that number.
         overwrite: whether to replace the run in the folder.
         dashboards: where to write metrics in addition to the folder's tables: `tensorboard`, `wandb`.
         require: a further check of the data, such as that of a following online phase; raises `UserError`.
 
     Returns:
-        Exit status: 0, 1 if every seed diverged, or 128 + the number of the signal that stopped the run.
+        Exit status: 0, 1 if every seed diverged or a final score is NaN, or 128 + the number of the signal that
+        stopped the run.
 
     Raises:
         Interrupted: if a signal stopped the pretraining; its progress is saved.
@@ -58,9 +62,11 @@ def run(
     """
     require_dashboards(dashboards)
     registry.get_entry(config.algorithm)
+    old_length = shorter_length(config, path) if resume else None
+    known = config.to_dict() if old_length is None else config.to_dict() | {"num_updates": old_length}
     with ExitStack() as stack:
-        folder = stack.enter_context(closing(RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite)))
-        if resume and folder.file("summary.json").exists():
+        folder = stack.enter_context(closing(RunFolder(path, known, resume=resume, overwrite=overwrite)))
+        if resume and old_length is None and folder.file("summary.json").exists():
             print(f"{path} is finished: nothing to resume")
             return 0
         data = load_data(config)  # after the check of the folder: generating data may take minutes
@@ -75,6 +81,9 @@ def run(
         # Nothing has been overwritten up to here.
         interruption = stack.enter_context(watch_signals())
         folder.start()
+        if old_length is not None:
+            folder.file("summary.json").unlink(missing_ok=True)  # first: a folder with a summary is finished
+            folder.write_json("config.json", config.to_dict())
         folder.write_json("data.json", data.describe())
         data.save_preparation(folder.file("preparation.npz"))
         offline_run = _OfflineRun(config, algorithm, data, folder, dashboards, models)
@@ -120,7 +129,7 @@ class _OfflineRun:
         self._guard = DivergenceGuard(
             folder, seeds, self._trainer.states(), None if restored < 0 else restored, unit="update"
         )
-        self._log = RunLog(folder.path, seeds, keep=restored, dashboards=dashboards)
+        self._log = RunLog(folder.path, seeds, keep=restored, evaluated=self._guard.active_seeds, dashboards=dashboards)
         self._scorer = Scorer(config, data, algorithm, seeds, self._log)
 
     def _restore(self, models: Params | None) -> int:
@@ -149,14 +158,15 @@ class _OfflineRun:
         config, trainer, guard = self._config, self._trainer, self._guard
         total, first = config.num_updates, trainer.step
         progress = Progress(total, config.num_seeds)
+        if (first == 0 or self._is_pending(first)) and not self._evaluate(progress, interruption):
+            return self._stop(progress, interruption)
         if first == 0:
-            self._evaluate(progress)
             self._diagnostics.write(trainer)
-        if interruption.signal_number is not None and first < total:  # the signal came before the first update
-            progress.close()
-            return interruption.announce(f"update {first:,}")
+        if interruption.requested() and first < total:  # the signal came before the first update
+            return self._stop(progress, interruption)
         training_seconds, wall_start = 0.0, time.monotonic()
         for stop in stops(first, total, LOG_INTERVAL, config.evaluation.interval, config.checkpoint.every):
+            interruption.activity = f"finishing the updates up to {stop:,}, which are then saved"
             start, updates = time.monotonic(), stop - trainer.step
             metrics = trainer.advance(updates)
             seconds = time.monotonic() - start
@@ -167,37 +177,66 @@ class _OfflineRun:
             if not guard.active_seeds:
                 progress.close()
                 return 1
-            if stop % config.evaluation.interval == 0 or stop == total:
-                self._evaluate(progress)
-            progress.show(stop, seconds, updates)
-            stopped = interruption.signal_number is not None and stop < total
-            if stop % config.checkpoint.every == 0 or stop == total or stopped:
+            if stop % config.checkpoint.every == 0 or stop == total:
                 self._diagnostics.write(trainer)  # before the checkpoint: a run resumed from it does not write these
-                states = guard.reset_stopped(trainer.states())
-                self._checkpoints.save(stop, states)
-                guard.record_checkpoint(stop, states)
-            if stopped:
-                progress.close()
-                return interruption.announce(f"update {stop:,}")
+                self._save()
+            # After the checkpoint, because an environment may fail or never end.
+            if self._is_evaluated(stop) and not interruption.requested() and not self._evaluate(progress, interruption):
+                return self._stop(progress, interruption)
+            progress.show(stop, seconds, updates)
+            if interruption.requested() and (self._is_pending(stop) or stop < total):
+                self._save()
+                return self._stop(progress, interruption)
         progress.close()
-        self._summarize((total - first) / training_seconds if training_seconds else None, time.monotonic() - wall_start)
-        return 0
+        return self._summarize((total - first) / training_seconds if training_seconds else None, wall_start)
 
-    def _evaluate(self, progress: Progress) -> None:
-        step, policies = self._trainer.step, self._trainer.policies()
-        self._scorer("offline", step, policies, progress, place=f"update {step:,}", stopped=self._guard.stopped)
+    def _is_evaluated(self, step: int) -> bool:
+        return self._scorer.is_active and (
+            step % self._config.evaluation.interval == 0 or step == self._config.num_updates
+        )
 
-    def _summarize(self, updates_per_second: float | None, wall_seconds: float) -> None:
-        seeds = self._trainer.seeds
+    def _is_pending(self, step: int) -> bool:
+        """Whether a step is evaluated and its evaluation has not been written."""
+        has_rows = self._log.has_evaluation("offline", step)
+        return self._is_evaluated(step) and bool(self._guard.active_seeds) and not has_rows
+
+    def _save(self) -> None:
+        """Saves a checkpoint of the current update, unless there is one or nothing has been trained."""
+        if self._trainer.step == 0:
+            return
+        states = self._guard.reset_stopped(self._trainer.states())
+        self._checkpoints.save(self._trainer.step, states)
+        self._guard.record_checkpoint(self._trainer.step, states)
+
+    def _stop(self, progress: Progress, interruption: Interruption) -> int:
+        progress.close()
+        return interruption.announce(f"update {self._trainer.step:,}")
+
+    def _evaluate(self, progress: Progress, interruption: Interruption) -> bool:
+        """Evaluates and returns True, or saves the run and returns False if a signal stops the evaluation."""
+        step, place = self._trainer.step, f"update {self._trainer.step:,}"
+        evaluate = partial(
+            self._scorer, "offline", step, self._trainer.policies(), progress,
+            place=place, stopped=self._guard.stopped, stop=interruption.requested,
+        )  # fmt: skip
+        return finish_or_save(evaluate, self._save, interruption, place)
+
+    def _summarize(self, updates_per_second: float | None, wall_start: float) -> int:
+        """Writes the summary and returns the exit status; without a summary 1, if a final score is NaN."""
+        seeds, stopped = self._trainer.seeds, self._guard.stopped
+        scores = score_summary(self._log.rows("eval"), seeds, stopped=stopped)
+        if self._scorer.is_active and lacks_scores(scores, self._guard.active_seeds, seeds):
+            return 1
         summary = describe_run(self._config, self._data, self._folder, "offline", seeds) | {
             "num_updates": self._config.num_updates,
             "updates_per_second": updates_per_second,  # per seed, without evaluation
-            "stopped_seeds": self._guard.stopped,
-            "wall_seconds": wall_seconds,  # since the run was started or last resumed
-            **score_summary(self._log.rows("eval"), seeds, stopped=self._guard.stopped),
+            "stopped_seeds": stopped,
+            "wall_seconds": time.monotonic() - wall_start,  # since the run was started or last resumed
+            **scores,
         }
         self._folder.write_json("summary.json", summary)
         announce(self._folder.path, self._config, summary)
+        return 0
 
     def close(self) -> None:
         """Closes the log, environments and checkpoints."""

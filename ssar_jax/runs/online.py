@@ -14,7 +14,8 @@ from ssar_jax.algorithms import registry
 from ssar_jax.algorithms.base import Phase
 from ssar_jax.coefficients.annealing import anneal
 from ssar_jax.data.tasks import CUSTOM
-from ssar_jax.envs.make import make_env
+from ssar_jax.envs.lockstep import LockstepEnvs
+from ssar_jax.envs.make import make_env, time_limit
 from ssar_jax.errors import UserError
 from ssar_jax.logs.run_log import RunLog, require_dashboards
 from ssar_jax.runs.checkpoints import Checkpoints
@@ -24,8 +25,8 @@ from ssar_jax.runs.folder import RunFolder
 from ssar_jax.runs.interruption import Interruption, watch_signals
 from ssar_jax.runs.parent import ParentRun, with_fresh_optimizers
 from ssar_jax.runs.progress import Progress, stops
-from ssar_jax.runs.scores import Scorer, add_metrics
-from ssar_jax.runs.summary import announce, area_summary, describe_run, score_summary
+from ssar_jax.runs.scores import Scorer, add_metrics, finish_or_save
+from ssar_jax.runs.summary import announce, area_summary, describe_run, lacks_scores, score_summary
 from ssar_jax.training import initial_buffer
 from ssar_jax.training.fine_tuner import FineTuner, Protocol
 
@@ -55,7 +56,8 @@ def run(
         dashboards: where to write metrics in addition to the folder's tables: `tensorboard`, `wandb`.
 
     Returns:
-        Exit status: 0, 1 if every seed diverged, or 128 + the number of the signal that stopped the run.
+        Exit status: 0, 1 if every seed diverged or a final score is NaN, or 128 + the number of the signal that
+        stopped the run.
 
     Raises:
         Interrupted: if a signal stopped the pretraining for a selection; its progress is saved.
@@ -73,6 +75,7 @@ def run(
         parent.require_config(config.to_dict())
         data = load_data(config)
         parent.require_data(data)
+        _require_trainable(data)
         buffer, need = _make_buffer(config, data)
         kept, size = len(buffer.offline.rewards), need / 2**20
         print(f"replay buffers ({config.online.buffer}): {kept:,} offline transitions, {size:,.0f} MiB")
@@ -105,17 +108,43 @@ def require_startable(config: Any, path: Path, *, resume: bool, overwrite: bool)
     RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite).close()
 
 
-def require_buffer(config: Any, data: TaskData) -> None:
-    """Requires that the buffers of an online phase fit, before its offline phase is trained.
+def require_trainable(config: Any, data: TaskData) -> None:
+    """Requires buffers that fit and an environment that can train online, before the offline phase is trained.
 
     Args:
         config: a checked config of `configs/`.
         data: the data of the run.
 
     Raises:
-        UserError: if the capacity or the memory is too small.
+        UserError: if the capacity or the memory is too small, or the environment has no time limit or cannot be stored
+            in a checkpoint.
     """
+    _require_trainable(data)
     _make_buffer(config, data)
+
+
+def _require_trainable(data: TaskData) -> None:
+    """Requires an environment that ends its episodes and can be stored in a checkpoint in the middle of one."""
+    environment = data.task.environment
+    assert environment is not None
+    env = make_env(environment, data.physics)
+    limit = time_limit(environment, env)
+    env.close()
+    if limit is None:
+        raise UserError(
+            f"environment {environment} has no time limit, so a training episode may never end: register it with "
+            "max_episode_steps=<number>"
+        )
+    envs = LockstepEnvs(partial(make_env, environment, data.physics), [0])
+    observations = envs.reset()
+    if observations.shape[1] != data.dataset.observation_size:
+        raise UserError(
+            f"environment {environment} has observations of size {observations.shape[1]}, the dataset of "
+            f"{data.dataset.observation_size}: choose the environment that the data are from"
+        )
+    envs.step(np.zeros((1, data.dataset.action_size), np.float32))
+    envs.save()
+    envs.close()
 
 
 def _require_environment(config: Any) -> None:
@@ -154,8 +183,7 @@ class _OnlineRun:
             folder, seeds, self._tuner.states(), None if restored < 0 else restored, unit="environment step"
         )
         self._guard.inherit(parent.stopped)
-        self._tuner.save()  # fails now, not at the first checkpoint, if the environment cannot be saved
-        self._log = RunLog(folder.path, seeds, keep=restored, dashboards=dashboards)
+        self._log = RunLog(folder.path, seeds, keep=restored, evaluated=self._guard.active_seeds, dashboards=dashboards)
         self._scorer = Scorer(config, data, algorithm, seeds, self._log)
 
     def _restore(self) -> int:
@@ -181,16 +209,13 @@ class _OnlineRun:
         config, tuner, guard = self._config, self._tuner, self._guard
         total, first = config.online.num_steps, tuner.steps
         progress = Progress(total, config.num_seeds, unit="steps")
-        if first == 0:
-            # Both rows are of the final offline policy: the last of the one phase and the first of the other.
-            places: dict[Phase, str] = {"offline": "end of the offline phase", "online": "environment step 0"}
-            for phase, place in places.items():
-                self._scorer(phase, 0, tuner.policies(), progress, place=place, stopped=guard.stopped)
-        if interruption.signal_number is not None and first < total:  # the signal came before the first step
-            progress.close()
-            return interruption.announce(f"environment step {first:,}")
+        if (first == 0 or self._is_pending(first)) and not self._evaluate(progress, interruption):
+            return self._stop(progress, interruption)
+        if interruption.requested() and first < total:  # the signal came before the first step
+            return self._stop(progress, interruption)
         seconds_in_steps, wall_start = 0.0, time.monotonic()
         for stop in stops(first, total, LOG_INTERVAL, config.evaluation.interval, config.checkpoint.every):
+            interruption.activity = f"finishing the environment steps up to {stop:,}, which are then saved"
             start, steps = time.monotonic(), stop - tuner.steps
             metrics = tuner.advance(steps)
             seconds = time.monotonic() - start
@@ -201,22 +226,55 @@ class _OnlineRun:
             if not guard.active_seeds:
                 progress.close()
                 return 1
-            if stop % config.evaluation.interval == 0 or stop == total:
-                place = f"environment step {stop:,}"
-                self._scorer("online", stop, tuner.policies(), progress, place=place, stopped=guard.stopped)
+            if stop % config.checkpoint.every == 0 or stop == total:
+                self._save()
+            # After the checkpoint, because an environment may fail or never end.
+            if self._is_evaluated(stop) and not interruption.requested() and not self._evaluate(progress, interruption):
+                return self._stop(progress, interruption)
             progress.show(stop, seconds, steps)
-            stopped = interruption.signal_number is not None and stop < total
-            if stop % config.checkpoint.every == 0 or stop == total or stopped:
-                states, memory, envs = tuner.save()
-                states = guard.reset_stopped(states)
-                self._checkpoints.save(stop, states, memory=memory, host=envs)
-                guard.record_checkpoint(stop, states)
-            if stopped:
-                progress.close()
-                return interruption.announce(f"environment step {stop:,}")
+            if interruption.requested() and (self._is_pending(stop) or stop < total):
+                self._save()
+                return self._stop(progress, interruption)
         progress.close()
-        self._summarize((total - first) / seconds_in_steps if first < total else None, time.monotonic() - wall_start)
-        return 0
+        return self._summarize((total - first) / seconds_in_steps if first < total else None, wall_start)
+
+    def _is_evaluated(self, step: int) -> bool:
+        return step % self._config.evaluation.interval == 0 or step == self._config.online.num_steps
+
+    def _is_pending(self, step: int) -> bool:
+        """Whether a step is evaluated and its evaluation has not been written."""
+        has_rows = self._log.has_evaluation("online", step)
+        return self._is_evaluated(step) and bool(self._guard.active_seeds) and not has_rows
+
+    def _save(self) -> None:
+        """Saves a checkpoint of the current step, unless there is one or nothing has been done."""
+        step = self._tuner.steps
+        if step == 0:
+            return
+        states, memory, envs = self._tuner.save()
+        states = self._guard.reset_stopped(states)
+        self._checkpoints.save(step, states, memory=memory, host=envs)
+        self._guard.record_checkpoint(step, states)
+
+    def _stop(self, progress: Progress, interruption: Interruption) -> int:
+        progress.close()
+        return interruption.announce(f"environment step {self._tuner.steps:,}")
+
+    def _evaluate(self, progress: Progress, interruption: Interruption) -> bool:
+        """Evaluates and returns True, or saves the run and returns False if a signal stops the evaluation."""
+        step = self._tuner.steps
+        places: dict[Phase, str] = {"online": f"environment step {step:,}"}
+        if step == 0:
+            # Both rows are of the final offline policy: the last of the one phase and the first of the other.
+            places = {"offline": "end of the offline phase", **places}
+        for phase, place in places.items():
+            evaluate = partial(
+                self._scorer, phase, step, self._tuner.policies(), progress,
+                place=place, stopped=self._guard.stopped, stop=interruption.requested,
+            )  # fmt: skip
+            if not finish_or_save(evaluate, self._save, interruption, place):
+                return False
+        return True
 
     def _episodes(self) -> dict[str, np.ndarray]:
         """Returns mean return and number of the training episodes that ended in this interval, each [S]."""
@@ -227,22 +285,28 @@ class _OnlineRun:
             "online/episodes": np.array([float(len(ended)) for ended in returns]),
         }
 
-    def _summarize(self, steps_per_second: float | None, wall_seconds: float) -> None:
+    def _summarize(self, steps_per_second: float | None, wall_start: float) -> int:
+        """Writes the summary and returns the exit status; without a summary 1, if a final score is NaN."""
+        seeds, stopped = self._tuner.seeds, self._guard.stopped
         rows = [row for row in self._log.rows("eval") if row["phase"] == "online"]
-        summary = describe_run(self._config, self._data, self._folder, "online", self._tuner.seeds) | {
+        scores = score_summary(rows, seeds, stopped=stopped)
+        if lacks_scores(scores, self._guard.active_seeds, seeds):
+            return 1
+        summary = describe_run(self._config, self._data, self._folder, "online", seeds) | {
             "num_updates": self._parent.num_updates + self._tuner.updates,
             "online_updates": self._tuner.updates,
             "environment_steps": self._tuner.steps,
             "steps_per_second": steps_per_second,  # per seed, without evaluation
-            "stopped_seeds": self._guard.stopped,
-            "wall_seconds": wall_seconds,  # since the run was started or last resumed
-            **score_summary(rows, self._tuner.seeds, stopped=self._guard.stopped),
-            **area_summary(rows, self._tuner.seeds, stopped=self._guard.stopped),
+            "stopped_seeds": stopped,
+            "wall_seconds": time.monotonic() - wall_start,  # since the run was started or last resumed
+            **scores,
+            **area_summary(rows, seeds, stopped=stopped),
             "offline_run": str(self._parent.path),
             "offline_score": self._parent.scores,
         }
         self._folder.write_json("summary.json", summary)
         announce(self._folder.path, self._config, summary)
+        return 0
 
     def close(self) -> None:
         """Closes the log, environments and checkpoints."""

@@ -1,6 +1,7 @@
 """Evaluations of a run: plays the episodes, prints the scores and writes the rows of the tables."""
 
-from collections.abc import Container, Sequence
+import logging
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,10 +10,14 @@ import numpy as np
 from ssar_jax.algorithms.base import Algorithm, Phase
 from ssar_jax.data.tasks import Task
 from ssar_jax.envs.make import make_env
+from ssar_jax.envs.rollout import StoppedError
 from ssar_jax.logs.run_log import RunLog
 from ssar_jax.runs.data import TaskData
+from ssar_jax.runs.interruption import Interruption
 from ssar_jax.runs.progress import Progress
 from ssar_jax.training.evaluation import EvaluationResult, Evaluator
+
+_LOG = logging.getLogger(__name__)
 
 
 class Scorer:
@@ -29,6 +34,8 @@ class Scorer:
     def __init__(self, config: Any, data: TaskData, algorithm: Algorithm, seeds: Sequence[int], log: RunLog) -> None:
         self._task, self._seeds, self._log = data.task, tuple(seeds), log
         self._evaluator = None
+        self._max_episode_steps = config.evaluation.get("max_episode_steps") or data.task.horizon
+        self._has_warned = False
         if data.task.environment is not None:
             self._evaluator = Evaluator(
                 algorithm,
@@ -37,10 +44,24 @@ class Scorer:
                 config.evaluation.episodes,
                 data.prepared.observation_scaling,
                 data.action_scaling,
+                self._max_episode_steps,
             )
 
+    @property
+    def is_active(self) -> bool:
+        """Whether the task has an environment, so that there are scores."""
+        return self._evaluator is not None
+
     def __call__(
-        self, phase: Phase, step: int, policies: Any, progress: Progress, *, place: str, stopped: Container[int] = ()
+        self,
+        phase: Phase,
+        step: int,
+        policies: Any,
+        progress: Progress,
+        *,
+        place: str,
+        stopped: Container[int] = (),
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Evaluates the policies, writes one row per seed and prints the scores.
 
@@ -51,15 +72,30 @@ class Scorer:
             progress: the progress line that shows the score.
             place: the step in words, such as `update 1,000`.
             stopped: seeds that diverged; they are left out.
+            stop: called before every step of the episodes; whether to stop there.
+
+        Raises:
+            StoppedError: if `stop` returned true; no row is written then.
+            UserError: if the environment returned a number that is not finite.
         """
         if self._evaluator is None:
             return
-        result = self._evaluator(policies)
+        result = self._evaluator(policies, stop)
+        if result.num_cut and not self._has_warned:
+            self._has_warned = True
+            _LOG.warning(
+                "%d of %d episodes were cut after %s steps, because the environment did not end them: set "
+                "--config.evaluation.max_episode_steps if that is too early",
+                result.num_cut, result.returns.size, f"{self._max_episode_steps:,}",
+            )  # fmt: skip
         scores = add_evaluation(self._log, phase, step, self._seeds, self._task, result, stopped)
         returns = result.returns[[seed not in stopped for seed in self._seeds]]
         text = f"return {_text(scores)}"
         if self._task.reference_min is not None:
             text = f"score {_text(scores)}, return {returns.mean():.1f}"
+        if result.successes is not None:
+            successes = result.successes[[seed not in stopped for seed in self._seeds]]
+            text += f", success {100.0 * successes.mean():.0f} %"
         progress.score = f", {text}"
         progress.line(f"{place}: {text}")
 
@@ -135,16 +171,47 @@ def episode_means(task: Task, result: EvaluationResult, s: int) -> dict[str, flo
         s: index of the seed.
 
     Returns:
-        Means of `return`, `score` (None for a task without reference returns) and `length`, and the population
-        standard deviation `return_std`.
+        Means of `return`, `score` (None for a task without reference returns) and `length`, the population standard
+        deviation `return_std`, and `success_rate` if the environment reports successes.
     """
     scores = task.normalized_score(result.returns[s])
+    success = {} if result.successes is None else {"success_rate": result.successes[s].mean()}
     return {
         "return": result.returns[s].mean(),
         "return_std": result.returns[s].std(),
         "score": None if scores is None else scores.mean(),
         "length": result.lengths[s].mean(),
+        **success,
     }
+
+
+def finish_or_save(
+    evaluate: Callable[[], None], save: Callable[[], None], interruption: Interruption, place: str
+) -> bool:
+    """Evaluates; if that is stopped by a signal or fails, saves the run there first.
+
+    The resumed run then begins with this evaluation, so its tables are those of a run that was not disturbed.
+
+    Args:
+        evaluate: evaluates the current policies.
+        save: saves a checkpoint of the current step.
+        interruption: the signal that was received, if any.
+        place: the step in words, such as `update 1,000`.
+
+    Returns:
+        Whether the evaluation was finished.
+    """
+    interruption.activity = f"stopping the evaluation at {place}, which --resume repeats"
+    try:
+        evaluate()
+    except StoppedError:
+        save()
+        return False
+    except Exception:
+        save()
+        _LOG.error("the evaluation at %s failed; the run is saved there, and --resume repeats the evaluation", place)
+        raise
+    return True
 
 
 def _text(scores: np.ndarray) -> str:

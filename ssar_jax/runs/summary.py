@@ -1,6 +1,7 @@
 """The summary of a finished run, and its announcement on the terminal."""
 
-from collections.abc import Container, Sequence
+import logging
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from ssar_jax.algorithms import registry
 from ssar_jax.algorithms.base import Phase
 from ssar_jax.runs.data import TaskData, value_updates
 from ssar_jax.runs.folder import RunFolder
+
+_LOG = logging.getLogger(__name__)
 
 
 def score_summary(
@@ -27,16 +30,13 @@ def score_summary(
 
     Returns:
         `final_score`, `best_score` (one per seed), `final_score_mean` and `final_score_std`, for JSON; with `return`
-        instead of `score` for a task without reference returns. Unknown values are None, as is the standard
+        instead of `score` for a task without reference returns. If the environment reports successes, also
+        `final_success_rate` (one per seed) and `final_success_rate_mean`. Unknown values are None, as is the standard
         deviation of one seed.
     """
     column = "score" if any(row["score"] for row in rows) else "return"
-    per_seed = [
-        [float(row[column]) if row[column] else None for row in rows if row["seed"] == str(seed)] for seed in seeds
-    ]
-    final = [
-        scores[-1] if scores and seed not in stopped else None for scores, seed in zip(per_seed, seeds, strict=True)
-    ]
+    per_seed = [[_number(row[column]) for row in rows if row["seed"] == str(seed)] for seed in seeds]
+    final = _last(per_seed, seeds, stopped)
     best = [max((score for score in scores if score is not None), default=None) for scores in per_seed]
     known = [score for score in final if score is not None]
     return {
@@ -44,7 +44,50 @@ def score_summary(
         f"best_{column}": best,
         f"final_{column}_mean": float(np.mean(known)) if known else None,
         f"final_{column}_std": float(np.std(known)) if len(known) > 1 else None,
+        **_success_summary(rows, seeds, stopped),
     }
+
+
+def _success_summary(rows: Sequence[dict[str, str]], seeds: tuple[int, ...], stopped: Container[int]) -> dict[str, Any]:
+    """Returns the final success rates; nothing if the environment never reported any."""
+    if not any(row.get("success_rate") for row in rows):
+        return {}
+    rates = [[_number(row.get("success_rate")) for row in rows if row["seed"] == str(seed)] for seed in seeds]
+    final = _last(rates, seeds, stopped)
+    known = [rate for rate in final if rate is not None]
+    return {"final_success_rate": final, "final_success_rate_mean": float(np.mean(known)) if known else None}
+
+
+def _number(cell: str | None) -> float | None:
+    """Reads a cell; None if it is empty or not finite."""
+    value = float(cell or "nan")
+    return value if np.isfinite(value) else None
+
+
+def _last(per_seed: list[list[float | None]], seeds: tuple[int, ...], stopped: Container[int]) -> list[float | None]:
+    """Returns the last value of every seed that did not diverge."""
+    return [
+        values[-1] if values and seed not in stopped else None for values, seed in zip(per_seed, seeds, strict=True)
+    ]
+
+
+def lacks_scores(scores: Mapping[str, Any], active: Sequence[int], seeds: tuple[int, ...]) -> bool:
+    """Whether the final score of a seed that did not diverge is not a finite number; logs an error if so.
+
+    Args:
+        scores: the result of `score_summary`.
+        active: the seeds that did not diverge.
+        seeds: S seeds.
+    """
+    final = scores.get("final_score", scores.get("final_return"))
+    assert final is not None
+    missing = [seed for seed, score in zip(seeds, final, strict=True) if seed in active and score is None]
+    if missing:
+        _LOG.error(
+            "the final score of seed %s is not a finite number: the policy returns NaN in the last row of eval.csv; "
+            "train again with other hyperparameters", ", ".join(map(str, missing)),
+        )  # fmt: skip
+    return bool(missing)
 
 
 def area_summary(

@@ -10,7 +10,9 @@ import numpy as np
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.scaling import ObservationScaling
-from ssar_jax.envs.rollout import FirstEpisodes
+from ssar_jax.envs.rollout import FirstEpisodes, Played
+from ssar_jax.envs.stepping import name_of
+from ssar_jax.envs.trial import require_usable
 
 
 class EvaluationResult(NamedTuple):
@@ -19,10 +21,15 @@ class EvaluationResult(NamedTuple):
     Attributes:
         returns: undiscounted raw returns, [S, episodes].
         lengths: lengths in steps, [S, episodes].
+        successes: whether each episode succeeded, 1 or 0, [S, episodes]; None if the environment does not report it,
+            see `ssar_jax.envs.rollout.Played`.
+        num_cut: number of episodes that `max_episode_steps` cut.
     """
 
     returns: np.ndarray
     lengths: np.ndarray
+    successes: np.ndarray | None = None
+    num_cut: int = 0
 
 
 class Evaluator:
@@ -37,6 +44,8 @@ class Evaluator:
         episodes: number of episodes per seed.
         observation_scaling: scaling of the observations.
         action_scaling: maps actions from [-1, 1] to the environment's range; None if the ranges are the same.
+        max_episode_steps: number of steps after which an episode is cut; None means that all episodes must end by
+            themselves.
     """
 
     def __init__(
@@ -47,22 +56,28 @@ class Evaluator:
         episodes: int,
         observation_scaling: ObservationScaling,
         action_scaling: ActionScaling | None = None,
+        max_episode_steps: int | None = None,
     ) -> None:
         self._shape = (len(seeds), episodes)
-        self._envs = FirstEpisodes(make_env, len(seeds) * episodes)
+        self._envs = FirstEpisodes(make_env, len(seeds) * episodes, max_episode_steps)
         self._reset_seeds = [episode_seed(seed, i) for seed in seeds for i in range(episodes)]
         self._act = jax.jit(jax.vmap(lambda params, observations: algorithm.act(params, observations, None)))
         self._scaling = observation_scaling
         self._action_scaling = action_scaling
 
-    def __call__(self, policies: Any) -> EvaluationResult:
+    def __call__(self, policies: Any, stop: Callable[[], bool] = lambda: False) -> EvaluationResult:
         """Plays all episodes.
 
         Args:
             policies: the policy parameters of all seeds, leaves [S, ...].
+            stop: called before every step; whether to stop there.
 
         Returns:
-            Returns and lengths of all episodes.
+            Returns, lengths and successes of all episodes.
+
+        Raises:
+            StoppedError: if `stop` returned true.
+            UserError: if an environment returned a number that is not finite.
         """
         # On the CPU: for one small call per environment step, transfers to an accelerator would take longer.
         policies = jax.device_put(policies, jax.devices("cpu")[0])
@@ -73,8 +88,7 @@ class Evaluator:
             flat = actions.reshape(len(observations), -1)
             return flat if self._action_scaling is None else self._action_scaling.from_unit(flat)
 
-        returns, lengths = self._envs.play(act, self._reset_seeds)
-        return EvaluationResult(returns=returns.reshape(self._shape), lengths=lengths.reshape(self._shape))
+        return _result(self._envs.play(act, self._reset_seeds, stop), self._shape)
 
     def close(self) -> None:
         """Closes the environments."""
@@ -87,6 +101,7 @@ def evaluate(
     *,
     episodes: int = 10,
     seed: int = 0,
+    max_episode_steps: int | None = None,
 ) -> EvaluationResult:
     """Evaluates one policy.
 
@@ -96,14 +111,31 @@ def evaluate(
         make_env: function that builds one environment.
         episodes: number of episodes, which are played in one batch.
         seed: seed of the episodes; episode i starts from `SeedSequence((seed, i))`, as in the evaluations of a run.
+        max_episode_steps: number of steps after which an episode is cut; None means that all episodes must end by
+            themselves.
 
     Returns:
-        Returns and lengths of the episodes, both [1, episodes].
+        Returns, lengths and successes of the episodes, each [1, episodes].
+
+    Raises:
+        UserError: if the environment cannot be used, or returns a number that is not finite.
     """
-    envs = FirstEpisodes(make_env, episodes)
-    returns, lengths = envs.play(policy, [episode_seed(seed, i) for i in range(episodes)])
+    env = make_env()
+    require_usable(env, f"environment {name_of(env)}")
+    env.close()
+    envs = FirstEpisodes(make_env, episodes, max_episode_steps)
+    played = envs.play(policy, [episode_seed(seed, i) for i in range(episodes)])
     envs.close()
-    return EvaluationResult(returns=returns[None], lengths=lengths[None])
+    return _result(played, (1, episodes))
+
+
+def _result(played: Played, shape: tuple[int, int]) -> EvaluationResult:
+    return EvaluationResult(
+        returns=played.returns.reshape(shape),
+        lengths=played.lengths.reshape(shape),
+        successes=None if played.successes is None else played.successes.reshape(shape),
+        num_cut=played.num_cut,
+    )
 
 
 def episode_seed(seed: int, episode: int) -> int:

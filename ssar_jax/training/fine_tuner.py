@@ -13,7 +13,10 @@ from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.scaling import PreparedData, prepare
+from ssar_jax.envs.actions import ActionBounds
 from ssar_jax.envs.lockstep import LockstepEnvs
+from ssar_jax.envs.stepping import name_of
+from ssar_jax.envs.trial import require_usable
 from ssar_jax.errors import UserError
 from ssar_jax.training import initial_buffer, replay_buffer
 from ssar_jax.training import layout as layouts
@@ -299,10 +302,10 @@ def fine_tune(
         The fine-tuner after its last step, with `states`, `policies` and `policy(seed)`.
 
     Raises:
-        UserError: if the offline rows do not fit into the buffers, or the environment's actions need a scaling.
+        UserError: if the offline rows do not fit into the buffers, or the environment cannot be used, has other sizes
+            than the dataset, or actions that need a scaling.
     """
-    if action_scaling is None:
-        _require_unit_actions(make_env)
+    _require_environment(make_env, dataset, action_scaling)
     data = prepare(dataset) if data is None else data
     trusted = np.ones(len(dataset), np.float32) if trusted is None else trusted
     rows = initial_buffer.kept_rows(buffer, dataset, part_k)
@@ -320,12 +323,22 @@ def fine_tune(
     return tuner
 
 
-def _require_unit_actions(make_env: Callable[[], gymnasium.Env]) -> None:
+def _require_environment(
+    make_env: Callable[[], gymnasium.Env], dataset: OfflineDataset, action_scaling: ActionScaling | None
+) -> None:
+    """Requires an environment that works, has the sizes of the dataset, and takes the algorithm's actions."""
     env = make_env()
-    space = env.action_space
+    name = name_of(env)
+    require_usable(env, f"environment {name}")
     env.close()
-    if isinstance(space, gymnasium.spaces.Box) and not (np.all(space.low == -1.0) and np.all(space.high == 1.0)):
+    bounds = ActionBounds.from_space(env.action_space)
+    found = env.observation_space.shape, env.action_space.shape
+    expected = (dataset.observation_size,), (dataset.action_size,)
+    for kind, shape, size in zip(("observations", "actions"), found, expected, strict=True):
+        if shape != size:
+            raise UserError(f"environment {name} has {kind} {shape}, the dataset {size}: choose another one")
+    if action_scaling is None and not (np.all(bounds.low == -1.0) and np.all(bounds.high == 1.0)):
         raise UserError(
-            f"the environment's actions are between {space.low} and {space.high}, the algorithm's in [-1, 1]: "
+            f"the environment's actions are between {bounds.low} and {bounds.high}, the algorithm's in [-1, 1]: "
             "set action_scaling=ActionScaling.from_bounds(low, high)"
         )

@@ -116,7 +116,7 @@ def train(
         if steps % evaluation_interval == 0:
             seeds = rng.integers(2**31, size=evaluation_episodes).tolist()
             ways = partial(policy.sample, rng=rng), policy.most_likely
-            returns = Evaluation(*(float(evaluation.play(act, seeds)[0].mean()) for act in ways))
+            returns = Evaluation(*(float(evaluation.play(act, seeds).returns.mean()) for act in ways))
         yield Progress(steps, time.monotonic() - start, policy, returns)
     env.close()
     evaluation.close()

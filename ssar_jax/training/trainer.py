@@ -9,6 +9,7 @@ import numpy as np
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.scaling import ObservationScaling, PreparedData
+from ssar_jax.envs.actions import ActionBounds
 from ssar_jax.errors import UserError
 from ssar_jax.training import layout as layouts
 from ssar_jax.training import loop
@@ -191,6 +192,7 @@ def make_policy(
     params: Any,
     scaling: ObservationScaling,
     action_scaling: ActionScaling | None = None,
+    action_bounds: ActionBounds | None = None,
 ) -> Policy:
     """Builds a deterministic policy from its parameters.
 
@@ -199,18 +201,25 @@ def make_policy(
         params: policy parameters of one seed.
         scaling: scaling of the observations.
         action_scaling: maps actions from [-1, 1] to the environment's range; None if the ranges are the same.
+        action_bounds: the type and the bounds of the returned actions; None takes float32 and the range of the
+            scaling.
 
     Returns:
         A function from raw observations [..., O] to the environment's actions [..., A], which raises `UserError` if
         the observations have another size.
     """
     act = jax.jit(lambda observations: algorithm.act(params, observations, None))
+    bounds = action_bounds
+    if bounds is None and action_scaling is not None:
+        bounds = ActionBounds.from_range(action_scaling.low, action_scaling.high)
 
     def policy(observations: np.ndarray) -> np.ndarray:
         observations = np.asarray(observations)
         if observations.shape[-1:] != scaling.mean.shape:
             raise UserError(f"the policy takes observations [..., {scaling.mean.size}], not {observations.shape}")
         actions = np.asarray(act(np.asarray(scaling(observations), np.float32)))
-        return actions if action_scaling is None else action_scaling.from_unit(actions)
+        if action_scaling is not None:
+            actions = action_scaling.from_unit(actions)
+        return actions if bounds is None else bounds.fit(actions)
 
     return policy

@@ -140,6 +140,6 @@ def test_the_walker_sees_proprioception_and_direction_and_gets_noise():
 def test_guided_mazes_can_be_played_in_a_batch():
     """As the test of a tier does."""
     envs = FirstEpisodes(lambda: GuidedMaze("umaze", "fixed"), 2)
-    returns, lengths = envs.play(lambda observations: np.zeros((2, 8)), [0, 1])
+    returns, lengths, *_ = envs.play(lambda observations: np.zeros((2, 8)), [0, 1])
     envs.close()
     assert (returns.tolist(), lengths.tolist()) == ([0.0, 0.0], [701, 701])

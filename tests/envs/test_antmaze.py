@@ -7,7 +7,6 @@ import mujoco
 import numpy as np
 import pytest
 
-from ssar_jax.envs import snapshot
 from ssar_jax.envs.antmaze import AntMazeEnv
 from ssar_jax.envs.make import make_env
 from ssar_jax.envs.mazes import MAZES
@@ -163,24 +162,6 @@ def test_horizons(environment, horizon, monkeypatch):
     monkeypatch.setattr(env.unwrapped, "step", lambda action: (observation, 0.0, False, False, {}))
     truncations = [env.step(STILL)[3] for _ in range(horizon)]
     assert truncations == [False] * (horizon - 1) + [True]
-
-
-@pytest.mark.parametrize("environment", ["antmaze-umaze", "ant-direction"])
-def test_a_checkpoint_holds_all_of_it(environment):
-    """A new environment continues as the saved one: the simulator, the direction, and the next reset."""
-
-    def play(env):
-        steps = [env.step(np.ones(8, np.float32)) for _ in range(110)]
-        observation, _ = env.reset()
-        return [step[0].tolist() for step in steps], observation.tolist()
-
-    env, other = make_env(environment), make_env(environment)
-    env.reset(seed=0)
-    env.step(STILL)
-    saved = snapshot.save(env)
-    other.reset(seed=1)
-    snapshot.restore(other, saved)
-    assert play(other) == play(env)
 
 
 def test_no_file_is_left(tmp_path, monkeypatch):

@@ -1,18 +1,17 @@
-"""Training environments in lockstep: resets, time limits, and going on bit for bit from a snapshot."""
+"""Training environments in lockstep: resets, time limits, and going on bit for bit from a checkpoint."""
 
-import pickle
-import threading
+import json
 from functools import partial
 
 import gymnasium
 import numpy as np
 import pytest
 
-from ssar_jax.envs import snapshot
 from ssar_jax.envs.lockstep import LockstepEnvs
 from ssar_jax.envs.make import make_env
-from ssar_jax.errors import UserError
 from ssar_jax.training.evaluation import episode_seed
+from tests.data.helpers import user_error
+from tests.envs.user_env import UserEnv
 
 
 class Counter(gymnasium.Env):
@@ -69,43 +68,83 @@ def test_a_seed_plays_the_same_beside_others():
         assert (both.observations[1] == one.observations[0]).all()
 
 
-@pytest.mark.parametrize("name", ["halfcheetah", "hopper", "walker2d", "Pendulum-v1", "Ant-v5"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_actions_reach_the_environment_in_its_type_and_bounds(dtype):
+    """The environment refuses all others. 1 - 0.3^2 = 0.91."""
+    envs = LockstepEnvs(lambda: UserEnv(dtype), [0, 1])
+    envs.reset()
+    np.testing.assert_allclose(envs.step(np.array([[0.0], [7.0]])).rewards, [1.0, 0.91], rtol=1e-6)
+
+
+def test_numbers_that_are_not_finite_are_the_environments():
+    class Paying(UserEnv):
+        def reward(self, action):
+            return np.nan if self.steps == 2 else 0.0
+
+    envs = LockstepEnvs(Paying, [4])
+    envs.reset()
+    envs.step(np.zeros((1, 1)))
+    with user_error("environment Paying returned the reward nan in training episode 1 of seed 4 for the action [0.0]"):
+        envs.step(np.zeros((1, 1)))
+
+
+def play(envs, rng, size, steps):
+    return [envs.step(rng.uniform(-1.0, 1.0, (2, size)).astype(np.float32)) for _ in range(steps)]
+
+
+# antmaze-umaze has a goal, ant-direction turns within an episode, and Ant-v5 reads derived quantities before a step.
+NAMES = ["halfcheetah", "hopper", "walker2d", "antmaze-umaze", "ant-direction", "Pendulum-v1", "Ant-v5"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_restored_environment_goes_on_bit_for_bit(name):
-    """Across episode ends, so that counters and reset seeds are restored too."""
-    rng = np.random.default_rng(0)
-    envs = LockstepEnvs(partial(make_env, name), [3, 5])
-    size = envs.reset().shape, make_env(name).action_space.shape
+    """Across episode ends, so that counters and reset seeds are restored too, and by way of a JSON file."""
 
-    def actions():
-        return rng.uniform(-1.0, 1.0, (2, *size[1])).astype(np.float32)
+    def build():
+        limited = partial(gymnasium.wrappers.TimeLimit, max_episode_steps=150)
+        return LockstepEnvs(lambda: limited(make_env(name)), [3, 5])
 
-    for _ in range(850):
-        envs.step(actions())
-    saved, generator = pickle.dumps(envs.save()), rng.bit_generator.state
-    going_on = [envs.step(actions()) for _ in range(260)]
-    again = LockstepEnvs(partial(make_env, name), [3, 5])
-    again.restore(pickle.loads(saved))
+    rng, envs, again = np.random.default_rng(0), build(), build()
+    envs.reset()
+    size = make_env(name).action_space.shape[0]
+    play(envs, rng, size, 250)
+    saved, generator = json.dumps(envs.save()), rng.bit_generator.state
+    going_on = play(envs, rng, size, 160)
+    again.restore(json.loads(saved))
     rng.bit_generator.state = generator
-    for expected in going_on:
-        step = again.step(actions())
+    for step, expected in zip(play(again, rng, size, 160), going_on, strict=True):
         for column, other in zip(step[:-1], expected[:-1], strict=True):
             np.testing.assert_array_equal(column, other)
         assert step.finished_returns == expected.finished_returns
     assert any(step.finished_returns for step in going_on)  # so an episode did end
 
 
-def test_random_generators_are_restored():
-    env = make_env("Pendulum-v1")
-    env.reset(seed=1)
-    saved = snapshot.save(env)
-    drawn = env.unwrapped.np_random.random(3)
-    again = make_env("Pendulum-v1")
-    snapshot.restore(again, saved)
-    np.testing.assert_array_equal(again.unwrapped.np_random.random(3), drawn)
+def test_an_environment_that_does_not_repeat_itself_is_named(caplog):
+    """It counts its steps over all episodes, so a new one is elsewhere after the same episode."""
+
+    class Aging(Counter):
+        age = 0
+
+        def step(self, action):
+            self.age += 1
+            observation, *rest = super().step(action)
+            return observation + self.age, *rest
+
+    envs, again = (LockstepEnvs(lambda: gymnasium.wrappers.TimeLimit(Aging(), 3), [4]) for _ in range(2))
+    envs.reset()
+    for _ in range(2):
+        envs.step(np.zeros((1, 1)))
+    again.restore(envs.save())
+    assert caplog.text == ""  # in its first episode nothing is missing
+    for _ in range(3):
+        envs.step(np.zeros((1, 1)))
+    again.restore(envs.save())
+    assert "environment Aging does not repeat itself" in caplog.text
 
 
-def test_an_environment_that_cannot_be_stored_is_named():
-    env = make_counter()
-    env.unwrapped.lock = threading.Lock()
-    with pytest.raises(UserError, match=r"Counter cannot be stored in a checkpoint: its attribute 'lock'"):
-        snapshot.save(env)
+def test_a_checkpoint_of_environments_is_plain_data():
+    """Nothing in it could run code."""
+    envs = LockstepEnvs(make_counter, [4])
+    envs.reset()
+    envs.step(np.array([[0.5]]))
+    assert envs.save() == [{"episodes": 1, "actions": [[0.5]], "observation": [float(reset_seed(4, 0)), 1.0]}]

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from ssar_jax.envs.make import make_env
-from ssar_jax.envs.rollout import FirstEpisodes, collect
+from ssar_jax.envs.rollout import FirstEpisodes, StoppedError, collect
+from tests.data.helpers import user_error
+from tests.envs.user_env import UserEnv
 
 
 class Scripted(gymnasium.Env):
@@ -149,7 +151,7 @@ def test_first_episodes_count_exactly_once(scripted):
         return np.zeros((len(observations), 1), np.float32)
 
     environments = FirstEpisodes(scripted, 4)
-    returns, lengths = environments.play(policy, [3, 4, 5, 6])
+    returns, lengths, *_ = environments.play(policy, [3, 4, 5, 6])
     np.testing.assert_array_equal(returns, [43.0, 96.0, 170.0, 43.0])
     np.testing.assert_array_equal(lengths, [2, 3, 4, 2])
     # Nobody is reset, or stepped, after the end of its episode.
@@ -165,7 +167,7 @@ def test_first_episodes_can_be_played_again(scripted):
     environments = FirstEpisodes(scripted, 2)
     policy = lambda observations: np.zeros((2, 1), np.float32)  # noqa: E731
     for seeds in ([0, 1], [2, 7], [0, 1]):
-        returns, lengths = environments.play(policy, seeds)
+        returns, lengths, *_ = environments.play(policy, seeds)
         np.testing.assert_array_equal(lengths, [episode_length(seed) for seed in seeds])
         np.testing.assert_array_equal(returns, [episode_return(seed) for seed in seeds])
     environments.close()
@@ -189,11 +191,116 @@ def test_first_episodes_of_the_hopper():
 
     seeds = [11, 12, 13]
     environments = FirstEpisodes(lambda: make_env("hopper"), 3)
-    returns, lengths = environments.play(policy, seeds)
-    again, _ = environments.play(policy, seeds)
+    returns, lengths, *_ = environments.play(policy, seeds)
+    again, *_ = environments.play(policy, seeds)
     expected = [alone(seed) for seed in seeds]
     np.testing.assert_allclose(returns, [total for total, _ in expected], rtol=1e-12)
     np.testing.assert_array_equal(lengths, [length for _, length in expected])
     assert len(set(lengths)) > 1
     np.testing.assert_array_equal(again, returns)
     environments.close()
+
+
+def zeros(observations):
+    return np.zeros((len(observations), 1))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_actions_reach_the_environment_in_its_type_and_bounds(dtype):
+    """The environment refuses all others. 1 - 0.3^2 = 0.91 in each of 5 steps."""
+    environments = FirstEpisodes(lambda: UserEnv(dtype), 2)
+    played = environments.play(lambda observations: np.array([[0.0], [7.0]]), [0, 1])
+    np.testing.assert_allclose(played.returns, [5.0, 5 * 0.91], rtol=1e-6)
+
+
+def test_actions_of_another_shape_are_refused():
+    """They would broadcast."""
+    environments = FirstEpisodes(UserEnv, 2)
+    for shape in ((2,), (2, 2), (1, 1)):
+        with user_error(f"the policy returned actions of shape {shape}", "but the environment takes (1,)"):
+            environments.play(lambda observations, shape=shape: np.zeros(shape), [0, 1])
+
+
+class Turning(UserEnv):
+    """Returns NaN as its observation after three steps."""
+
+    def observe(self):
+        return np.array([0.0, np.nan if self.steps == 3 else 0.0, 0.0])
+
+
+class Paying(UserEnv):
+    """Returns an infinite reward in its second step."""
+
+    def reward(self, action):
+        return np.inf if self.steps == 2 else 0.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (
+            Turning,
+            "environment Turning returned an observation with entry 1 = nan in step 3 of the episode with reset ",
+        ),
+        (Paying, "environment Paying returned the reward inf in step 2 of the episode with reset seed 5"),
+    ],
+)
+def test_numbers_that_are_not_finite_are_the_environments(kind, message):
+    with user_error(message, "for the action [0.0]: correct the environment"):
+        FirstEpisodes(kind, 1).play(zeros, [5])
+
+
+def test_after_an_action_of_nan_the_environment_is_not_blamed():
+    class Trusting(UserEnv):
+        def step(self, action):
+            self.steps += 1
+            return self.observe(), float(action[0]), False, self.steps == 5, {}
+
+    played = FirstEpisodes(Trusting, 1).play(lambda observations: np.full((1, 1), np.nan), [0])
+    assert np.isnan(played.returns[0])
+
+
+def test_episodes_that_never_end_are_cut():
+    """After 7 steps; an episode that ends in its seventh step was not cut."""
+    played = FirstEpisodes(lambda: UserEnv(length=None), 2, max_steps=7).play(zeros, [0, 1])
+    assert (played.lengths.tolist(), played.returns.tolist(), played.num_cut) == ([7, 7], [7.0, 7.0], 2)
+    assert FirstEpisodes(lambda: UserEnv(length=7), 2, max_steps=7).play(zeros, [0, 1]).num_cut == 0
+
+
+def test_episodes_can_be_stopped_at_any_step_and_played_again():
+    environments, asked = FirstEpisodes(lambda: UserEnv(length=9), 1), []
+
+    def stop():
+        asked.append(1)
+        return len(asked) == 4
+
+    with pytest.raises(StoppedError):
+        environments.play(zeros, [0], stop)
+    assert environments._episodes[0].env.steps == 3
+    assert environments.play(zeros, [0]).lengths.tolist() == [9]
+
+
+@pytest.mark.parametrize("name", ["success", "is_success"])
+def test_successes_are_those_of_the_last_step(name):
+    """In step 5; success in step 3 alone does not count, and a report that is missing is none."""
+
+    class Reporting(UserEnv):
+        def report(self):
+            reports = {0: {5: np.True_}, 1: {3: True, 5: False}, 2: {3: 1.0}, 3: {1: False, 5: np.float32(1.0)}}
+            value = reports[self.number].get(self.steps)
+            return {} if value is None else {name: value}
+
+        def reset(self, *, seed=None, options=None):
+            self.number = seed
+            return super().reset(seed=seed)
+
+    played = FirstEpisodes(Reporting, 4).play(zeros, [0, 1, 2, 3])
+    np.testing.assert_array_equal(played.successes, [1.0, 0.0, 0.0, 1.0])
+
+
+def test_without_reports_there_are_no_successes():
+    class Reporting(UserEnv):
+        def report(self):
+            return {"success": None, "is_success": np.zeros(2)}
+
+    assert FirstEpisodes(Reporting, 1).play(zeros, [0]).successes is None

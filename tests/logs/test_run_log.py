@@ -180,3 +180,27 @@ def test_a_missing_package_is_an_error(tmp_path, monkeypatch, name, package):
     monkeypatch.delitem(sys.modules, package, raising=False)
     with user_error(f"--log={name} needs the package {package}: pip install -e '.[log]'"):
         require_dashboards([name])
+
+
+@pytest.mark.parametrize("lost", ["csv", "json"])
+def test_an_evaluation_of_which_a_part_was_written_is_dropped(folder, lost):
+    """A run was killed after the first seed's row, or between the two files of the second; whole ones are kept."""
+    log = RunLog(folder, (3, 4), keep=-1)
+    for step in (0, 10):
+        train(log, step, 0.1, 0.2)
+        evaluate(log, step, 1.0, 2.0)
+    if lost == "csv":
+        (folder / "eval.csv").write_text("".join((folder / "eval.csv").read_text().splitlines(keepends=True)[:-1]))
+    else:
+        text = (folder / "metrics.jsonl").read_text()
+        (folder / "metrics.jsonl").write_text("".join(text.splitlines(keepends=True)[:-1]))
+    # Without the second seed, which may have diverged by then, the evaluation is whole.
+    assert RunLog(folder, (3, 4), keep=10, evaluated=(3,)).has_evaluation("offline", 10)
+    resumed = RunLog(folder, (3, 4), keep=10, evaluated=(3, 4))
+    assert not resumed.has_evaluation("offline", 10)
+    assert resumed.has_evaluation("offline", 0)
+    assert not resumed.has_evaluation("online", 0)
+    assert [row["step"] for row in csv_rows(folder, "train")] == ["0", "0", "10", "10"]
+    assert [row["step"] for row in json_rows(folder) if row["table"] == "eval"] == [0, 0]
+    evaluate(resumed, 10, 1.0, 2.0)
+    assert RunLog(folder, (3, 4), keep=10, evaluated=(3, 4)).has_evaluation("offline", 10)

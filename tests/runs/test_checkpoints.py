@@ -168,7 +168,7 @@ def test_another_format_is_refused(checkpoints, monkeypatch):
     monkeypatch.setattr(module, "FORMAT_VERSION", 99)
     checkpoints.save(7, make_state())
     monkeypatch.undo()
-    with user_error("checkpoint 7 of", "has format 99, this version reads 3", "versions.json"):
+    with user_error("checkpoint 7 of", "has format 99, this version reads 4", "versions.json"):
         checkpoints.restore(7, make_state())
 
 
@@ -176,7 +176,7 @@ def test_a_checkpoint_without_a_format_is_an_older_one(checkpoints, folder):
     """Formats 1 and 2 stored their number in the arrays."""
     checkpoints.save(7, make_state())
     shutil.rmtree(folder / "7" / "format")
-    with user_error("checkpoint 7 of", "has format 2 or older, this version reads 3", "versions.json"):
+    with user_error("checkpoint 7 of", "has format 2 or older, this version reads 4", "versions.json"):
         checkpoints.restore(7, make_state())
 
 
@@ -186,9 +186,9 @@ def test_more_leaves_than_were_saved_are_refused(checkpoints):
         checkpoints.restore(7, {"a": np.zeros(2), "b": np.zeros(2)})
 
 
-def test_memory_and_picklable_objects_come_back(checkpoints):
+def test_memory_and_json_data_come_back(checkpoints):
     memory = {"rows": np.arange(6.0).reshape(2, 3), "count": np.int32(4)}
-    host = [{"env": b"\x00\xff", "episodes": 3, "return": 0.1 + 0.2}]
+    host = [{"actions": [[0.1, float(np.float32(0.1))]], "episodes": 3, "return": 0.1 + 0.2}]
     checkpoints.save(7, make_state(), memory=memory, host=host)
     jax.tree.map(np.testing.assert_array_equal, checkpoints.restore_memory(7, memory), memory)
     assert checkpoints.restore_host(7) == host

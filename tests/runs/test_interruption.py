@@ -73,3 +73,15 @@ def test_a_stopped_run_says_how_to_resume(capsys):
     interruption.signal_number = signal.SIGTERM
     assert interruption.announce("update 1,000") == 143
     assert capsys.readouterr().out == "stopped at update 1,000; rerun the command with --resume to continue\n"
+
+
+def test_the_first_signal_says_what_is_still_done(capfd, heard):
+    with watch_signals() as interruption:
+        interruption.activity = "finishing the updates up to 1,000, which are then saved"
+        assert not interruption.requested()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interruption.requested()
+    message = (
+        "SIGTERM: finishing the updates up to 1,000, which are then saved; a second signal ends the process at once"
+    )
+    assert capfd.readouterr().err.strip() == message

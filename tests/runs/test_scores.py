@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from ssar_jax.data.tasks import custom_task, get_task
+from ssar_jax.envs.rollout import StoppedError
 from ssar_jax.logs.run_log import RunLog
-from ssar_jax.runs.scores import add_evaluation, add_metrics
+from ssar_jax.runs.interruption import Interruption
+from ssar_jax.runs.scores import add_evaluation, add_metrics, finish_or_save
 from ssar_jax.training.evaluation import EvaluationResult
 
 HOPPER = get_task("hopper-m")
@@ -56,3 +58,34 @@ def test_a_task_without_reference_returns_has_returns_only(log):
     np.testing.assert_array_equal(returned, [2.0])
     (row,) = log.rows("eval")
     assert (row["score"], row["return"]) == ("", "2.0")
+
+
+def test_success_rates_have_a_column_only_where_they_are_reported(log):
+    """Two of four episodes; an evaluation without reports leaves the cell empty."""
+    played = evaluation([1.0, 2.0, 3.0, 4.0])
+    add_evaluation(log, "offline", 0, (0,), UNSCALED, played)
+    assert "success_rate" not in log.rows("eval")[0]
+    successes = np.array([[1.0, 0.0, 0.0, 1.0]])
+    add_evaluation(log, "offline", 50, (0,), UNSCALED, played._replace(successes=successes))
+    assert log.rows("eval")[1]["success_rate"] == "0.5"
+
+
+@pytest.mark.parametrize(("error", "finished"), [(None, True), (StoppedError(), False), (KeyError("speed"), None)])
+def test_an_evaluation_that_does_not_finish_saves_the_run(error, finished, caplog):
+    saved, interruption = [], Interruption()
+
+    def evaluate():
+        assert interruption.activity == "stopping the evaluation at update 50, which --resume repeats"
+        if error is not None:
+            raise error
+
+    def run():
+        return finish_or_save(evaluate, lambda: saved.append(1), interruption, "update 50")
+
+    if finished is None:
+        with pytest.raises(KeyError):
+            run()
+        assert "the evaluation at update 50 failed; the run is saved there" in caplog.text
+    else:
+        assert run() is finished
+    assert len(saved) == (error is not None)

@@ -1,6 +1,6 @@
 """The summary of a finished run."""
 
-from ssar_jax.runs.summary import area_summary, score_summary
+from ssar_jax.runs.summary import area_summary, lacks_scores, score_summary
 
 
 def summary(*scores):
@@ -60,3 +60,23 @@ def test_the_area_by_hand():
     points = (("0", "0.0"), ("100", "10.0"), ("400", "30.0"))
     rows = [{"seed": seed, "step": step, "score": score} for step, score in points for seed in ("0", "1")]
     assert area_summary(rows, (0, 1), stopped={1}) == {"area_score": [16.25, None], "area_score_mean": 16.25}
+
+
+def test_success_rates_are_in_the_summary_where_they_are_reported():
+    """Final 1 and 0.5; the first evaluation reported nothing."""
+    rows = [{"seed": "0", "return": "2.0", "score": ""}, {"seed": "1", "return": "2.0", "score": ""}]
+    rows += [
+        {"seed": str(s), "return": "2.0", "score": "", "success_rate": rate} for s, rate in enumerate(("1", "0.5"))
+    ]
+    whole = score_summary(rows, (0, 1))
+    assert (whole["final_success_rate"], whole["final_success_rate_mean"]) == ([1.0, 0.5], 0.75)
+    assert score_summary(rows, (0, 1), stopped={1})["final_success_rate"] == [1.0, None]
+
+
+def test_a_score_that_is_not_finite_is_missing(caplog):
+    """Unless its seed diverged, which is known already; JSON has no infinity."""
+    broken = summary((1.0, 2.0), (None, 3.0))
+    assert lacks_scores(broken, (0, 1), (0, 1))
+    assert "the final score of seed 0 is not a finite number" in caplog.text
+    assert not lacks_scores(broken, (1,), (0, 1))
+    assert summary((float("inf"), 1.0))["final_score"] == [None, 1.0]

@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import imageio.v3 as imageio
 import numpy as np
@@ -182,3 +184,19 @@ def test_an_encoder_that_is_missing_is_named(tmp_path, monkeypatch):
     with user_error("film.mp4 needs the package imageio-ffmpeg: pip install -e '.[video]', or write a .gif"):
         films.require_video(tmp_path / "film.mp4")
     films.require_video(tmp_path / "film.gif")
+
+
+def test_success_rates_are_printed_where_there_are_any():
+    """In a process of its own, because every command defines flags."""
+    row = {"seed": 0, "return": 2.0, "return_std": 1.0, "score": None, "length": 9.0}
+    content = {"episodes": 4, "data_source": "path", "physics": "gymnasium"}
+    printed = []
+    for seeds in ([row], [row | {"success_rate": 0.75}]):
+        code = f"from experiments.evaluate import _print_rows; _print_rows({content | {'seeds': seeds}})"
+        command = [sys.executable, "-c", code]
+        printed.append(subprocess.run(command, cwd=small_run.ROOT, capture_output=True, text=True, check=True).stdout)
+    columns = ["seed", "return", "score", "length", "episodes", "data", "physics"]
+    (title, line), (other_title, other_line) = (text.splitlines() for text in printed)
+    assert (title.split(), line.split()) == (columns, ["0", "2.0", "±", "1.0", "-", "9.0", "4", "path", "gymnasium"])
+    assert other_title.split() == [*columns, "success"]
+    assert other_line == f"{line}  75 %"

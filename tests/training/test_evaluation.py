@@ -7,6 +7,9 @@ from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.scaling import ObservationScaling
 from ssar_jax.training.evaluation import Evaluator, episode_seed
+from ssar_jax.training.evaluation import evaluate as evaluate_policy
+from tests.data.helpers import user_error
+from tests.envs.user_env import UserEnv
 from tests.training.scripted_env import Scripted, length
 
 
@@ -33,7 +36,7 @@ def evaluate():
         environments = []
 
         def make_env():
-            environments.append(Scripted())
+            environments.append(Scripted(-50.0, 50.0))  # no action of these tests is clipped
             return environments[-1]
 
         scaling = scaling or ObservationScaling.identity(2)
@@ -99,3 +102,26 @@ def test_actions_are_scaled_to_the_environments_range(evaluate):
     result, _ = evaluate((0, 1), 5, action_scaling=ActionScaling.from_bounds(2.0, 10.0))
     lengths = result.lengths[0]
     np.testing.assert_allclose(result.returns[0], 6 * lengths + 4 * (lengths * (lengths - 1) / 2 + lengths / 2))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_policy_is_evaluated_in_an_environment_that_checks_its_actions(dtype):
+    result = evaluate_policy(lambda observations: np.full((3, 1), 1.0), lambda: UserEnv(dtype), episodes=3)
+    np.testing.assert_allclose(result.returns, [[5 * 0.91] * 3], rtol=1e-6)
+
+
+def test_an_environment_that_cannot_be_used_is_refused_before_the_evaluation():
+    class OldReset(UserEnv):
+        def reset(self, *, seed=None, options=None):
+            return super().reset(seed=seed)[0]
+
+    with user_error("environment OldReset: reset returned an array of shape (3,)"):
+        evaluate_policy(lambda observations: np.zeros((1, 1)), OldReset, episodes=1)
+
+
+def test_an_evaluation_of_an_environment_without_an_end_is_bounded():
+    def policy(observations):
+        return np.zeros((2, 1))
+
+    result = evaluate_policy(policy, lambda: UserEnv(length=None), episodes=2, max_episode_steps=8)
+    assert (result.lengths.tolist(), result.num_cut) == ([[8, 8]], 2)

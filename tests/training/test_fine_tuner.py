@@ -7,6 +7,7 @@ import pytest
 from ssar_jax.training.fine_tuner import fine_tune
 from ssar_jax.training.layout import choose_layout
 from tests.data.helpers import user_error
+from tests.envs.user_env import UserEnv
 from tests.training import small_sa
 from tests.training.scripted_env import Scripted
 from tests.training.small_tuner import fine_tuner, make_dataset, make_diary
@@ -165,6 +166,20 @@ def test_more_steps_than_the_buffers_were_made_for_are_refused(dataset):
 def test_an_environment_with_other_bounds_needs_a_scaling(dataset):
     with user_error("the environment's actions are between [-2.] and [2.]", "set action_scaling="):
         fine_tune(make_diary(4), None, make_env=lambda: Scripted(-2.0, 2.0), dataset=dataset)
+
+
+def test_an_environment_that_cannot_be_used_is_refused(dataset):
+    class OldStep(Scripted):
+        def step(self, action):
+            return super().step(action)[:4]
+
+    with user_error("environment OldStep: step returned 4 values"):
+        fine_tune(make_diary(4), None, make_env=OldStep, dataset=dataset)
+
+
+def test_an_environment_of_other_sizes_is_refused(dataset):
+    with user_error("environment UserEnv has observations (3,), the dataset (2,): choose another one"):
+        fine_tune(make_diary(4), None, make_env=UserEnv, dataset=dataset)
 
 
 def test_a_buffer_too_small_for_the_data_is_refused(dataset):

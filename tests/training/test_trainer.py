@@ -1,5 +1,6 @@
 """Offline training from Python: invalid arguments, selections, reloading, policies and diagnostics."""
 
+import gymnasium
 import jax
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.scaling import ObservationScaling, prepare
+from ssar_jax.envs.actions import ActionBounds
 from ssar_jax.training.trainer import OfflineTrainer, make_policy
 from tests.data.helpers import user_error
 
@@ -100,6 +102,20 @@ def test_policies_take_raw_observations_and_give_the_environments_actions(record
     bounds = ActionScaling.from_bounds(0.0, 10.0)
     action = make_policy(recorder, np.float32(0.5), scaling, bounds)(np.array([3.0, 1.0, 0.0]))
     np.testing.assert_allclose(action, [5.0 + 5.0 * np.tanh(0.5), 5.0], rtol=1e-6)
+
+
+def test_policies_stay_inside_the_bounds_in_the_environments_type(recorder):
+    """0.1 is no float32 number, and the nearest one is larger."""
+    scaling, bounds = ObservationScaling.identity(3), ActionScaling.from_bounds(-0.1, 0.1)
+    far = np.array([99.0, 0.0, 0.0])  # tanh is 1
+    for dtype in (np.float32, np.float64):
+        space = gymnasium.spaces.Box(-0.1, 0.1, (2,), dtype)
+        exact = ActionBounds.from_space(space)
+        for action_bounds in (None, exact):
+            policy = make_policy(recorder, np.float32(1.0), scaling, bounds, action_bounds)
+            assert space.contains(policy(far))
+            assert space.contains(policy(-far))
+        assert policy(far).dtype == dtype
 
 
 def test_the_trainers_policy_scales_observations_as_the_data_were(recorder):

@@ -85,7 +85,9 @@ def group_runs(
     kinds: dict[Key, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
     skipped = []
     for run in runs:
-        alike = kinds[run.key][json.dumps(_setup(run), sort_keys=True)]
+        # A run of an older version lacks the fields that were added since; a new field that is unset changes nothing.
+        used = {name: value for name, value in _setup(run).items() if value is not None}
+        alike = kinds[run.key][json.dumps(used, sort_keys=True)]
         twins = [other.path for other in alike if set(other.summary["seeds"]) & set(run.summary["seeds"])]
         if twins:
             skipped.append(Skipped(path=run.path, reason=f"repeats seeds of {twins[0]}"))
