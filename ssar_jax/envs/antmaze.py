@@ -38,12 +38,13 @@ class AntMazeEnv(D4RLAntEnv):
 
     Attributes:
         goal: The goal of the episode, [2], m; may be set between steps.
+        terminates_at_goal: Whether an episode ends at the goal.
     """
 
     def __init__(self, maze: Maze, physics: Physics = "d4rl-v2", *, terminate_at_goal: bool = True) -> None:
         self.maze = maze
         self.goal = maze.center(maze.goal_cell)
-        self._terminate_at_goal = terminate_at_goal
+        self.terminates_at_goal = terminate_at_goal
         super().__init__(physics)
 
     def _world(self) -> mujoco.MjSpec:
@@ -97,7 +98,7 @@ class AntMazeEnv(D4RLAntEnv):
         """Take one step."""
         self.do_simulation(action, self.frame_skip)
         reached = bool(np.linalg.norm(self.xy - self.goal) <= GOAL_RADIUS)
-        return self._observe(), np.float64(reached), reached and self._terminate_at_goal, False, {}
+        return self._observe(), np.float64(reached), reached and self.terminates_at_goal, False, {}
 
     def _observe(self) -> np.ndarray:
         return np.concatenate([self.data.qpos, self.data.qvel])

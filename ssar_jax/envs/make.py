@@ -67,16 +67,19 @@ class TerminalAliveBonus(gymnasium.Wrapper):
     Args:
         env: The environment.
         bonus: Reward for being alive, per step.
+
+    Attributes:
+        bonus: The same.
     """
 
     def __init__(self, env: gymnasium.Env, bonus: float) -> None:
         super().__init__(env)
-        self._bonus = bonus
+        self.bonus = bonus
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step the environment and add the bonus if the episode terminates."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        return observation, float(reward) + self._bonus * terminated, terminated, truncated, info
+        return observation, float(reward) + self.bonus * terminated, terminated, truncated, info
 
 
 def make_env(environment: str, physics: Physics = "d4rl-v2") -> gymnasium.Env:
