@@ -7,14 +7,14 @@ however it works inside, and reading it runs no code.
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 
-from ssar_jax.envs import stepping
 from ssar_jax.envs.actions import ActionBounds
+from ssar_jax.envs.batch import make_batch
+from ssar_jax.envs.simulator import BatchOutcome
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,8 +55,8 @@ class LockstepEnvs:
     """
 
     def __init__(self, make_env: Callable[[], gymnasium.Env], seeds: Sequence[int]) -> None:
-        self._envs = [make_env() for _ in seeds]
-        self._bounds = ActionBounds.from_space(self._envs[0].action_space)
+        self._envs = make_batch(make_env, len(seeds))
+        self._bounds = ActionBounds.from_space(self._envs.action_space)
         self._seeds = list(seeds)
         self._episodes = [0] * len(seeds)
         self._returns = [0.0] * len(seeds)
@@ -66,7 +66,7 @@ class LockstepEnvs:
 
     def reset(self) -> np.ndarray:
         """Start every environment's first episode and return the observations [S, O]."""
-        return np.stack([self._start_episode(s) for s in range(len(self._envs))])
+        return np.stack([self._start_episode(s) for s in range(len(self._seeds))])
 
     def step(self, actions: np.ndarray) -> Step:
         """Take one step in every environment and start a new episode where one has ended.
@@ -77,21 +77,17 @@ class LockstepEnvs:
         Raises:
             UserError: An environment returned a number that is not finite.
         """
-        following, rewards, terminated, first, finished = [], [], [], {}, {}
-        for s, action in enumerate(self._bounds.fit(actions)):
-            outcome = self._step(s, action)
-            following.append(self._observations[s])
-            rewards.append(outcome.reward)
-            terminated.append(outcome.terminated)
-            if outcome.terminated or outcome.truncated:
-                finished[s] = self._returns[s]
-                first[s] = self._start_episode(s)
-        observations = np.stack(following)
-        begun = np.stack([first.get(s, row) for s, row in enumerate(observations)]) if first else observations
+        outcome = self._step(self._bounds.fit(actions), range(len(self._seeds)))
+        following = np.stack(self._observations)
+        finished, begun = {}, following
+        for s in np.flatnonzero(outcome.terminated | outcome.truncated).tolist():
+            finished[s] = self._returns[s]
+            begun = following.copy() if begun is following else begun
+            begun[s] = self._start_episode(s)
         return Step(
-            next_observations=observations,
-            rewards=np.asarray(rewards, np.float32),
-            terminated=np.array(terminated),
+            next_observations=following,
+            rewards=outcome.rewards.astype(np.float32),
+            terminated=outcome.terminated,
             observations=begun,
             finished_returns=finished,
         )
@@ -100,14 +96,16 @@ class LockstepEnvs:
         seed = np.random.SeedSequence((self._seeds[s], self._episodes[s], _TRAINING)).generate_state(1)[0]
         self._episodes[s] += 1
         self._returns[s], self._actions[s] = 0.0, []
-        self._observations[s] = stepping.reset(self._envs[s], int(seed)).astype(np.float32)
+        self._observations[s] = self._envs.reset(s, int(seed)).astype(np.float32)
         return self._observations[s]
 
-    def _step(self, s: int, action: np.ndarray) -> stepping.Outcome:
-        outcome = stepping.step(self._envs[s], action, partial(self._place, s))
-        self._returns[s] += outcome.reward
-        self._actions[s].append(action)
-        self._observations[s] = outcome.observation.astype(np.float32)
+    def _step(self, actions: np.ndarray, rows: Sequence[int]) -> BatchOutcome:
+        outcome = self._envs.step(actions, rows, self._place)
+        observations = outcome.observations.astype(np.float32)
+        for k, s in enumerate(rows):
+            self._returns[s] += float(outcome.rewards[k])
+            self._actions[s].append(actions[k])
+            self._observations[s] = observations[k]
         return outcome
 
     def _place(self, s: int) -> str:
@@ -134,16 +132,15 @@ class LockstepEnvs:
             self._episodes[s] = entry["episodes"] - 1
             self._start_episode(s)
             for action in self._bounds.fit(np.array(entry["actions"]).reshape(-1, *self._bounds.low.shape)):
-                self._step(s, action)
+                self._step(action[None], [s])
             if not np.array_equal(self._observations[s], np.array(entry["observation"], np.float32)):
                 _LOG.warning(
                     "environment %s does not repeat itself: after the same reset seed and actions it is elsewhere than "
                     "when the checkpoint was written, so the resumed run will differ from an uninterrupted one; "
                     "draw all random numbers from self.np_random, and keep no state over episodes",
-                    stepping.name_of(self._envs[s]),
+                    self._envs.name,
                 )
 
     def close(self) -> None:
         """Close the environments."""
-        for env in self._envs:
-            env.close()
+        self._envs.close()

@@ -1,13 +1,14 @@
 """Runs policies in environments: recorded episodes for datasets, returns for evaluation."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 
-from ssar_jax.envs import stepping
 from ssar_jax.envs.actions import ActionBounds
+from ssar_jax.envs.batch import EnvBatch, make_batch
 from ssar_jax.episodes import Episode
 from ssar_jax.errors import UserError
 
@@ -15,42 +16,25 @@ BatchPolicy = Callable[[np.ndarray], np.ndarray]
 """A function from observations [N, O] to actions [N, A]."""
 
 
-class _Row(NamedTuple):
-    """One step of an episode: the observation [O] before it, the action [A] and the reward."""
+class _Recording:
+    """The rows of the episode in progress of one environment, as NumPy views of what the batch returned."""
 
-    observation: np.ndarray
-    action: np.ndarray
-    reward: float
+    def __init__(self, first: np.ndarray) -> None:
+        self._observations, self._actions, self._rewards = [first], [], []
 
+    def add(self, action: np.ndarray, reward: float, observation: np.ndarray) -> None:
+        self._actions.append(action)
+        self._rewards.append(reward)
+        self._observations.append(observation)
 
-class _Recorder:
-    """Steps one environment and records the current episode."""
-
-    def __init__(self, env: gymnasium.Env, rng: np.random.Generator) -> None:
-        self._env = env
-        self._rng = rng
-        self.reset()
-
-    def reset(self) -> None:
-        observation, _ = self._env.reset(seed=int(self._rng.integers(2**31)))
-        self.observation = np.array(observation, np.float32)  # a copy, since some environments reuse their buffer
-        self._rows: list[_Row] = []
-
-    def step(self, action: np.ndarray, cut: bool) -> Episode | None:
-        """Take one step; return the episode if it ends here or if `cut` is true, else None."""
-        previous = self.observation
-        observation, reward, terminated, truncated, _ = self._env.step(action)
-        self.observation = np.array(observation, np.float32)  # a copy, since some environments reuse their buffer
-        self._rows.append(_Row(previous, np.asarray(action, np.float32), float(reward)))
-        if not (terminated or truncated or cut):
-            return None
-        terminations, truncations = np.zeros(len(self._rows), bool), np.zeros(len(self._rows), bool)
+    def episode(self, *, terminated: bool) -> Episode:
+        terminations, truncations = np.zeros(len(self._rewards), bool), np.zeros(len(self._rewards), bool)
         terminations[-1] = terminated
         truncations[-1] = not terminated
         return Episode(
-            observations=np.stack([*(row.observation for row in self._rows), self.observation]),
-            actions=np.stack([row.action for row in self._rows]),
-            rewards=np.asarray([row.reward for row in self._rows], np.float32),
+            observations=np.stack(self._observations),
+            actions=np.stack(self._actions),
+            rewards=np.asarray(self._rewards, np.float32),
             terminations=terminations,
             truncations=truncations,
         )
@@ -86,21 +70,29 @@ def collect(
         raise ValueError(f"num_steps must be at least 1, not {num_steps}")
     num_envs = min(num_envs, num_steps)
     shares = [num_steps // num_envs + (i < num_steps % num_envs) for i in range(num_envs)]
-    envs = [make_env() for _ in range(num_envs)]
-    recorders = [_Recorder(env, child) for env, child in zip(envs, rng.spawn(num_envs), strict=True)]
+    envs, generators = make_batch(make_env, num_envs, threads=1), rng.spawn(num_envs)
+    observations = np.stack([_first(envs, i, generators[i]) for i in range(num_envs)])
+    recordings = [_Recording(observation) for observation in observations]
     for t in range(max(shares)):
-        active = [recorder for recorder, share in zip(recorders, shares, strict=True) if t < share]
-        actions = policy(np.stack([recorder.observation for recorder in active]))
-        for i, recorder in enumerate(active):
+        active = [i for i, share in enumerate(shares) if t < share]
+        actions = policy(observations[: len(active)])  # the first ones have the larger shares
+        outcome = envs.step(actions, active, lambda i: f"environment {i}")
+        actions, following = actions.astype(np.float32), outcome.observations.astype(np.float32)
+        observations = following.copy()
+        for i in active:
+            recordings[i].add(actions[i], outcome.rewards[i], following[i])
             cut = t + 1 == shares[i]
-            episode = recorder.step(actions[i], cut)
-            if episode is not None:
-                yield episode
+            if outcome.terminated[i] or outcome.truncated[i] or cut:
+                yield recordings[i].episode(terminated=bool(outcome.terminated[i]))
                 if not cut:
-                    recorder.reset()
+                    observations[i] = _first(envs, i, generators[i])
+                    recordings[i] = _Recording(observations[i].copy())
         on_step(len(active))
-    for env in envs:
-        env.close()
+    envs.close()
+
+
+def _first(envs: EnvBatch, index: int, generator: np.random.Generator) -> np.ndarray:
+    return envs.reset(index, int(generator.integers(2**31))).astype(np.float32)
 
 
 class StoppedError(Exception):
@@ -125,51 +117,6 @@ class Played(NamedTuple):
     num_cut: int
 
 
-class _FirstEpisode:
-    """One episode of an environment.
-
-    Args:
-        env: The environment.
-        max_steps: Number of steps after which the episode is cut; None means that only the environment ends it.
-
-    Attributes:
-        observation: The current observation, [O]; the last one after the end.
-        finished: Whether the episode has ended.
-        was_cut: Whether `max_steps` ended it.
-        total: Undiscounted sum of rewards so far.
-        length: Number of steps so far.
-        reports_success: Whether a step has reported success or failure.
-        success: What the last step reported, 1 or 0.
-    """
-
-    observation: np.ndarray
-
-    def __init__(self, env: gymnasium.Env, max_steps: int | None) -> None:
-        self.env = env
-        self._max_steps = max_steps
-
-    def start(self, seed: int) -> None:
-        self._seed = seed
-        self.finished = self.was_cut = self.reports_success = False
-        self.total, self.length, self.success = 0.0, 0, 0.0
-        self.observation = stepping.reset(self.env, seed)
-
-    def step(self, action: np.ndarray) -> None:
-        self.length += 1
-        outcome = stepping.step(self.env, action, self._place)
-        self.observation = outcome.observation
-        self.total += outcome.reward
-        success = _reported_success(outcome.info)
-        self.reports_success |= success is not None
-        self.success = success or 0.0
-        ended = outcome.terminated or outcome.truncated
-        self.was_cut = not ended and self.length == self._max_steps
-        self.finished = ended or self.was_cut
-
-    def _place(self) -> str:
-        return f"step {self.length} of the episode with reset seed {self._seed}"
-
-
 def _reported_success(info: dict[str, Any]) -> float | None:
     """Return 1 for a success, 0 for a failure, and None if the environment reports neither."""
     for name in ("success", "is_success"):
@@ -188,8 +135,9 @@ class FirstEpisodes:
     """
 
     def __init__(self, make_env: Callable[[], gymnasium.Env], num_envs: int, max_steps: int | None = None) -> None:
-        self._episodes = [_FirstEpisode(make_env(), max_steps) for _ in range(num_envs)]
-        self._bounds = ActionBounds.from_space(self._episodes[0].env.action_space)
+        self._envs = make_batch(make_env, num_envs)
+        self._bounds = ActionBounds.from_space(self._envs.action_space)
+        self._max_steps = math.inf if max_steps is None else max_steps
 
     def play(self, policy: BatchPolicy, seeds: Sequence[int], stop: Callable[[], bool] = lambda: False) -> Played:
         """Run one episode in every environment.
@@ -207,30 +155,38 @@ class FirstEpisodes:
             StoppedError: `stop` returned true.
             UserError: An environment returned a number that is not finite, or the policy actions of another shape.
         """
-        for episode, seed in zip(self._episodes, seeds, strict=True):
-            episode.start(seed)
-        while not all(episode.finished for episode in self._episodes):
+        num_envs = self._envs.num_envs
+        observations = np.stack([self._envs.reset(i, seeds[i]) for i in range(num_envs)])
+        totals, lengths = np.zeros(num_envs), np.zeros(num_envs, int)
+        successes, reported, num_cut = np.zeros(num_envs), False, 0
+        running = np.arange(num_envs)
+
+        def place(i: int) -> str:
+            return f"step {lengths[i] + 1} of the episode with reset seed {seeds[i]}"
+
+        while running.size:
             if stop():
                 raise StoppedError
-            observations = np.stack([episode.observation for episode in self._episodes])
             actions = np.asarray(policy(observations))
-            if actions.shape != (len(self._episodes), *self._bounds.low.shape):
+            if actions.shape != (num_envs, *self._bounds.low.shape):
                 raise UserError(
                     f"the policy returned actions of shape {actions.shape} for observations {observations.shape}, but "
                     f"the environment takes {self._bounds.low.shape}: return one action per observation"
                 )
-            for episode, action in zip(self._episodes, self._bounds.fit(actions), strict=True):
-                if not episode.finished:
-                    episode.step(action)
-        reported = any(episode.reports_success for episode in self._episodes)
-        return Played(
-            returns=np.array([episode.total for episode in self._episodes]),
-            lengths=np.array([episode.length for episode in self._episodes]),
-            successes=np.array([episode.success for episode in self._episodes]) if reported else None,
-            num_cut=sum(episode.was_cut for episode in self._episodes),
-        )
+            outcome = self._envs.step(self._bounds.fit(actions)[running], running.tolist(), place)
+            observations[running] = outcome.observations
+            totals[running] += outcome.rewards
+            lengths[running] += 1
+            for i, info in zip(running, outcome.infos, strict=False):
+                success = _reported_success(info)
+                reported |= success is not None
+                successes[i] = success or 0.0
+            ended = outcome.terminated | outcome.truncated
+            cut = ~ended & (lengths[running] == self._max_steps)
+            num_cut += int(cut.sum())
+            running = running[~(ended | cut)]
+        return Played(totals, lengths, successes if reported else None, num_cut)
 
     def close(self) -> None:
         """Close the environments."""
-        for episode in self._episodes:
-            episode.env.close()
+        self._envs.close()

@@ -24,11 +24,26 @@ from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
 from gymnasium.envs.mujoco.walker2d_v5 import Walker2dEnv
 
 from ssar_jax.envs.antmaze import GOAL_RADIUS, AntMazeEnv
-from ssar_jax.envs.batch import Outcome
 from ssar_jax.envs.make import TerminalAliveBonus
+from ssar_jax.envs.stepping import name_of
 
-_STATE = mujoco.mjtState.mjSTATE_INTEGRATION
-"""All that the next step depends on, warm start included."""
+
+class BatchOutcome(NamedTuple):
+    """Result of one step in n environments.
+
+    Attributes:
+        observations: Observations after the step, [n, O].
+        rewards: Raw rewards, [n] float64.
+        terminated: Whether the environment terminated, [n] bool.
+        truncated: Whether the time limit was reached, [n] bool.
+        infos: What the environments report in addition, n dictionaries, or none from a simulator.
+    """
+
+    observations: np.ndarray
+    rewards: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    infos: Sequence[dict[str, Any]]
 
 
 class _Motion(NamedTuple):
@@ -77,16 +92,21 @@ def supports(env: gymnasium.Env) -> bool:
 
 
 class Simulator:
-    """An `EnvBatch` of environments that `supports` accepts.
+    """N environments of one kind that `supports` accepts; an `envs.batch.EnvBatch`.
 
     Args:
         env: One such environment; it resets episodes and is closed with the simulator.
         num_envs: Number of environments N.
         threads: Number of threads; None for one per core that this process may use.
+
+    Attributes:
+        num_envs: Number of environments N.
+        action_space: The space of their actions.
+        name: Their name in messages.
     """
 
     def __init__(self, env: gymnasium.Env, num_envs: int, threads: int | None = None) -> None:
-        self.num_envs = num_envs
+        self.num_envs, self.action_space, self.name = num_envs, env.action_space, name_of(env)
         self._env: Any = env
         self._base: Any = env.unwrapped
         self._limit, self._bonus = _limit_and_bonus(env)
@@ -99,25 +119,21 @@ class Simulator:
         self._qvel = [data.qvel for data in self._data]
         self._x, self._goals = np.zeros(num_envs), np.zeros((num_envs, 2))
         self._steps = np.zeros(num_envs, int)
-        self._generators: list[np.random.Generator | None] = [None] * num_envs
         threads = len(os.sched_getaffinity(0)) if threads is None else threads
         self._threads = max(1, min(threads, num_envs))
         self._pool = ThreadPoolExecutor(self._threads - 1) if self._threads > 1 else None
 
-    def reset(self, index: int, seed: int | None = None) -> np.ndarray:
-        """See `EnvBatch.reset`."""
-        if seed is None and self._generators[index] is not None:
-            self._base.np_random = self._generators[index]
+    def reset(self, index: int, seed: int) -> np.ndarray:
+        """See `envs.batch.EnvBatch.reset`."""
         observation, _ = self._env.reset(seed=seed)
-        self._generators[index] = self._base.np_random
         mujoco.mj_copyData(self._data[index], self._model, self._base.data)
         self._x[index], self._steps[index] = self._qpos[index][0], 0
         self._goals[index] = getattr(self._base, "goal", 0.0)
         return observation
 
-    def step(self, actions: np.ndarray, rows: Sequence[int] | None = None) -> Outcome:
-        """See `EnvBatch.step`."""
-        rows = range(self.num_envs) if rows is None else rows
+    def step(self, actions: np.ndarray, rows: Sequence[int], place: Callable[[int], str]) -> BatchOutcome:
+        """See `envs.batch.EnvBatch.step`."""
+        del place  # nothing here can be the fault of an environment
         self._simulate(actions, rows)
         index = slice(None) if len(rows) == self.num_envs else np.asarray(rows)
         qpos, qvel = np.array([self._qpos[i] for i in rows]), np.array([self._qvel[i] for i in rows])
@@ -126,12 +142,12 @@ class Simulator:
         self._x[index] = qpos[:, 0]
         self._steps[index] += 1
         truncated = np.zeros(len(rows), bool) if self._limit is None else self._steps[index] >= self._limit
-        return Outcome(
+        return BatchOutcome(
             observations=self._rules.observe(qpos, qvel),
             rewards=rewards + self._bonus * terminated if self._bonus else rewards,
             terminated=terminated,
             truncated=truncated,
-            infos=[{}] * len(rows),
+            infos=(),
         )
 
     def _simulate(self, actions: np.ndarray, rows: Sequence[int]) -> None:
@@ -152,35 +168,6 @@ class Simulator:
             i = rows[k]
             ctrl[i][:] = actions[k]
             mujoco.mj_step(model, data[i], frame_skip)
-
-    def save(self) -> list[dict[str, Any]]:
-        """Return the state of every environment: arrays, numbers and the state of a random generator."""
-        size = mujoco.mj_stateSize(self._model, _STATE)
-        saved = []
-        for i, data in enumerate(self._data):
-            state = np.empty(size)
-            mujoco.mj_getState(self._model, data, state, _STATE)
-            generator = self._generators[i]
-            saved.append(
-                {
-                    "state": state,
-                    "goal": self._goals[i].copy(),
-                    "steps": int(self._steps[i]),
-                    "generator": None if generator is None else generator.bit_generator.state,
-                }
-            )
-        return saved
-
-    def restore(self, saved: Sequence[dict[str, Any]]) -> None:
-        """Restore what `save` returned; the following steps are bit for bit those that would have followed."""
-        for i, entry in enumerate(saved):
-            mujoco.mj_setState(self._model, self._data[i], np.asarray(entry["state"]), _STATE)
-            self._x[i], self._goals[i], self._steps[i] = self._qpos[i][0], entry["goal"], entry["steps"]
-            self._generators[i] = None
-            if entry["generator"] is not None:
-                generator, _ = gymnasium.utils.seeding.np_random(0)
-                generator.bit_generator.state = entry["generator"]
-                self._generators[i] = generator
 
     def close(self) -> None:
         """Close the environment and stop the threads."""

@@ -268,7 +268,8 @@ def test_episodes_that_never_end_are_cut():
 
 
 def test_episodes_can_be_stopped_at_any_step_and_played_again():
-    environments, asked = FirstEpisodes(lambda: UserEnv(length=9), 1), []
+    env, asked = UserEnv(length=9), []
+    environments = FirstEpisodes(lambda: env, 1)
 
     def stop():
         asked.append(1)
@@ -276,7 +277,7 @@ def test_episodes_can_be_stopped_at_any_step_and_played_again():
 
     with pytest.raises(StoppedError):
         environments.play(zeros, [0], stop)
-    assert environments._episodes[0].env.steps == 3
+    assert env.steps == 3
     assert environments.play(zeros, [0]).lengths.tolist() == [9]
 
 
