@@ -52,6 +52,19 @@ def test_runs_of_one_key_with_other_settings_or_data_are_not_mixed(tmp_path):
     assert skipped == []
 
 
+def test_a_new_field_that_is_unset_does_not_separate_runs_of_older_versions(tmp_path):
+    """A field that is set does."""
+    for seed, evaluation in enumerate(({}, {"max_episode_steps": None}, {"max_episode_steps": 9})):
+        config = {"seed": seed, "num_seeds": 1, "evaluation": evaluation}
+        write_run(tmp_path / str(seed), {0: (1.0,)}, config=config, summary={"seeds": [seed]})
+    found, skipped = groups_of(tmp_path)
+    assert [(group.seeds, group.note) for group in found] == [
+        ((0, 1), "evaluation.max_episode_steps=None"),
+        ((2,), "evaluation.max_episode_steps=9"),
+    ]
+    assert skipped == []
+
+
 def test_departures_from_the_preset_are_named(tmp_path):
     """The updates that were made count and not those asked for; a field of the run's alone counts too."""
     run = folders.read_runs(write_run(tmp_path / "a", config={"critic": {"tau": 0.01, "mine": True}}))[0][0]
