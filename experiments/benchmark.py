@@ -3,23 +3,26 @@
     python -m experiments.benchmark --config=configs/td3_bc.py:halfcheetah-m
     python -m experiments.benchmark --config=configs/td3_bc.py:halfcheetah-m --phase=online
     python -m experiments.benchmark --config=configs/td3_bc.py:halfcheetah-m --phase=evaluation
+    python -m experiments.benchmark --config=configs/td3_bc.py:hopper-m --phase=generation
 
-Every number of seeds is measured in a separate process with the setup of a real run. The data are random, with the
-sizes of the task. The last line printed is one JSON object.
+Simulation is compared with the rate of the physics engine alone, an evaluation for 1 to all cores. Every number of
+seeds is measured in a separate process with the setup of a real run. The data are random, with the sizes of the task.
+The last line printed is one JSON object.
 """
 
 import json
+import os
 import sys
 from typing import Any
 
 from absl import flags
 
-from experiments.benchmarking import measurements
+from experiments.benchmarking import measurements, simulation
 from experiments.cli import children, command
 from experiments.cli.integers import define_integer
 from ssar_jax.errors import UserError
 
-_PHASE = flags.DEFINE_enum("phase", "offline", ["offline", "online", "evaluation"], "What to measure.")
+_PHASE = flags.DEFINE_enum("phase", "offline", ["offline", "online", "evaluation", "generation"], "What to measure.")
 _SEEDS = flags.DEFINE_list("seeds", ["1", "2", "4", "8"], "Numbers of seeds to measure.")
 flags.register_validator(
     "seeds",
@@ -29,6 +32,7 @@ flags.register_validator(
 _UPDATES = define_integer("updates", 500, "Updates, or environment steps, per seed and measurement.", lower_bound=1)
 _REPEATS = define_integer("repeats", 3, "Number of measurements; the best one is reported.", lower_bound=1)
 _ROWS = define_integer("rows", 1_000_000, "Number of rows of the random dataset.", lower_bound=1)
+_CORES = flags.DEFINE_integer("cores", None, "Cores of a measurement of --child; by default all.")
 _CHILD = flags.DEFINE_bool("child", False, "Measure --config.num_seeds seeds in this process and print JSON.")
 
 # The columns of the printed tables: heading, name in the row, format.
@@ -44,8 +48,12 @@ _COLUMNS = {
         ("ratio", "ratio", ".2f"), ("devices", "device", ""),
     ),
     "evaluation": (
-        ("episodes", "episodes", ""), ("seconds", "seconds", ".2f"),
-        ("environments s", "environment_seconds", ".2f"), ("ratio", "ratio", ".2f"),
+        ("episodes", "episodes", ""), ("cores", "threads", ""), ("steps/s", "steps_per_second", ".0f"),
+        ("engine, one core", "engine_steps_per_second", ".0f"), ("share", "share_of_engine", ".0%"),
+    ),
+    "generation": (
+        ("cores", "threads", ""), ("seconds", "seconds", ".0f"), ("steps/s", "steps_per_second", ".0f"),
+        ("engine, one core", "engine_steps_per_second", ".0f"), ("share", "share_of_engine", ".0%"),
     ),
 }  # fmt: skip
 
@@ -67,8 +75,8 @@ def main(config: Any) -> None:
         print(json.dumps(_measure(config)))
         return
     rows = []
-    for seeds in map(int, _SEEDS.value):
-        rows.append(_measure_in_child(seeds))
+    for seeds, cores in _cases():
+        rows.append(_measure_in_child(seeds, cores))
         _print_row(rows[-1], header=len(rows) == 1)
     result = {name: config[name] for name in ("algorithm", "task", "variant", "batch_size")}
     result |= {"phase": _PHASE.value, "rows": _ROWS.value}
@@ -77,12 +85,27 @@ def main(config: Any) -> None:
     print(json.dumps({**result, "runs": rows}))
 
 
+def _cases() -> list[tuple[int, int]]:
+    """Returns the numbers of seeds and cores to measure."""
+    cores = len(os.sched_getaffinity(0))
+    match _PHASE.value:
+        case "generation":
+            return [(1, cores)]
+        case "evaluation":
+            return [(int(seeds), used) for seeds in _SEEDS.value for used in range(1, cores + 1)]
+    return [(int(seeds), cores) for seeds in _SEEDS.value]
+
+
 def _measure(config: Any) -> dict[str, Any]:
+    if _CORES.value is not None:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: _CORES.value])
     match _PHASE.value:
         case "online":
             return measurements.online_steps(config, _UPDATES.value, _REPEATS.value, _ROWS.value)
         case "evaluation":
-            return measurements.evaluation(config, _REPEATS.value)
+            return simulation.evaluation(config, _REPEATS.value)
+        case "generation":
+            return simulation.generation(config, _ROWS.value)
     return measurements.offline_updates(config, _UPDATES.value, _REPEATS.value, _ROWS.value)
 
 
@@ -96,9 +119,9 @@ def _share_of_matmul(rows: list[dict[str, Any]]) -> dict[str, float]:
     return best
 
 
-def _measure_in_child(num_seeds: int) -> dict[str, Any]:
+def _measure_in_child(num_seeds: int, cores: int) -> dict[str, Any]:
     arguments = [sys.executable, "-m", "experiments.benchmark", *sys.argv[1:]]
-    arguments += ["--child", f"--config.num_seeds={num_seeds}"]
+    arguments += ["--child", f"--cores={cores}", f"--config.num_seeds={num_seeds}"]
     return children.ask(arguments, failure=f"the measurement of {num_seeds} seeds failed")
 
 

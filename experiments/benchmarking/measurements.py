@@ -68,7 +68,8 @@ def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, 
     """Measures fine-tuning on random data, and compares an environment step with its parts.
 
     The parts are the steps of the environments, with random actions, and the update of all seeds in one program. Each
-    is measured separately, because the training loop may do both at the same time.
+    is measured separately, because the training loop does both at the same time. `ratio` is the whole step's time
+    divided by that of the update alone.
 
     Args:
         config: the checked config.
@@ -111,16 +112,13 @@ def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, 
         jax.block_until_ready(metrics)
         done += number
 
-    stopwatch = Stopwatch()
-    envs = LockstepEnvs(lambda: stopwatch.watch(make_env(task.environment or "")), seeds)
+    envs = LockstepEnvs(partial(make_env, task.environment), seeds)
     envs.reset()
     actions = np.random.default_rng(0).uniform(-1.0, 1.0, (steps, len(seeds), task.action_size)).astype(np.float32)
 
-    def bare_environment_steps() -> float:
-        stopwatch.seconds = 0.0
+    def bare_environment_steps() -> None:
         for action in actions:
             envs.step(action)
-        return stopwatch.seconds
 
     bare_updates(1)
     total = max(config.online.num_steps, 10 + steps * repeats)  # buffers of the size of a run
@@ -135,7 +133,7 @@ def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, 
     update_seconds = environment_seconds = step_seconds = float("inf")
     for _ in range(repeats):  # alternating, so that a temporary slowdown affects all three
         update_seconds = min(update_seconds, _best_seconds(partial(bare_updates, steps), 1) / steps)
-        environment_seconds = min(environment_seconds, bare_environment_steps() / steps)
+        environment_seconds = min(environment_seconds, _best_seconds(bare_environment_steps, 1) / steps)
         step_seconds = min(step_seconds, _best_seconds(partial(tuner.advance, steps), 1) / steps)
     return {
         "num_seeds": len(seeds),
@@ -144,56 +142,8 @@ def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, 
         "step_milliseconds": 1e3 * step_seconds,
         "environment_milliseconds": 1e3 * environment_seconds,
         "update_milliseconds": 1e3 * update_seconds,
-        "ratio": step_seconds / (environment_seconds + update_seconds),
+        "ratio": step_seconds / update_seconds,
         "device": f"{len(jax.devices())} x {jax.devices()[0].device_kind}",
-    }
-
-
-def evaluation(config: Any, repeats: int) -> dict[str, Any]:
-    """Measures the evaluation of untrained policies, and compares it with the steps of the environments.
-
-    Args:
-        config: the checked config.
-        repeats: number of measurements; the fastest one is reported.
-
-    Returns:
-        The row of the table by name: episodes, environment steps, times in s.
-    """
-    devices.one_per_seed(config.num_seeds)
-    import jax
-
-    from ssar_jax.algorithms import registry
-    from ssar_jax.data.scaling import ObservationScaling
-    from ssar_jax.data.tasks import get_task
-    from ssar_jax.envs.make import make_env
-    from ssar_jax.training import layout as layouts
-    from ssar_jax.training import loop
-    from ssar_jax.training.evaluation import Evaluator
-
-    task, seeds = get_task(config.task), range(config.seed, config.seed + config.num_seeds)
-    algorithm = registry.build(config, task.action_size)
-    layout = layouts.choose_layout(len(seeds))
-    states = loop.initial_states(algorithm, seeds, layout, task.observation_size, task.action_size)
-    policies = jax.tree.map(lambda leaf: leaf[: len(seeds)], algorithm.policy_params(states))
-    stopwatch = Stopwatch()
-    evaluator = Evaluator(
-        algorithm, lambda: stopwatch.watch(make_env(task.environment or "")), seeds, config.evaluation.episodes,
-        ObservationScaling.identity(task.observation_size),
-    )  # fmt: skip
-    evaluator(policies)
-    results = []
-    for _ in range(repeats):
-        stopwatch.seconds, start = 0.0, time.perf_counter()
-        steps = int(evaluator(policies).lengths.sum())
-        results.append((time.perf_counter() - start, stopwatch.seconds, steps))
-    seconds, environment_seconds, environment_steps = min(results)
-    return {
-        "num_seeds": len(seeds),
-        "episodes": config.evaluation.episodes,
-        "environment_steps": environment_steps,
-        "seconds": seconds,
-        "environment_seconds": environment_seconds,
-        "ratio": seconds / environment_seconds,
     }
 
 
@@ -202,36 +152,6 @@ def _pretrained(states: Any) -> Any:
     import jax
 
     return jax.tree.map(np.nan_to_num, states)
-
-
-class Stopwatch:
-    """Measures the total time that environments spend in their steps.
-
-    Attributes:
-        seconds: time so far in s.
-    """
-
-    seconds = 0.0
-
-    def watch(self, env: Any) -> Any:
-        """Wraps the `step` of an environment so that its time is measured.
-
-        Args:
-            env: the environment, which is changed.
-
-        Returns:
-            The environment.
-        """
-        step = env.step
-
-        def timed(action: Any) -> Any:
-            start = time.perf_counter()
-            result = step(action)
-            self.seconds += time.perf_counter() - start
-            return result
-
-        env.step = timed
-        return env
 
 
 def _best_seconds(work: Callable[[], Any], repeats: int) -> float:

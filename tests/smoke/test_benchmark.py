@@ -1,6 +1,7 @@
 """The benchmark: a table for people, and one JSON object as its last line."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -37,23 +38,40 @@ def test_the_last_line_is_one_json_object():
         assert min(run["compile_seconds"], run["init_seconds"], run["peak_memory_mib"]) > 0.0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("phase", "whole", "parts"), [
-    ("online", "step_milliseconds", ("environment_milliseconds", "update_milliseconds")),
-    ("evaluation", "seconds", ("environment_seconds",)),
-])  # fmt: skip
-def test_other_phases_are_compared_with_their_parts(phase, whole, parts):
+def run(*arguments):
     result = subprocess.run(
-        [sys.executable, "-m", "experiments.benchmark", *TINY, f"--phase={phase}", "--config.evaluation.episodes=2"],
+        [sys.executable, "-m", "experiments.benchmark", *TINY, *arguments],
         cwd=ROOT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    content = json.loads(result.stdout.splitlines()[-1])
-    assert content["phase"] == phase
-    assert [run["num_seeds"] for run in content["runs"]] == [1, 2]
-    for run in content["runs"]:
-        assert run["ratio"] == pytest.approx(run[whole] / sum(run[part] for part in parts))
-        assert min(run[part] for part in parts) > 0.0
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_fine_tuning_is_compared_with_its_updates():
+    content = run("--phase=online")
+    assert [row["num_seeds"] for row in content["runs"]] == [1, 2]
+    for row in content["runs"]:
+        assert row["ratio"] == pytest.approx(row["step_milliseconds"] / row["update_milliseconds"])
+        assert row["environment_milliseconds"] > 0.0
+
+
+@pytest.mark.slow
+def test_evaluation_is_compared_with_the_engine():
+    content = run("--phase=evaluation", "--config.evaluation.episodes=2")
+    cores = range(1, len(os.sched_getaffinity(0)) + 1)
+    assert [(row["num_seeds"], row["threads"]) for row in content["runs"]] == [(s, c) for s in (1, 2) for c in cores]
+    for row in content["runs"]:
+        assert row["environment_steps"] == row["num_seeds"] * 2 * 1000
+        engine = row["engine_steps_per_second"] * row["threads"]
+        assert row["share_of_engine"] == pytest.approx(row["steps_per_second"] / engine)
+
+
+@pytest.mark.slow
+def test_generation_is_compared_with_the_engine():
+    (row,) = run("--phase=generation", "--rows=2_000")["runs"]
+    assert row["environment_steps"] == 2_000
+    assert row["seconds"] == pytest.approx(2_000 / row["steps_per_second"])
 
 
 @pytest.mark.slow
