@@ -12,6 +12,7 @@ from ssar_jax.errors import UserError
 from ssar_jax.ranges import are_sizes, require_in_range
 
 CHOICES: dict[str, tuple[str, ...]] = {
+    "precision": get_args(choices.Precision),
     "physics": ("auto", *get_args(choices.Physics)),
     "dataset.source": get_args(choices.Source),
     "selection.rule": get_args(choices.SelectionRule),

@@ -140,6 +140,8 @@ def shared_config(choice: Choice) -> Config:
             "num_seeds": 1,
             "batch_size": 256,  # program and CORL
             "discount": 0.99,  # program and CORL
+            # Of matrix products. Ours: float32 on accelerators too, as PyTorch computes the published numbers.
+            "precision": "highest",
             "physics": "auto",  # ours: gymnasium for Minari's own datasets, else d4rl-v2
             "dataset": {
                 "source": "auto",  # ours: D4RL's file if it exists, else the embedded dataset with a warning

@@ -6,6 +6,9 @@ Physics = Literal["d4rl-v2", "gymnasium"]
 """The dynamics of an environment: `d4rl-v2` is MuJoCo 2.1.0 with the rewards of D4RL v2, `gymnasium` the installed v5
 environment, unchanged."""
 
+Precision = Literal["highest", "high", "default"]
+"""JAX's precision of matrix products: `highest` is float32 everywhere, the others are faster on accelerators."""
+
 Source = Literal["auto", "d4rl", "minari", "embedded", "path"]
 """Where a task's dataset comes from: `auto` takes D4RL's file if there is one, else the embedded dataset."""
 

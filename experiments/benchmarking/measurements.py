@@ -28,6 +28,7 @@ def offline_updates(config: Any, updates: int, repeats: int, rows: int) -> dict[
     devices.one_per_seed(config.num_seeds)
     import jax
 
+    jax.config.update("jax_default_matmul_precision", config.precision)
     from ssar_jax.algorithms import registry
     from ssar_jax.data.tasks import get_task
     from ssar_jax.training.trainer import OfflineTrainer
@@ -83,6 +84,7 @@ def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, 
     devices.one_per_seed(config.num_seeds)
     import jax
 
+    jax.config.update("jax_default_matmul_precision", config.precision)
     from ssar_jax.algorithms import registry
     from ssar_jax.data.tasks import get_task
     from ssar_jax.envs.lockstep import LockstepEnvs

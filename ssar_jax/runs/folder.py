@@ -3,24 +3,18 @@
 import contextlib
 import errno
 import functools
-import importlib.metadata
 import json
 import logging
 import os
-import platform
-import subprocess
 from pathlib import Path
 from typing import IO, Any
-
-import jax
 
 from ssar_jax.data.files import write_atomically
 from ssar_jax.errors import UserError
 from ssar_jax.run_format import FILES, FOLDERS, differences, read_json
+from ssar_jax.runs.versions import versions
 
 _LOG = logging.getLogger(__name__)
-
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "mujoco", "gymnasium", "minari", "orbax-checkpoint")
 
 IN_USE = "another process is writing to"
 """The first words of the error message for a folder that is in use."""
@@ -169,37 +163,6 @@ class RunFolder:
         for folder in FOLDERS:
             for file in sorted(self.file(folder).rglob("*"), reverse=True):
                 file.rmdir() if file.is_dir() and not file.is_symlink() else file.unlink()
-
-
-def versions() -> dict[str, Any]:
-    """Returns what a run's numbers depend on in addition to its config: packages, commit, device, XLA flags."""
-    installed = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    return {
-        "packages": installed | {"ssar_jax": importlib.metadata.version("ssar_jax")},
-        "python": platform.python_version(),
-        "commit": _commit(),
-        "device": f"{len(jax.devices())} x {jax.devices()[0].device_kind}",
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-    }
-
-
-def _commit() -> str | None:
-    """Returns the commit of the source, with `-dirty` if files differ from it; None outside a repository."""
-    command = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=40",
-        "--exclude=*",
-    ]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.strip() or None
 
 
 def _lock(path: Path) -> tuple[Any, list[Path]]:

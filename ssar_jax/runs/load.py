@@ -19,6 +19,7 @@ from ssar_jax.errors import UserError
 from ssar_jax.run_format import read_json
 from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.data import load_action_bounds, load_preparation
+from ssar_jax.runs.versions import note_differences
 from ssar_jax.training.loop import abstract_states
 from ssar_jax.training.trainer import Policy, make_policy
 
@@ -66,6 +67,7 @@ def load_policies(run: str | Path, *, step: int | None = None, seed: int | None 
         UserError: if the folder is not a run, has no such checkpoint or seed, or its config lacks a field.
     """
     folder = Path(run)
+    note_differences(folder)
     try:
         return _load(folder, step, seed)
     except _MissingFieldError as field:

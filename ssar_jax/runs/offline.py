@@ -9,6 +9,8 @@ from math import lcm
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from ssar_jax.algorithms import registry
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.logs.run_log import RunLog, require_dashboards
@@ -65,6 +67,7 @@ def run(
     old_length = shorter_length(config, path) if resume else None
     known = config.to_dict() if old_length is None else config.to_dict() | {"num_updates": old_length}
     with ExitStack() as stack:
+        stack.enter_context(jax.default_matmul_precision(config.precision))
         folder = stack.enter_context(closing(RunFolder(path, known, resume=resume, overwrite=overwrite)))
         if resume and old_length is None and folder.file("summary.json").exists():
             print(f"{path} is finished: nothing to resume")

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from ssar_jax.algorithms import registry
@@ -67,6 +68,7 @@ def run(
     _require_environment(config)
     registry.require_online_phase(config)
     with ExitStack() as stack:
+        stack.enter_context(jax.default_matmul_precision(config.precision))
         folder = stack.enter_context(closing(RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite)))
         if resume and folder.file("summary.json").exists():
             print(f"{path} is finished: nothing to resume")

@@ -12,6 +12,7 @@ from ssar_jax.errors import UserError
 from ssar_jax.run_format import FREE_ONLINE, differences, read_json
 from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.data import TaskData
+from ssar_jax.runs.versions import note_differences
 from ssar_jax.training.loop import abstract_states
 from ssar_jax.types import TrainState
 
@@ -43,6 +44,7 @@ class ParentRun:
         summary = read_json(path / "summary.json")
         if summary["phase"] != "offline":
             raise UserError(f"{path} is a run of the {summary['phase']} phase: --offline_run needs an offline one")
+        note_differences(path)
         self.path, self._config = path, read_json(path / "config.json")
         self.num_updates: int = summary["num_updates"]
         self.stopped = {int(seed): stop for seed, stop in summary["stopped_seeds"].items()}

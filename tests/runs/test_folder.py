@@ -15,7 +15,7 @@ import pytest
 from configs import td3_bc
 from ssar_jax.run_format import default_folder, read_json
 from ssar_jax.runs import folder as folder_module
-from ssar_jax.runs.folder import RunFolder, versions
+from ssar_jax.runs.folder import RunFolder
 from tests.data.helpers import user_error
 
 ROOT = Path(__file__).parents[2]
@@ -46,15 +46,9 @@ def test_a_new_run_holds_its_config_and_versions(path):
         "critic": {"tau": 0.005, "hidden_sizes": [256, 256]},
     }
     written = folder.read_json("versions.json")
-    assert {"packages", "python", "commit", "device", "xla_flags"} <= written.keys()
+    assert {"packages", "python", "commit", "device", "processor", "jax", "environment"} == written.keys()
     assert {"jax", "numpy", "mujoco", "ssar_jax"} <= written["packages"].keys()
     assert written["device"].startswith("1 x ")
-
-
-def test_versions_name_the_commit_and_whether_files_differ_from_it():
-    commit = versions()["commit"]
-    result = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    assert commit is None if result.returncode else commit.removesuffix("-dirty") == result.stdout.strip()
 
 
 def test_the_default_folder_names_the_run(tmp_path):
