@@ -118,15 +118,15 @@ def require_trainable(config: Any, data: TaskData) -> None:
         data: the data of the run.
 
     Raises:
-        UserError: if the capacity or the memory is too small, or the environment has no time limit or cannot be stored
-            in a checkpoint.
+        UserError: if the capacity or the memory is too small, or the environment has no time limit or other
+            observations than the data.
     """
     _require_trainable(data)
     _make_buffer(config, data)
 
 
 def _require_trainable(data: TaskData) -> None:
-    """Requires an environment that ends its episodes and can be stored in a checkpoint in the middle of one."""
+    """Requires an environment that ends its episodes and has the observations of the data."""
     environment = data.task.environment
     assert environment is not None
     env = make_env(environment, data.physics)
@@ -144,8 +144,6 @@ def _require_trainable(data: TaskData) -> None:
             f"environment {environment} has observations of size {observations.shape[1]}, the dataset of "
             f"{data.dataset.observation_size}: choose the environment that the data are from"
         )
-    envs.step(np.zeros((1, data.dataset.action_size), np.float32))
-    envs.save()
     envs.close()
 
 

@@ -22,6 +22,7 @@ def test_versions_name_the_commit_and_whether_files_differ_from_it():
 def test_settings_of_jax_and_xla_are_recorded(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_a=1")
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "")
+    monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS", raising=False)  # the default suite sets it
     found = versions()
     assert found["environment"] == {"XLA_FLAGS": "--xla_a=1"}
     assert found["jax"]["enable_x64"] is False

@@ -3,8 +3,6 @@
 import csv
 import os
 import signal
-import threading
-from functools import partial
 
 import gymnasium
 import numpy as np
@@ -232,13 +230,6 @@ def test_an_environment_that_cannot_be_used_is_refused_before_the_data_are_read(
     config.dataset.path = str(tmp_path / "no_such_file.npz")
     with user_error("environment.id=Mine-v0: step returned the reward an array of shape (1,)"):
         offline.run(config, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_an_environment_that_cannot_be_stored_is_refused_before_the_offline_phase(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(Mine, "hook", staticmethod(lambda env: setattr(env, "lock", threading.Lock())))
-    with user_error("Mine cannot be stored in a checkpoint: its attribute 'lock'"):
-        offline.run(config, tmp_path / "run", require=partial(online.require_trainable, config))
     assert not (tmp_path / "run").exists()
 
 
