@@ -39,32 +39,35 @@ def numbers(value: object, key: str, where: str, *, ndim: int) -> np.ndarray:
     return array
 
 
-def as_float32(array: np.ndarray, key: str, where: str) -> np.ndarray:
-    """Copy a numeric array as C-ordered float32.
+def as_float(
+    array: np.ndarray, key: str, where: str, dtype: type[np.float32] | type[np.float64] = np.float32
+) -> np.ndarray:
+    """Copy a numeric array as C-ordered floats.
 
-    A float32 array that owns its memory and is read-only is returned without a copy, since nobody can change it.
-    Readers mark the arrays they build as read-only, which halves the time to load a million rows.
+    An array of this dtype that owns its memory and is read-only is returned without a copy, since nobody can change
+    it. Readers mark the arrays they build as read-only, which halves the time to load a million rows.
 
     Args:
         array: Numbers of any shape.
         key: Name of the array, for messages.
         where: File or other origin, for messages.
+        dtype: float32 or float64.
 
     Returns:
-        The float32 array, of the same shape.
+        The array, of the same shape.
 
     Raises:
-        UserError: A value is too large for float32.
+        UserError: A value is too large for float32, in which training computes.
     """
+    if not np.can_cast(array.dtype, np.float32):
+        limit = float(np.finfo(np.float32).max)
+        if array.size and (array.max() > limit or array.min() < -limit):
+            index = tuple(np.argwhere((array > limit) | (array < -limit))[0])
+            raise UserError(f"{where}: {key} holds {array[index]} in row {index[0]}, which is too large for float32")
     flags = array.flags
-    if array.dtype == np.float32 and flags.c_contiguous and flags.owndata and not flags.writeable:
+    if array.dtype == dtype and flags.c_contiguous and flags.owndata and not flags.writeable:
         return array
-    with np.errstate(over="ignore"):
-        copy = np.array(array, dtype=np.float32, order="C")
-    if not np.can_cast(array.dtype, np.float32) and not np.isfinite(copy).all():
-        index = tuple(np.argwhere(~np.isfinite(copy))[0])
-        raise UserError(f"{where}: {key} holds {array[index]} in row {index[0]}, which is too large for float32")
-    return copy
+    return np.array(array, dtype=dtype, order="C")
 
 
 def require_rows(arrays: dict[str, np.ndarray], where: str) -> None:

@@ -19,10 +19,10 @@ class Step(NamedTuple):
     """Result of one step in every environment.
 
     Attributes:
-        next_observations: Observations after the step, [S, O] float32.
-        rewards: Raw rewards, [S] float32.
+        next_observations: Observations after the step, [S, O], in the environment's dtype.
+        rewards: Raw rewards, [S] float64.
         terminated: Whether the environment terminated, [S] bool; false at a time limit.
-        observations: Observations for the next action, [S, O] float32: those after the step, or the first ones of
+        observations: Observations for the next action, [S, O]: those after the step, or the first ones of
             new episodes.
         finished_returns: Undiscounted returns of the episodes that ended in this step, by index of the seed.
     """
@@ -63,7 +63,7 @@ class LockstepEnvs:
         following, rewards, terminated, first, finished = [], [], [], {}, {}
         for s, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
             observation, reward, ended, cut, _ = env.step(action)
-            following.append(np.array(observation, np.float32))  # a copy, since some environments reuse their buffer
+            following.append(np.array(observation))  # a copy, since some environments reuse their buffer
             rewards.append(float(reward))
             terminated.append(ended)
             self._returns[s] += float(reward)
@@ -74,7 +74,7 @@ class LockstepEnvs:
         begun = np.stack([first.get(s, row) for s, row in enumerate(observations)]) if first else observations
         return Step(
             next_observations=observations,
-            rewards=np.asarray(rewards, np.float32),
+            rewards=np.array(rewards, np.float64),
             terminated=np.array(terminated),
             observations=begun,
             finished_returns=finished,
@@ -85,7 +85,7 @@ class LockstepEnvs:
         self._episodes[s] += 1
         self._returns[s] = 0.0
         observation, _ = self._envs[s].reset(seed=int(seed))
-        return np.array(observation, np.float32)
+        return np.array(observation)
 
     def save(self) -> list[dict[str, Any]]:
         """Return the state of the environments, which can be pickled.
