@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from ssar_jax.data import checks, precision
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.files import open_npz, write_atomically
+from ssar_jax.data.memory import npz_headers, require_memory
 from ssar_jax.data.segments import Segments, find_jumps, find_segments
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError
@@ -100,7 +101,7 @@ class OfflineDataset:
         dtypes = {"observations": of_pair, "next_observations": of_pair, "rewards": of_rewards}
         frozen = {key: checks.as_float(array, key, where, dtypes.get(key, np.float32)) for key, array in fields.items()}
         frozen["episode_ends"] = ends
-        frozen["actions"] = checks.clip_overshoot(frozen["actions"], where)
+        frozen["actions"] = checks.clip_rounding(frozen["actions"], where)
         for key, array in frozen.items():
             array.setflags(write=False)
             object.__setattr__(self, key, array)
@@ -116,6 +117,7 @@ class OfflineDataset:
         next_observations: ArrayLike,
         episode_ends: ArrayLike | None = None,
         action_scaling: ActionScaling | None = None,
+        clip_actions: bool = False,
         source: DataSource | None = None,
         notes: tuple[str, ...] = (),
     ) -> "OfflineDataset":
@@ -130,6 +132,8 @@ class OfflineDataset:
             episode_ends: Whether an episode ends in this row, [N] or [N, 1]; None cuts at zero masks and wherever
                 `observations[t+1]` differs from `next_observations[t]` by more than 1e-6.
             action_scaling: Map of the actions to [-1, 1]; None leaves them as they are.
+            clip_actions: Whether to clip actions that are slightly outside their bounds, by at most a tenth of the half
+                of the range, instead of refusing them. A warning and the dataset card say how many and how far.
             source: Origin; None names the data `arrays`.
             notes: Lines for the dataset card.
 
@@ -156,7 +160,13 @@ class OfflineDataset:
             size, bounds = columns["actions"].shape[1], action_scaling.low.size
             if bounds not in (1, size):
                 raise UserError(f"{where}: actions has {size} columns, but there are action bounds for {bounds}")
-            checks.require_bounds(columns["actions"], action_scaling, where)
+        if clip_actions:
+            columns["actions"], note = checks.clip_slight(columns["actions"], action_scaling, where)
+            if note is not None:
+                _LOG.warning("%s: %s", where, note)
+                notes = (*notes, note)
+        if action_scaling is not None:
+            checks.require_inside(columns["actions"], action_scaling, where)
             columns["actions"] = action_scaling.to_unit(columns["actions"])
         if episode_ends is not None:
             return cls(**columns, **_numbers({"episode_ends": episode_ends}, where), source=source, notes=notes)
@@ -170,6 +180,7 @@ class OfflineDataset:
         path: str | Path,
         *,
         action_scaling: ActionScaling | None = None,
+        clip_actions: bool = False,
         source: DataSource | None = None,
     ) -> "OfflineDataset":
         """Read a dataset from a `.npz` file.
@@ -177,15 +188,18 @@ class OfflineDataset:
         Args:
             path: File with the arrays of `from_arrays` by name; `terminals` may replace `masks` = 1 - terminals.
             action_scaling: Map of the actions to [-1, 1].
+            clip_actions: As in `from_arrays`.
             source: Origin; None names the file.
 
         Returns:
             The dataset.
 
         Raises:
-            UserError: The file is missing, damaged or lacks a key, or `from_arrays` refuses its arrays.
+            UserError: The file is missing, damaged, larger than the memory or lacks a key, or `from_arrays` refuses
+                its arrays.
         """
         source = source or DataSource("path", Path(path).name, str(path))
+        require_memory(npz_headers(Path(path)), str(path))
         arrays = open_npz(Path(path))
         if "terminals" in arrays:
             terminals = checks.numbers(arrays["terminals"], "terminals", str(path), ndim=1)
@@ -199,7 +213,11 @@ class OfflineDataset:
                 raise UserError(f"{path}: missing key {key!r}{alternative}; the file has {', '.join(sorted(arrays))}")
         columns: dict[str, Any] = {key: arrays[key] for key in Transitions._fields}
         return cls.from_arrays(
-            **columns, episode_ends=arrays.get("episode_ends"), action_scaling=action_scaling, source=source
+            **columns,
+            episode_ends=arrays.get("episode_ends"),
+            action_scaling=action_scaling,
+            clip_actions=clip_actions,
+            source=source,
         )
 
     def save_npz(self, path: str | Path) -> None:

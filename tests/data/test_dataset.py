@@ -139,6 +139,33 @@ def test_action_scaling_there_and_back() -> None:
         OfflineDataset.from_arrays(**three_rows(actions=actions), action_scaling=scaling)
 
 
+def test_actions_slightly_outside_are_clipped_on_request(caplog: pytest.LogCaptureFixture) -> None:
+    columns = three_rows(actions=[[1.05], [-1.02], [0.25]])
+    with user_error("actions holds 1.05 in row 0, column 0", "dataset.clip_actions=1.0 clips what is slightly outside"):
+        OfflineDataset.from_arrays(**columns)
+    dataset = OfflineDataset.from_arrays(**columns, clip_actions=True)
+    np.testing.assert_array_equal(dataset.actions, [[1.0], [-1.0], [0.25]])
+    note = "2 of 3 action values were outside their bounds and are clipped; the farthest was 1.05 in row 0, column 0"
+    assert f"note         {note}" in dataset.card().splitlines()
+    assert caplog.messages == [f"arrays arrays: {note}"]
+
+
+def test_actions_slightly_outside_their_own_bounds() -> None:
+    """Bounds 0 and 10: 10.4 is 1.08 in units of [-1, 1], 10.6 is 1.12."""
+    scaling = ActionScaling.from_bounds(0.0, 10.0)
+    options = {"action_scaling": scaling, "clip_actions": True}
+    dataset = OfflineDataset.from_arrays(**three_rows(actions=[[10.4], [-0.3], [5.0]]), **options)
+    np.testing.assert_array_equal(dataset.actions, [[1.0], [-1.0], [0.0]])
+    with user_error("actions holds 10.6 in row 0, column 0, too far outside for dataset.clip_actions", "1.1 in units"):
+        OfflineDataset.from_arrays(**three_rows(actions=[[10.6], [0.0], [5.0]]), **options)
+
+
+def test_actions_inside_are_left_alone_on_request(caplog: pytest.LogCaptureFixture) -> None:
+    plain = OfflineDataset.from_arrays(**three_rows())
+    clipped = OfflineDataset.from_arrays(**three_rows(), clip_actions=True)
+    assert (clipped.content_hash, clipped.notes, caplog.messages) == (plain.content_hash, (), [])
+
+
 def test_masks_that_look_inverted_are_asked_about(caplog: pytest.LogCaptureFixture) -> None:
     OfflineDataset.from_arrays(**three_rows(masks=np.array([0.0, 0.0, 1.0])))
     assert caplog.text == ""

@@ -14,6 +14,7 @@ from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.d4rl_files import D4RLFile
 from ssar_jax.data.dataset import DataSource, OfflineDataset
 from ssar_jax.data.files import one_line, require_file, write_atomically
+from ssar_jax.data.memory import Header, require_memory
 from ssar_jax.data.segments import Segments, find_jumps
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError
@@ -148,6 +149,7 @@ def read_hdf5(
     horizon: int,
     terminals_end_episodes: bool = True,
     action_scaling: ActionScaling | None = None,
+    clip_actions: bool = False,
     source: DataSource | None = None,
 ) -> OfflineDataset:
     """Read a D4RL-style HDF5 file.
@@ -169,6 +171,7 @@ def read_hdf5(
         terminals_end_episodes: Whether an episode ends at a terminal; False for AntMaze, whose episodes continue
             and end at time-outs alone.
         action_scaling: Map of the actions to [-1, 1]; None leaves them as they are.
+        clip_actions: As in `OfflineDataset.from_arrays`.
         source: Origin; None names the file. The kind `d4rl` stands for one of D4RL's own files, which are read in
             float32 as D4RL does.
 
@@ -176,8 +179,8 @@ def read_hdf5(
         The dataset.
 
     Raises:
-        UserError: The file is missing, truncated or not HDF5, it lacks a key, or its arrays have wrong shapes or
-            values.
+        UserError: The file is missing, truncated, not HDF5 or larger than the memory, it lacks a key, or its arrays
+            have wrong shapes or values.
 
     References:
         https://github.com/Farama-Foundation/D4RL, `d4rl/__init__.py`.
@@ -222,6 +225,7 @@ def read_hdf5(
         **transitions._asdict(),
         episode_ends=ends | terminals if terminals_end_episodes else ends,
         action_scaling=action_scaling,
+        clip_actions=clip_actions,
         source=source,
         notes=notes,
     )
@@ -267,20 +271,17 @@ def _read_columns(path: Path, *, with_next: bool) -> dict[str, np.ndarray]:
         with path.open("rb") as file:
             start = file.read(12)
         raise UserError(f"{path}: not an HDF5 file (it starts with {start!r})")
-    columns = {}
+    wanted = [key for key in _NDIM if with_next or key != "next_observations"]
     try:
         with h5py.File(path, "r") as file:
-            for key in _NDIM:
-                entry = file.get(key)
-                if key == "next_observations" and not with_next:
-                    continue
-                if isinstance(entry, h5py.Dataset):
-                    columns[key] = np.asarray(entry[()])
-                elif key not in ("timeouts", "next_observations"):
+            found = {key: entry for key in wanted if isinstance(entry := file.get(key), h5py.Dataset)}
+            for key in wanted:
+                if key not in found and key not in ("timeouts", "next_observations"):
                     raise UserError(f"{path}: missing key {key!r}; the file has {', '.join(sorted(file)) or 'none'}")
+            require_memory({key: Header(entry.shape, entry.dtype) for key, entry in found.items()}, str(path))
+            return {key: np.asarray(entry[()]) for key, entry in found.items()}
     except (OSError, RuntimeError, KeyError) as error:
         raise UserError(f"{path}: truncated or damaged HDF5 file ({one_line(error)})") from error
-    return columns
 
 
 def _infer_timeouts(terminals: np.ndarray, horizon: int) -> np.ndarray:
