@@ -150,7 +150,9 @@ def shared_config(choice: Choice) -> Config:
                 "reward_scale": 1.0,  # reward = reward_scale * raw reward + reward_bias
                 "reward_bias": 0.0,
                 "reward_range_scaling": False,  # whether to scale by horizon / (best return - worst return)
-                "clip_actions": placeholder(float),  # to [-clip_actions, clip_actions]
+                # To [-clip_actions, clip_actions]; unset, actions outside [-1, 1] are refused. Also if it is set, those
+                # outside by more than 0.1 are refused.
+                "clip_actions": placeholder(float),
                 "keep_fraction": 1.0,  # share of the trajectories to keep, the best by raw return; 1 keeps all
                 "action_low": placeholder(object),  # task custom: one number, or one for each action dimension
                 "action_high": placeholder(object),

@@ -18,6 +18,7 @@ import numpy as np
 from ssar_jax.behaviour.recipes import Segment, recipe_hash, segments
 from ssar_jax.behaviour.stages import stage_of
 from ssar_jax.data.dataset import OfflineDataset
+from ssar_jax.data.memory import Header, require_memory
 from ssar_jax.data.sources.embedded import SUITE, embedded_description, embedded_id
 from ssar_jax.data.sources.minari import has_minari, read_minari, read_minari_metadata
 from ssar_jax.data.sources.minari_writing import delete_minari, write_minari
@@ -70,8 +71,12 @@ def load_or_generate(task: Task, num_steps: int, seed: int = SEED) -> OfflineDat
         The dataset.
 
     Raises:
-        UserError: The task has no recipe, or the dataset cannot be written.
+        UserError: The task has no recipe, the dataset is larger than the memory, or it cannot be written.
     """
+    float32 = np.dtype(np.float32)
+    sizes = {"observations": (num_steps, task.observation_size), "actions": (num_steps, task.action_size)}
+    headers = {key: Header(shape, float32) for key, shape in (sizes | {"rewards": (num_steps,)}).items()}
+    require_memory(headers, f"embedded {embedded_id(task, num_steps)}")
     dataset_id, wanted = embedded_id(task, num_steps), recipe_hash(task, num_steps, seed)
     if has_minari(dataset_id):
         try:

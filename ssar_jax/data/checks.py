@@ -8,6 +8,9 @@ from ssar_jax.errors import UserError
 # Rounding may carry a tanh-squashed action this far outside [-1, 1]. Such actions are clipped, larger ones refused.
 ACTION_OVERSHOOT = 1e-5
 
+# On request actions this far outside are clipped. Farther ones show that the bounds are not those of the data.
+SLIGHT_OVERSHOOT = 0.1
+
 
 def numbers(value: object, key: str, where: str, *, ndim: int) -> np.ndarray:
     """Return `value` as an array of finite numbers with `ndim` dimensions; [N, 1] is accepted for [N].
@@ -39,32 +42,35 @@ def numbers(value: object, key: str, where: str, *, ndim: int) -> np.ndarray:
     return array
 
 
-def as_float32(array: np.ndarray, key: str, where: str) -> np.ndarray:
-    """Copy a numeric array as C-ordered float32.
+def as_float(
+    array: np.ndarray, key: str, where: str, dtype: type[np.float32] | type[np.float64] = np.float32
+) -> np.ndarray:
+    """Copy a numeric array as C-ordered floats.
 
-    A float32 array that owns its memory and is read-only is returned without a copy, since nobody can change it.
-    Readers mark the arrays they build as read-only, which halves the time to load a million rows.
+    An array of this dtype that owns its memory and is read-only is returned without a copy, since nobody can change
+    it. Readers mark the arrays they build as read-only, which halves the time to load a million rows.
 
     Args:
         array: Numbers of any shape.
         key: Name of the array, for messages.
         where: File or other origin, for messages.
+        dtype: float32 or float64.
 
     Returns:
-        The float32 array, of the same shape.
+        The array, of the same shape.
 
     Raises:
-        UserError: A value is too large for float32.
+        UserError: A value is too large for float32, in which training computes.
     """
+    if not np.can_cast(array.dtype, np.float32):
+        limit = float(np.finfo(np.float32).max)
+        if array.size and (array.max() > limit or array.min() < -limit):
+            index = tuple(np.argwhere((array > limit) | (array < -limit))[0])
+            raise UserError(f"{where}: {key} holds {array[index]} in row {index[0]}, which is too large for float32")
     flags = array.flags
-    if array.dtype == np.float32 and flags.c_contiguous and flags.owndata and not flags.writeable:
+    if array.dtype == dtype and flags.c_contiguous and flags.owndata and not flags.writeable:
         return array
-    with np.errstate(over="ignore"):
-        copy = np.array(array, dtype=np.float32, order="C")
-    if not np.can_cast(array.dtype, np.float32) and not np.isfinite(copy).all():
-        index = tuple(np.argwhere(~np.isfinite(copy))[0])
-        raise UserError(f"{where}: {key} holds {array[index]} in row {index[0]}, which is too large for float32")
-    return copy
+    return np.array(array, dtype=dtype, order="C")
 
 
 def require_rows(arrays: dict[str, np.ndarray], where: str) -> None:
@@ -127,7 +133,7 @@ def require_complement(masks: np.ndarray, expected: np.ndarray, where: str) -> N
         raise UserError(f"{where}: masks is not 1 - terminals in row {differ[0]}; leave one of them out")
 
 
-def clip_overshoot(actions: np.ndarray, where: str) -> np.ndarray:
+def clip_rounding(actions: np.ndarray, where: str) -> np.ndarray:
     """Return actions [N, A], clipped to [-1, 1] where only rounding carried them outside.
 
     Raises:
@@ -135,30 +141,71 @@ def clip_overshoot(actions: np.ndarray, where: str) -> np.ndarray:
     """
     if max(actions.max(), -actions.min()) <= 1.0:
         return actions
-    outside = np.abs(actions) > 1.0 + ACTION_OVERSHOOT
-    if outside.any():
-        row, column = np.argwhere(outside)[0]
-        raise UserError(
-            f"{where}: actions holds {actions[row, column]:g} in row {row}, column {column}, not in [-1, 1]; "
-            "task custom scales actions by the bounds of its environment or dataset.action_low and action_high"
-        )
+    require_inside(actions, None, where)
     return np.clip(actions, -1.0, 1.0)
 
 
-def require_bounds(actions: np.ndarray, scaling: ActionScaling, where: str) -> None:
-    """Require actions [N, A] to be within the bounds of a scaling, up to rounding.
+def require_inside(actions: np.ndarray, scaling: ActionScaling | None, where: str) -> None:
+    """Require actions [N, A] to be within their bounds, up to rounding.
+
+    Args:
+        actions: The actions, as given.
+        scaling: Their bounds; None stands for [-1, 1].
+        where: File or other origin, for the message.
 
     Raises:
         UserError: An action is outside.
     """
-    outside = np.abs(scaling.to_unit(actions)) > 1.0 + ACTION_OVERSHOOT
-    if outside.any():
-        row, column = np.argwhere(outside)[0]
+    unit = actions if scaling is None else scaling.to_unit(actions)
+    outside = np.abs(unit) > 1.0 + ACTION_OVERSHOOT
+    if not outside.any():
+        return
+    row, column = np.argwhere(outside)[0]
+    problem = f"{where}: actions holds {actions[row, column]:g} in row {row}, column {column}, "
+    if scaling is None:
+        problem += "not in [-1, 1]; task custom scales actions by the bounds of its environment or "
+    else:
         low, high = (np.broadcast_to(bound, actions.shape[1:])[column] for bound in (scaling.low, scaling.high))
+        problem += f"outside the bounds [{low:g}, {high:g}]; they come from the environment or "
+    problem += "dataset.action_low and action_high"
+    if np.abs(unit).max() <= 1.0 + SLIGHT_OVERSHOOT:
+        problem += ", and dataset.clip_actions=1.0 clips what is slightly outside"
+    raise UserError(problem)
+
+
+def clip_slight(actions: np.ndarray, scaling: ActionScaling | None, where: str) -> tuple[np.ndarray, str | None]:
+    """Return actions [N, A], clipped to their bounds where they are slightly outside, and what was done.
+
+    Args:
+        actions: The actions, as given.
+        scaling: Their bounds; None stands for [-1, 1].
+        where: File or other origin, for the message.
+
+    Returns:
+        The actions, and a line about how many were clipped and how far outside they were; None if none was.
+
+    Raises:
+        UserError: An action is outside by more than a tenth of the half of its range. Such data were recorded with
+            other bounds.
+    """
+    unit = actions if scaling is None else scaling.to_unit(actions)
+    overshoot = np.abs(unit) - 1.0
+    outside = overshoot > ACTION_OVERSHOOT
+    if not outside.any():
+        return actions, None
+    row, column = np.unravel_index(overshoot.argmax(), overshoot.shape)
+    if overshoot[row, column] > SLIGHT_OVERSHOOT:
         raise UserError(
-            f"{where}: actions holds {actions[row, column]:g} in row {row}, column {column}, outside the bounds "
-            f"[{low:g}, {high:g}]; they come from the environment or dataset.action_low and action_high"
+            f"{where}: actions holds {actions[row, column]:g} in row {row}, column {column}, too far outside for "
+            f"dataset.clip_actions, which clips up to {1.0 + SLIGHT_OVERSHOOT:g} in units of [-1, 1]; set "
+            "dataset.action_low and action_high to the real bounds, or clip the actions in the data"
         )
+    low, high = (-1.0, 1.0) if scaling is None else (scaling.low, scaling.high)
+    note = (
+        f"{np.count_nonzero(outside):,} of {actions.size:,} action values were outside their bounds and are clipped; "
+        f"the farthest was {actions[row, column]:g} in row {row}, column {column}"
+    )
+    return np.clip(actions, low, high), note
 
 
 def _require_finite(array: np.ndarray, key: str, where: str) -> None:

@@ -12,10 +12,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ssar_jax.data import checks
+from ssar_jax.data import checks, precision
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.files import open_npz, write_atomically
-from ssar_jax.data.segments import Segments, find_segments
+from ssar_jax.data.memory import npz_headers, require_memory
+from ssar_jax.data.segments import Segments, find_jumps, find_segments
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError
 from ssar_jax.transitions import Transitions
@@ -57,17 +58,20 @@ class DataSource:
 class OfflineDataset:
     """Transitions in recorded order, as checked, private and read-only arrays.
 
-    Actions outside [-1, 1] by at most 1e-5, a rounding error, are clipped; nothing else changes.
+    Actions outside [-1, 1] by at most 1e-5, a rounding error, are clipped; nothing else changes. Observations and
+    rewards are float32, or float64 if they are given in more digits than float32 has: they are rounded after they
+    have been scaled (`prepare`), not before.
 
     Attributes:
-        observations: [N, O] float32.
+        observations: [N, O] float32 or float64.
         actions: [N, A] float32 in [-1, 1].
-        rewards: Raw rewards, [N] float32.
+        rewards: Raw rewards, [N] float32 or float64.
         masks: 1 - terminated, [N] float32; a time limit never zeroes a mask.
-        next_observations: [N, O] float32.
+        next_observations: [N, O], of the dtype of `observations`.
         episode_ends: Whether this row is the last one of its episode, for whatever reason, [N] bool; always true in
             the last row.
         source: Where the data come from.
+        notes: What a reader decided about the data that is not obvious, one line each, for the dataset card.
 
     Raises:
         UserError: Shapes do not match, a value is NaN or infinite, a mask or an episode end is neither 0 nor 1, or
@@ -81,6 +85,7 @@ class OfflineDataset:
     next_observations: np.ndarray
     episode_ends: np.ndarray
     source: DataSource
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Copy, check and freeze the arrays."""
@@ -91,9 +96,12 @@ class OfflineDataset:
         checks.require_flags(fields["masks"], "masks", where)
         ends = checks.require_flags(fields.pop("episode_ends"), "episode_ends", where).copy()
         ends[-1] = True
-        frozen = {key: checks.as_float32(array, key, where) for key, array in fields.items()}
+        of_pair = precision.storage_dtype(fields["observations"], fields["next_observations"])
+        of_rewards = precision.storage_dtype(fields["rewards"])
+        dtypes = {"observations": of_pair, "next_observations": of_pair, "rewards": of_rewards}
+        frozen = {key: checks.as_float(array, key, where, dtypes.get(key, np.float32)) for key, array in fields.items()}
         frozen["episode_ends"] = ends
-        frozen["actions"] = checks.clip_overshoot(frozen["actions"], where)
+        frozen["actions"] = checks.clip_rounding(frozen["actions"], where)
         for key, array in frozen.items():
             array.setflags(write=False)
             object.__setattr__(self, key, array)
@@ -109,7 +117,9 @@ class OfflineDataset:
         next_observations: ArrayLike,
         episode_ends: ArrayLike | None = None,
         action_scaling: ActionScaling | None = None,
+        clip_actions: bool = False,
         source: DataSource | None = None,
+        notes: tuple[str, ...] = (),
     ) -> "OfflineDataset":
         """Make a dataset from anything that NumPy can turn into arrays.
 
@@ -122,7 +132,10 @@ class OfflineDataset:
             episode_ends: Whether an episode ends in this row, [N] or [N, 1]; None cuts at zero masks and wherever
                 `observations[t+1]` differs from `next_observations[t]` by more than 1e-6.
             action_scaling: Map of the actions to [-1, 1]; None leaves them as they are.
+            clip_actions: Whether to clip actions that are slightly outside their bounds, by at most a tenth of the half
+                of the range, instead of refusing them. A warning and the dataset card say how many and how far.
             source: Origin; None names the data `arrays`.
+            notes: Lines for the dataset card.
 
         Returns:
             The dataset, with copies of the arrays.
@@ -147,11 +160,17 @@ class OfflineDataset:
             size, bounds = columns["actions"].shape[1], action_scaling.low.size
             if bounds not in (1, size):
                 raise UserError(f"{where}: actions has {size} columns, but there are action bounds for {bounds}")
-            checks.require_bounds(columns["actions"], action_scaling, where)
+        if clip_actions:
+            columns["actions"], note = checks.clip_slight(columns["actions"], action_scaling, where)
+            if note is not None:
+                _LOG.warning("%s: %s", where, note)
+                notes = (*notes, note)
+        if action_scaling is not None:
+            checks.require_inside(columns["actions"], action_scaling, where)
             columns["actions"] = action_scaling.to_unit(columns["actions"])
         if episode_ends is not None:
-            return cls(**columns, **_numbers({"episode_ends": episode_ends}, where), source=source)
-        checked = cls(**columns, episode_ends=np.zeros(len(columns["rewards"]), bool), source=source)
+            return cls(**columns, **_numbers({"episode_ends": episode_ends}, where), source=source, notes=notes)
+        checked = cls(**columns, episode_ends=np.zeros(len(columns["rewards"]), bool), source=source, notes=notes)
         segments = find_segments(checked.observations, checked.next_observations, checked.masks)
         return dataclasses.replace(checked, episode_ends=segments.ends)
 
@@ -161,6 +180,7 @@ class OfflineDataset:
         path: str | Path,
         *,
         action_scaling: ActionScaling | None = None,
+        clip_actions: bool = False,
         source: DataSource | None = None,
     ) -> "OfflineDataset":
         """Read a dataset from a `.npz` file.
@@ -168,15 +188,18 @@ class OfflineDataset:
         Args:
             path: File with the arrays of `from_arrays` by name; `terminals` may replace `masks` = 1 - terminals.
             action_scaling: Map of the actions to [-1, 1].
+            clip_actions: As in `from_arrays`.
             source: Origin; None names the file.
 
         Returns:
             The dataset.
 
         Raises:
-            UserError: The file is missing, damaged or lacks a key, or `from_arrays` refuses its arrays.
+            UserError: The file is missing, damaged, larger than the memory or lacks a key, or `from_arrays` refuses
+                its arrays.
         """
         source = source or DataSource("path", Path(path).name, str(path))
+        require_memory(npz_headers(Path(path)), str(path))
         arrays = open_npz(Path(path))
         if "terminals" in arrays:
             terminals = checks.numbers(arrays["terminals"], "terminals", str(path), ndim=1)
@@ -188,9 +211,13 @@ class OfflineDataset:
             if key not in arrays:
                 alternative = " (or terminals)" if key == "masks" else ""
                 raise UserError(f"{path}: missing key {key!r}{alternative}; the file has {', '.join(sorted(arrays))}")
-        columns = {key: arrays[key] for key in Transitions._fields}
+        columns: dict[str, Any] = {key: arrays[key] for key in Transitions._fields}
         return cls.from_arrays(
-            **columns, episode_ends=arrays.get("episode_ends"), action_scaling=action_scaling, source=source
+            **columns,
+            episode_ends=arrays.get("episode_ends"),
+            action_scaling=action_scaling,
+            clip_actions=clip_actions,
+            source=source,
         )
 
     def save_npz(self, path: str | Path) -> None:
@@ -239,6 +266,41 @@ class OfflineDataset:
         """The M recorded episodes, as `episode_ends` cuts them."""
         return Segments.from_ends(self.episode_ends)
 
+    @functools.cached_property
+    def _jumps(self) -> np.ndarray:
+        """The rows before the last, [n] int64, that do not terminate and whose next observation is not the next row."""
+        return np.flatnonzero(find_jumps(self.observations, self.next_observations) & (self.masks[:-1] != 0.0))
+
+    @property
+    def has_trajectories(self) -> bool:
+        """Whether the rows are in the order of their episodes: at least half of those that could go on do.
+
+        It is false for a replay buffer in random order and for several environments that were recorded in turn.
+        """
+        return bool(2 * self._jumps.size <= np.count_nonzero(self.masks[:-1]))
+
+    def require_trajectories(self) -> None:
+        """Require rows in the order of their episodes, for everything that is based on returns.
+
+        Recorded ends may be right although the rows between them are not each other's successors, as in data of
+        which every fourth row was kept. So these are a warning.
+
+        Raises:
+            UserError: Most rows are not followed by their next observation, and each of them is an episode of its own.
+        """
+        if self.has_trajectories:
+            return
+        problem = (
+            f"{self.source}: {self._jumps.size:,} of {len(self):,} rows are not followed by their next observation, so "
+            "the rows are in no order of episodes"
+        )
+        if 2 * np.count_nonzero(self.episode_ends[self._jumps]) > self._jumps.size:
+            raise UserError(
+                f"{problem} and returns mean nothing: sort the rows, or choose what needs no returns, such as "
+                "selection.rule=advantage, dataset.reward_range_scaling=False or online.buffer=all"
+            )
+        _LOG.warning("%s unless episode_ends says otherwise: check that returns are sums over whole episodes", problem)
+
     def episode_returns(self) -> np.ndarray:
         """Return the undiscounted sum of raw rewards of each episode, [M] float64."""
         return self.episodes.sums(self.rewards)
@@ -266,10 +328,10 @@ class OfflineDataset:
     def describe_line(self) -> str:
         """Return one line with the source, file, numbers of transitions and episodes, and mean return."""
         location = f" ({self.source.location})" if self.source.location else ""
-        return (
-            f"data: {self.source.kind} {self.source.name}{location}: {len(self):,} transitions, "
-            f"{len(self.episodes):,} episodes, mean return {self.episode_returns().mean():.2f}"
-        )
+        episodes = "in no order of episodes"
+        if self.has_trajectories:
+            episodes = f"{len(self.episodes):,} episodes, mean return {self.episode_returns().mean():.2f}"
+        return f"data: {self.source.kind} {self.source.name}{location}: {len(self):,} transitions, {episodes}"
 
     def card(self) -> str:
         """Return the dataset card: source, sizes, returns, terminals and hash in a few lines."""
@@ -289,9 +351,11 @@ class OfflineDataset:
             "episodes": f"{len(self.episodes):,}, mean length {self.episode_lengths().mean():.1f}",
             "returns": f"mean {returns.mean():.2f}; {quantiles}",
             "terminals": f"{100.0 * np.mean(self.masks == 0.0):.3f} % of the transitions",
-            "content": f"sha256 {self.content_hash}",
         }
-        return "\n".join(f"{key:<12} {text}" for key, text in lines.items())
+        order = f"{self._jumps.size:,} of {len(self):,} rows are not followed by their next observation"
+        notes = self.notes if self.has_trajectories else (*self.notes, f"{order}: returns may mean nothing")
+        entries = [*lines.items(), *(("note", note) for note in notes), ("content", f"sha256 {self.content_hash}")]
+        return "\n".join(f"{key:<12} {text}" for key, text in entries)
 
 
 def _numbers(arrays: Mapping[str, object], where: str) -> dict[str, np.ndarray]:

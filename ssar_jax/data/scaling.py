@@ -1,15 +1,20 @@
 """Scaling of observations and rewards, the same offline and online."""
 
+import logging
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from ssar_jax.data import checks
+from ssar_jax.data import checks, precision
 from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.segments import Segments
 from ssar_jax.errors import UserError
 from ssar_jax.transitions import Transitions
+
+_LOG = logging.getLogger(__name__)
+
+_BLOCK = 65_536  # rows that are scaled together
 
 STD_EPSILON = 1e-3  # added to the standard deviation, so that constant observations stay finite
 
@@ -18,9 +23,12 @@ STD_EPSILON = 1e-3  # added to the standard deviation, so that constant observat
 class ObservationScaling:
     """The map `(s - mean) / std` for every observation of a run: in the dataset, online and in evaluation.
 
+    It computes in the dtype of `mean`, which is that of the dataset, and rounds once, at the end. So an observation
+    becomes the same input of the networks wherever it comes from.
+
     Attributes:
-        mean: [O] float32.
-        std: Standard deviation plus 1e-3, [O] float32.
+        mean: [O] float32, or float64 for data that are kept in float64.
+        std: Standard deviation plus 1e-3, [O], of the same dtype.
     """
 
     mean: np.ndarray
@@ -46,11 +54,13 @@ class ObservationScaling:
         """
         mean = observations.mean(axis=0, dtype=np.float64)
         std = observations.std(axis=0, dtype=np.float64) + STD_EPSILON
-        return cls(mean.astype(np.float32), std.astype(np.float32))
+        dtype = np.float32 if np.can_cast(observations.dtype, np.float32) else np.float64
+        return cls(mean.astype(dtype), std.astype(dtype))
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
-        """Return scaled observations [..., O]."""
-        return (observations - self.mean) / self.std
+        """Return scaled observations [..., O] float32 of raw observations of any dtype."""
+        raw = np.asarray(observations).astype(self.mean.dtype, copy=False)
+        return ((raw - self.mean) / self.std).astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True)
@@ -72,8 +82,16 @@ class RewardMap:
             rewards: Raw rewards of any shape.
         """
         rewards = np.asarray(rewards)
-        mapped = self.scale * rewards.astype(np.float64) + self.bias
+        mapped = self.in_float64(rewards)
         return mapped.astype(rewards.dtype) if rewards.dtype.kind == "f" else mapped
+
+    def in_float64(self, rewards: np.ndarray) -> np.ndarray:
+        """Return mapped rewards of the same shape in float64.
+
+        Args:
+            rewards: Raw rewards of any shape.
+        """
+        return self.scale * rewards.astype(np.float64) + self.bias
 
 
 def reward_range(dataset: OfflineDataset, *, boundaries: Segments | None = None) -> tuple[float, float]:
@@ -89,8 +107,10 @@ def reward_range(dataset: OfflineDataset, *, boundaries: Segments | None = None)
         (min, max) of the raw returns, summed in float64.
 
     Raises:
-        UserError: There is no trajectory, or the boundaries belong to a dataset of another length.
+        UserError: There is no trajectory, the boundaries belong to a dataset of another length, or the rows are in no
+            order of episodes.
     """
+    dataset.require_trajectories()
     boundaries = dataset.episodes if boundaries is None else boundaries
     if boundaries.num_rows != len(dataset):
         raise UserError(
@@ -126,7 +146,7 @@ class PreparedData:
 
     Attributes:
         transitions: Scaled observations [N, O], possibly clipped actions [N, A], mapped rewards [N], masks [N] and
-            scaled next observations [N, O].
+            scaled next observations [N, O], all float32.
         observation_scaling: Scales every observation that a policy sees.
         reward_map: Maps every online reward that is stored.
 
@@ -162,6 +182,8 @@ def prepare(
 ) -> PreparedData:
     """Scale a dataset for training.
 
+    Data in float64 are scaled in float64 and rounded once. A warning names the columns that float32 does not resolve.
+
     Args:
         dataset: Raw data; it does not change.
         normalize_states: Whether to scale observations by their mean and standard deviation.
@@ -189,34 +211,89 @@ def prepare(
     if range_scaling_horizon is not None:
         scale *= range_scale(*reward_range(dataset, boundaries=boundaries), range_scaling_horizon)
     reward_map = RewardMap(scale, reward_bias)
-    observations, next_observations = dataset.observations, dataset.next_observations
     scaling = ObservationScaling.identity(dataset.observation_size)
     if normalize_states:
-        scaling = ObservationScaling.from_observations(observations)
-        observations, next_observations = scaling(observations), scaling(next_observations)
+        scaling = ObservationScaling.from_observations(dataset.observations)
+        observations, next_observations = (_scale(scaling, rows) for rows in _observations(dataset))
+    else:
+        observations, next_observations = (np.asarray(rows, np.float32) for rows in _observations(dataset))
     actions = dataset.actions
     if clip_actions is not None:
         actions = np.clip(actions, -np.float32(clip_actions), np.float32(clip_actions))
-    rewards = dataset.rewards if reward_map == RewardMap() else _map_rewards(dataset, reward_map)
-
     transitions = Transitions(
         observations=observations,
         actions=actions,
-        rewards=rewards,
+        rewards=_map_rewards(dataset, reward_map),
         masks=dataset.masks,
         next_observations=next_observations,
     )
+    _warn_of_lost_observations(dataset, scaling, transitions)
     return PreparedData(transitions, scaling, reward_map)
+
+
+def _observations(dataset: OfflineDataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the raw observations and next observations, both [N, O]."""
+    return dataset.observations, dataset.next_observations
+
+
+def _scale(scaling: ObservationScaling, observations: np.ndarray) -> np.ndarray:
+    """Return scaled observations [N, O] float32; block by block, so that no float64 copy of all rows is made."""
+    scaled = np.empty(observations.shape, np.float32)
+    for start in range(0, len(observations), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        scaled[rows] = scaling(observations[rows])
+    return scaled
 
 
 def _map_rewards(dataset: OfflineDataset, reward_map: RewardMap) -> np.ndarray:
     """Return the mapped rewards [N] float32."""
-    with np.errstate(over="ignore"):
-        rewards = reward_map(dataset.rewards)
+    if reward_map == RewardMap() and dataset.rewards.dtype == np.float32:
+        exact, rewards = dataset.rewards, dataset.rewards
+    else:
+        with np.errstate(over="ignore"):
+            exact = reward_map.in_float64(dataset.rewards)
+            rewards = exact.astype(np.float32)
     if not np.isfinite(rewards).all():
         row = int(np.flatnonzero(~np.isfinite(rewards))[0])
         raise UserError(
             f"{dataset.source}: reward {dataset.rewards[row]:g} in row {row} times {reward_map.scale:g} is too large "
             "for float32; choose a smaller reward_scale"
         )
+    column = precision.Columns.of(exact[:, None])
+    few = column.std[0] < precision.FEW_STEPS * column.steps[0]
+    if not column.is_constant[0] and (few or (precision.is_coarse(column)[0] and not precision.is_exact(exact))):
+        _LOG.warning(
+            "%s: float32 does not resolve rewards that are %g on average with a standard deviation of %g: set "
+            "--config.dataset.reward_bias=%g so that they are near 0",
+            dataset.source, column.mean[0], column.std[0], reward_map.bias - column.mean[0],
+        )  # fmt: skip
     return rewards
+
+
+def _warn_of_lost_observations(
+    dataset: OfflineDataset, scaling: ObservationScaling, transitions: Transitions[np.ndarray]
+) -> None:
+    """Log one line for columns that float32 does not resolve, and one for values that it made equal."""
+    raw = precision.Columns.of(dataset.observations)
+    scaled = raw.scaled(scaling.mean, scaling.std)
+    remedy = "subtract their offset in the data and in the environment, or leave them out"
+    if (columns := precision.unresolved(raw, STD_EPSILON)).size:
+        _LOG.warning(
+            "%s: the spread of %s is below what float32 resolves at that size; rounding in a file or an environment "
+            "turns them into noise: %s",
+            dataset.source, _names(columns), remedy,
+        )  # fmt: skip
+    after = transitions.observations, transitions.next_observations
+    if (columns := precision.merged(scaled, _observations(dataset), after)).size:
+        _LOG.warning(
+            "%s: different values of %s become equal in float32, in which networks compute: set "
+            "--config.dataset.normalize_states=True, %s",
+            dataset.source, _names(columns), remedy,
+        )  # fmt: skip
+
+
+def _names(columns: np.ndarray) -> str:
+    """Return the text `observation columns 0, 3 and 5 more`, with at most ten numbers."""
+    shown = ", ".join(map(str, columns[:10]))
+    more = f" and {len(columns) - 10} more" if len(columns) > 10 else ""
+    return f"observation column{'s' if len(columns) > 1 else ''} {shown}{more}"

@@ -9,6 +9,8 @@ from ssar_jax.errors import UserError
 
 Tail = Literal["keep", "drop_open", "drop"]
 
+_BLOCK = 65_536  # rows that are compared together, so that no array of all differences is made
+
 
 @dataclass(frozen=True, eq=False)
 class Segments:
@@ -57,29 +59,6 @@ class Segments:
             return np.zeros(0)
         return np.add.reduceat(values[: self.stops[-1]].astype(np.float64), self.starts)
 
-    def sums_float32(self, values: np.ndarray) -> np.ndarray:
-        """Return the sum of `values` [N] over each segment, added row by row in float32, [M].
-
-        The authors' program accumulates returns in this way before it applies its thresholds. A trajectory at the
-        edge of a threshold is selected here as there only if every rounding is the same.
-        """
-        values = values.astype(np.float32)
-        starts, lengths = self.starts, self.lengths
-        totals = np.zeros(len(self), np.float32)
-        longest = int(lengths.max(initial=0))
-        if len(self) <= longest:  # few long segments: loop over the segments
-            for i, (start, stop) in enumerate(zip(starts, self.stops, strict=True)):
-                totals[i] = np.cumsum(values[start:stop], dtype=np.float32)[-1]
-            return totals
-        # Many short segments: add the t-th row of all that have one. Sorted by length, these come first.
-        order = np.argsort(-lengths, kind="stable")
-        starts, running = starts[order], np.zeros(len(self), np.float32)
-        num_longer = len(self) - np.searchsorted(np.sort(lengths), np.arange(longest), side="right")
-        for t, n in enumerate(num_longer):
-            running[:n] += values[starts[:n] + t]
-        totals[order] = running
-        return totals
-
     def spread(self, flags: np.ndarray) -> np.ndarray:
         """Return each row's value of `flags` [M] for its segment, [N]; 0 for rows outside all segments."""
         rows = np.zeros(self.num_rows, flags.dtype)
@@ -124,9 +103,24 @@ def find_segments(
         UserError: `max_steps` is not positive.
     """
     closed = masks == 0
-    jumps = observations[1:] - next_observations[:-1]
-    closed[:-1] |= np.einsum("no,no->n", jumps, jumps) > tolerance**2
+    closed[:-1] |= find_jumps(observations, next_observations, tolerance=tolerance)
     return cut(closed, max_steps=max_steps, tail=tail)
+
+
+def find_jumps(observations: np.ndarray, next_observations: np.ndarray, *, tolerance: float = 1e-6) -> np.ndarray:
+    """Return whether the row after row t is another state than the next observation of row t, [N - 1] bool.
+
+    Args:
+        observations: [N, O].
+        next_observations: [N, O].
+        tolerance: Largest distance, in the Euclidean norm, of two observations that count as the same.
+    """
+    jumps = np.empty(len(observations) - 1, bool)
+    for start in range(0, jumps.size, _BLOCK):
+        rows = slice(start, min(start + _BLOCK, jumps.size))
+        distance = observations[1:][rows] - next_observations[:-1][rows]
+        jumps[rows] = np.einsum("no,no->n", distance, distance) > tolerance**2
+    return jumps
 
 
 def cut(closed: np.ndarray, *, max_steps: int | None = None, tail: Tail = "keep") -> Segments:

@@ -29,10 +29,10 @@ class Step(NamedTuple):
     """Result of one step in every environment.
 
     Attributes:
-        next_observations: Observations after the step, [S, O] float32.
-        rewards: Raw rewards, [S] float32.
+        next_observations: Observations after the step, [S, O], in the environment's dtype.
+        rewards: Raw rewards, [S] float64.
         terminated: Whether the environment terminated, [S] bool; false at a time limit.
-        observations: Observations for the next action, [S, O] float32: those after the step, or the first ones of
+        observations: Observations for the next action, [S, O]: those after the step, or the first ones of
             new episodes.
         finished_returns: Undiscounted returns of the episodes that ended in this step, by index of the seed.
     """
@@ -62,7 +62,7 @@ class LockstepEnvs:
         self._returns = [0.0] * len(seeds)
         # Of the episodes in progress: the actions taken, and the current observation.
         self._actions: list[list[np.ndarray]] = [[] for _ in seeds]
-        self._observations = [np.zeros(0, np.float32)] * len(seeds)
+        self._observations = [np.zeros(0)] * len(seeds)
 
     def reset(self) -> np.ndarray:
         """Start every environment's first episode and return the observations [S, O]."""
@@ -86,7 +86,7 @@ class LockstepEnvs:
             begun[s] = self._start_episode(s)
         return Step(
             next_observations=following,
-            rewards=outcome.rewards.astype(np.float32),
+            rewards=outcome.rewards,
             terminated=outcome.terminated,
             observations=begun,
             finished_returns=finished,
@@ -96,16 +96,15 @@ class LockstepEnvs:
         seed = np.random.SeedSequence((self._seeds[s], self._episodes[s], _TRAINING)).generate_state(1)[0]
         self._episodes[s] += 1
         self._returns[s], self._actions[s] = 0.0, []
-        self._observations[s] = self._envs.reset(s, int(seed)).astype(np.float32)
+        self._observations[s] = self._envs.reset(s, int(seed))
         return self._observations[s]
 
     def _step(self, actions: np.ndarray, rows: Sequence[int]) -> BatchOutcome:
         outcome = self._envs.step(actions, rows, self._place)
-        observations = outcome.observations.astype(np.float32)
         for k, s in enumerate(rows):
             self._returns[s] += float(outcome.rewards[k])
             self._actions[s].append(actions[k])
-            self._observations[s] = observations[k]
+            self._observations[s] = outcome.observations[k]
         return outcome
 
     def _place(self, s: int) -> str:
@@ -133,7 +132,7 @@ class LockstepEnvs:
             self._start_episode(s)
             for action in self._bounds.fit(np.array(entry["actions"]).reshape(-1, *self._bounds.low.shape)):
                 self._step(action[None], [s])
-            if not np.array_equal(self._observations[s], np.array(entry["observation"], np.float32)):
+            if not np.array_equal(self._observations[s], entry["observation"]):
                 _LOG.warning(
                     "environment %s does not repeat itself: after the same reset seed and actions it is elsewhere than "
                     "when the checkpoint was written, so the resumed run will differ from an uninterrupted one; "

@@ -132,7 +132,13 @@ def load_data(config: Any) -> TaskData:
     else:
         task, action_scaling, action_bounds = get_task(config.task), None, None
         generate = partial(load_or_generate, num_steps=config.dataset.embedded.num_steps)
-        dataset = load_dataset(task, source=config.dataset.source, path=config.dataset.path, embedded=generate)
+        dataset = load_dataset(
+            task,
+            source=config.dataset.source,
+            path=config.dataset.path,
+            embedded=generate,
+            clip_actions=config.dataset.clip_actions is not None,
+        )
     if config.dataset.keep_fraction < 1.0:
         dataset = _keep(dataset, config.dataset.keep_fraction)
     prepared = prepare(
@@ -191,7 +197,10 @@ def select(config: Any, dataset: OfflineDataset, prepared: PreparedData) -> Sele
         case "return" | "top_fraction":
             selection = select_top_fraction(dataset, rule.fraction)
         case "success":
-            selection = select_successful(dataset)
+            # As in the program. It matters in umaze-diverse, whose recorded episodes have 1001 rows and a horizon of
+            # 700: a goal that is reached later makes only the rows after the cut trusted.
+            published = dataset.source.kind == "d4rl"
+            selection = select_successful(dataset, max_steps=get_task(config.task).horizon if published else None)
         case "advantage":
             selection = select_by_advantage(
                 prepared,
@@ -283,7 +292,8 @@ def _load_custom(config: Any) -> tuple[Task, OfflineDataset, ActionScaling | Non
     scaling = None if bounds[0] is None else ActionScaling.from_bounds(*bounds)
     horizon: dict[str, Any] = {} if limit is None else {"horizon": limit}
     placeholder = custom_task(1, 1, **horizon)  # for its horizon; the sizes are read from the data
-    dataset = read_path(placeholder, Path(config.dataset.path), scaling)
+    clip = config.dataset.clip_actions is not None
+    dataset = read_path(placeholder, Path(config.dataset.path), scaling, clip_actions=clip)
     for kind, space in spaces.items():
         size = dataset.observation_size if kind == "observation" else dataset.action_size
         if space.shape != (size,):

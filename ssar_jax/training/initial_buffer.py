@@ -1,12 +1,12 @@
 """The initial replay buffers of the online phase, and the memory they need."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from ssar_jax.data.dataset import OfflineDataset
+from ssar_jax.data.memory import available_memory
 from ssar_jax.data.scaling import PreparedData
 from ssar_jax.data.selection import keep_best
 from ssar_jax.errors import UserError
@@ -133,15 +133,6 @@ def _free_memory() -> int | None:
     """Returns the free memory of the first device in bytes; None if the backend does not report it."""
     device = jax.devices()[0]
     if device.platform == "cpu":
-        return _available_memory()
+        return available_memory()
     statistics = device.memory_stats()
     return statistics["bytes_limit"] - statistics["bytes_in_use"] if statistics else None
-
-
-def _available_memory() -> int | None:
-    """Returns the memory in bytes that is available without swapping; None on systems other than Linux."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)

@@ -35,6 +35,33 @@ def test_arrays_become_private_read_only_float32() -> None:
     assert (len(dataset), dataset.observation_size, dataset.action_size) == (3, 2, 1)
 
 
+def test_float64_is_kept_where_float32_has_too_few_digits(tmp_path: Path) -> None:
+    times = 1.7e9 + np.arange(4.0)[:, None]
+    columns = three_rows(observations=times[:3], next_observations=times[1:], rewards=[0.1, 0.2, 0.3])
+    dataset = OfflineDataset.from_arrays(**columns)
+    np.testing.assert_array_equal(dataset.observations, times[:3])
+    np.testing.assert_array_equal(dataset.rewards, [0.1, 0.2, 0.3])
+    np.testing.assert_array_equal(dataset.episode_lengths(), [3])
+    assert (dataset.actions.dtype, dataset.masks.dtype) == (np.float32, np.float32)
+    dataset.save_npz(tmp_path / "data.npz")
+    assert OfflineDataset.from_npz(tmp_path / "data.npz").content_hash == dataset.content_hash
+
+
+def test_integers_too_large_for_float32_are_kept_too() -> None:
+    times = 1_700_000_000 + np.arange(4)[:, None]
+    dataset = OfflineDataset.from_arrays(**three_rows(observations=times[:3], next_observations=times[1:]))
+    np.testing.assert_array_equal(dataset.observations, times[:3])
+
+
+def test_one_rounded_column_of_the_pair_rounds_the_other() -> None:
+    """Else every row would seem to jump by the rounding error, and be an episode of its own."""
+    states = 1000.0 * np.random.default_rng(0).normal(size=(4, 2))
+    columns = three_rows(observations=states[:3], next_observations=states[1:].astype(np.float32))
+    dataset = OfflineDataset.from_arrays(**columns)
+    assert dataset.observations.dtype == dataset.next_observations.dtype == np.float32
+    np.testing.assert_array_equal(dataset.episode_lengths(), [3])
+
+
 def test_columns_of_one_are_flattened() -> None:
     columns = three_rows(rewards=[[1.0], [2.0], [3.0]], masks=[[True], [True], [False]])
     dataset = OfflineDataset.from_arrays(**columns)
@@ -110,6 +137,33 @@ def test_action_scaling_there_and_back() -> None:
     actions[1, 1] = 12.0
     with user_error("actions holds 12 in row 1, column 1, outside the bounds [0, 10]"):
         OfflineDataset.from_arrays(**three_rows(actions=actions), action_scaling=scaling)
+
+
+def test_actions_slightly_outside_are_clipped_on_request(caplog: pytest.LogCaptureFixture) -> None:
+    columns = three_rows(actions=[[1.05], [-1.02], [0.25]])
+    with user_error("actions holds 1.05 in row 0, column 0", "dataset.clip_actions=1.0 clips what is slightly outside"):
+        OfflineDataset.from_arrays(**columns)
+    dataset = OfflineDataset.from_arrays(**columns, clip_actions=True)
+    np.testing.assert_array_equal(dataset.actions, [[1.0], [-1.0], [0.25]])
+    note = "2 of 3 action values were outside their bounds and are clipped; the farthest was 1.05 in row 0, column 0"
+    assert f"note         {note}" in dataset.card().splitlines()
+    assert caplog.messages == [f"arrays arrays: {note}"]
+
+
+def test_actions_slightly_outside_their_own_bounds() -> None:
+    """Bounds 0 and 10: 10.4 is 1.08 in units of [-1, 1], 10.6 is 1.12."""
+    scaling = ActionScaling.from_bounds(0.0, 10.0)
+    options = {"action_scaling": scaling, "clip_actions": True}
+    dataset = OfflineDataset.from_arrays(**three_rows(actions=[[10.4], [-0.3], [5.0]]), **options)
+    np.testing.assert_array_equal(dataset.actions, [[1.0], [-1.0], [0.0]])
+    with user_error("actions holds 10.6 in row 0, column 0, too far outside for dataset.clip_actions", "1.1 in units"):
+        OfflineDataset.from_arrays(**three_rows(actions=[[10.6], [0.0], [5.0]]), **options)
+
+
+def test_actions_inside_are_left_alone_on_request(caplog: pytest.LogCaptureFixture) -> None:
+    plain = OfflineDataset.from_arrays(**three_rows())
+    clipped = OfflineDataset.from_arrays(**three_rows(), clip_actions=True)
+    assert (clipped.content_hash, clipped.notes, caplog.messages) == (plain.content_hash, (), [])
 
 
 def test_masks_that_look_inverted_are_asked_about(caplog: pytest.LogCaptureFixture) -> None:
@@ -218,6 +272,32 @@ def test_content_hash_sees_content_and_nothing_else() -> None:
     other = OfflineDataset.from_arrays(**three_rows(rewards=[1.0, 2.0, 4.0]))
     assert first.content_hash == same.content_hash
     assert first.content_hash != other.content_hash
+
+
+def in_no_order(**changes: Any) -> OfflineDataset:
+    """Return three rows none of which follows another."""
+    return OfflineDataset.from_arrays(**three_rows(next_observations=np.full((3, 2), 9.0), masks=[1, 1, 1]), **changes)
+
+
+def test_rows_in_no_order_have_no_returns() -> None:
+    dataset = in_no_order()
+    assert not dataset.has_trajectories
+    with user_error("2 of 3 rows are not followed by their next observation", "selection.rule=advantage"):
+        dataset.require_trajectories()
+    assert "note         2 of 3 rows are not followed by their next observation: returns may" in dataset.card()
+    assert dataset.describe_line() == "data: arrays arrays: 3 transitions, in no order of episodes"
+
+
+def test_recorded_ends_of_rows_in_no_order_are_asked_about(caplog: pytest.LogCaptureFixture) -> None:
+    in_no_order(episode_ends=[False, False, True]).require_trajectories()
+    assert "2 of 3 rows are not followed" in caplog.text
+    assert "unless episode_ends says otherwise" in caplog.text
+
+
+def test_one_step_episodes_are_trajectories() -> None:
+    OfflineDataset.from_arrays(
+        **three_rows(next_observations=np.full((3, 2), 9.0), masks=[0, 0, 0])
+    ).require_trajectories()
 
 
 def test_descriptions() -> None:

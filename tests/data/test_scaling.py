@@ -35,6 +35,108 @@ def test_identity() -> None:
     np.testing.assert_array_equal(ObservationScaling.identity(2)(observations), observations)
 
 
+def time_stamps(rows: int = 1000, **changes: Any) -> OfflineDataset:
+    """Return an episode with the time in seconds as its first observation."""
+    times = np.stack([1.7e9 + np.arange(rows + 1), np.sin(np.arange(rows + 1))], axis=1)
+    columns = {
+        "observations": times[:-1],
+        "actions": np.zeros((rows, 1)),
+        "rewards": np.zeros(rows),
+        "masks": np.ones(rows),
+        "next_observations": times[1:],
+    }
+    return OfflineDataset.from_arrays(**{**columns, **changes})
+
+
+def test_float64_is_scaled_before_it_is_rounded() -> None:
+    """Time stamps of 1,000 steps: float32 has only multiples of 128 there. Mean 499.5, std sqrt((1000^2 - 1) / 12)."""
+    prepared = prepare(time_stamps())
+    expected = (np.arange(1001) - 499.5) / (np.sqrt((1000**2 - 1) / 12) + 1e-3)
+    observations = prepared.transitions.observations
+    assert observations.dtype == np.float32
+    np.testing.assert_allclose(observations[:, 0], expected[:-1], atol=1e-6)
+    np.testing.assert_allclose(prepared.transitions.next_observations[:, 0], expected[1:], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_observation_is_the_same_input_in_training_and_in_evaluation(dtype: type) -> None:
+    """Bit for bit, alone or in the dataset, whatever the dtype in which an environment returns it."""
+    states = np.random.default_rng(0).normal(100.0, 3.0, size=(11, 4)).astype(dtype)
+    dataset = time_stamps(10, observations=states[:-1], next_observations=states[1:])
+    prepared = prepare(dataset)
+    for row, trained in zip(states.astype(np.float64), prepared.transitions.observations, strict=False):
+        np.testing.assert_array_equal(prepared.observation_scaling(row), trained)
+
+
+def test_float32_data_are_scaled_in_float32() -> None:
+    """As they have always been, so that published data give the same training data to the last bit."""
+    observations = np.random.default_rng(0).normal(size=(1000, 3)).astype(np.float32)
+    dataset = time_stamps(1000, observations=observations, next_observations=observations)
+    mean = observations.mean(axis=0, dtype=np.float64).astype(np.float32)
+    std = (observations.std(axis=0, dtype=np.float64) + 1e-3).astype(np.float32)
+    np.testing.assert_array_equal(prepare(dataset).transitions.observations, (observations - mean) / std)
+
+
+@pytest.mark.parametrize(
+    ("column", "options", "message"),
+    [
+        (1.7e9 + np.arange(100), {}, "the spread of observation column 0 is below what float32 resolves"),
+        (1e8 + 0.1 * np.sin(np.arange(100)), {}, "the spread of observation column 0 is below"),
+        (1e9 + np.arange(100) % 2, {}, "the spread of observation column 0 is below"),
+        (np.full(100, 1_234_567.8), {}, "the spread of observation column 0 is below"),
+        (
+            1.7e9 + 50.0 * np.arange(100),
+            {"normalize_states": False},
+            "different values of observation column 0 become equal in float32",
+        ),
+        (
+            np.where(np.arange(100) == 0, 1e12, np.sin(np.arange(100))),  # the outlier is all of the deviation
+            {},
+            "different values of observation column 0 become equal in float32",
+        ),
+    ],
+)
+def test_columns_that_float32_does_not_resolve_are_named(
+    column: np.ndarray, options: dict[str, Any], message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    observations = np.stack([column, np.cos(np.arange(100))], axis=1)
+    following = np.roll(observations, -1, axis=0)
+    prepare(time_stamps(100, observations=observations, next_observations=following), **options)
+    [record] = caplog.records
+    assert message in record.getMessage()
+    assert "\n" not in record.getMessage()
+
+
+def test_ordinary_columns_are_not_named(caplog: pytest.LogCaptureFixture) -> None:
+    """Small numbers, constants, integers, an offset, and a robot at rest, whose state changes by less than 1e-9."""
+    rng, rows = np.random.default_rng(0), np.arange(1000)
+    columns = [
+        rng.normal(size=1000), 1e-8 * rng.normal(size=1000), np.full(1000, 0.1), np.full(1000, 1e7), 1e6 + rows,
+        100.0 + rng.normal(size=1000), np.exp(-rows / 20.0), rows % 2,
+    ]  # fmt: skip
+    observations = np.stack(columns, axis=1)
+    dataset = time_stamps(1000, observations=observations, next_observations=np.roll(observations, -1, axis=0))
+    assert dataset.observations.dtype == np.float64
+    prepare(dataset)
+    prepare(dataset, normalize_states=False)
+    assert caplog.text == ""
+
+
+def test_rewards_are_mapped_before_they_are_rounded(caplog: pytest.LogCaptureFixture) -> None:
+    rewards = 1e9 + np.arange(10.0)
+    dataset = time_stamps(10, observations=np.zeros((10, 1)), next_observations=np.zeros((10, 1)), rewards=rewards)
+    prepared = prepare(dataset, reward_bias=-1e9)
+    np.testing.assert_array_equal(prepared.transitions.rewards, np.arange(10.0))
+    assert prepared.transitions.rewards.dtype == np.float32
+    assert dataset.episode_returns() == [1e10 + 45.0]
+    assert caplog.text == ""
+    prepare(dataset)
+    assert "float32 does not resolve rewards that are 1e+09 on average with a standard deviation of 2.87228: set " in (
+        caplog.text
+    )
+    assert "--config.dataset.reward_bias=-1e+09" in caplog.text
+
+
 def test_reward_map_keeps_the_floating_point_type_it_gets() -> None:
     reward_map = RewardMap(10.0, -5.0)
     assert reward_map(np.float32([0.0, 1.0])).dtype == np.float32

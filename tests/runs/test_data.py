@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
 
-from configs import td3_bc
+from configs import cql, td3_bc
 from ssar_jax.data.dataset import DataSource, OfflineDataset
 from ssar_jax.data.scaling import prepare
 from ssar_jax.data.sources.minari import read_minari
@@ -85,6 +85,34 @@ def test_the_best_fraction():
 def test_success_is_a_positive_last_reward():
     data = trajectories([0.0, 0.0], [0.0, 1.0])
     np.testing.assert_array_equal(select(data, rule="success").trusted, [0, 0, 1, 1])
+
+
+def umaze_diverse(kind):
+    """Two episodes of 1,000 rows; in the first the goal is reached in row 799, in the second in row 1,100."""
+    rows = np.arange(2000.0)[:, None]
+    terminal = np.isin(np.arange(2000), (799, 1100))
+    return OfflineDataset.from_arrays(
+        observations=rows * np.ones(29),
+        actions=np.zeros((2000, 8)),
+        rewards=terminal.astype(float),
+        masks=~terminal,
+        next_observations=(rows + 1) * np.ones(29),
+        episode_ends=np.arange(2000) % 1000 == 999,
+        source=DataSource(kind, "antmaze-umaze-diverse-v2"),
+    )
+
+
+def select_success(dataset):
+    config = cql.get_config("antmaze-ud")
+    config.selection.rule = "success"
+    return np.flatnonzero(select_rows(config, dataset, prepare(dataset)).trusted)
+
+
+def test_success_on_d4rls_umaze_diverse_is_cut_at_the_horizon():
+    """Of the first episode only the rows after the cut at 700, as in the authors' program; elsewhere all 800."""
+    second = np.arange(1000, 1101)
+    np.testing.assert_array_equal(select_success(umaze_diverse("d4rl")), np.append(np.arange(700, 800), second))
+    np.testing.assert_array_equal(select_success(umaze_diverse("path")), np.append(np.arange(800), second))
 
 
 def test_an_unknown_rule_is_one_line():
@@ -170,6 +198,35 @@ def test_custom_data_without_bounds_are_used_unchanged(tmp_path):
     np.testing.assert_array_equal(data.dataset.actions, np.float32(small_dataset(3, 1)["actions"]))
     data.save_preparation(tmp_path / "preparation.npz")
     assert load_preparation(tmp_path / "preparation.npz")[1] is None
+
+
+@pytest.mark.parametrize("kind", ["npz", "hdf5", "minari"])
+@pytest.mark.parametrize("task", ["custom", "hopper-m"])
+def test_actions_slightly_outside_are_clipped_by_the_config_field(tmp_path, monkeypatch, caplog, task, kind):
+    """In every kind of file; unset, they are refused."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    columns = small_dataset(11, 3, high=1.09)
+    path = tmp_path / f"mine.{kind}"
+    if kind == "npz":
+        np.savez(path, **columns)
+    elif kind == "hdf5":
+        with h5py.File(path, "w") as file:
+            for name in ("observations", "actions", "rewards"):
+                file[name] = columns[name]
+            file["terminals"] = ~columns["masks"]
+            file["timeouts"] = np.zeros(40, bool)
+    else:
+        states = np.append(columns["observations"], columns["next_observations"][-1:], axis=0)
+        episode = Episode(states, columns["actions"], columns["rewards"], ~columns["masks"], np.zeros(40, bool))
+        path = write_minari("toy/mine-v0", [episode], description="")
+    config = td3_bc.get_config(task)
+    config.dataset.path = str(path)
+    with user_error("not in [-1, 1]", "dataset.clip_actions=1.0 clips"):
+        load_data(config)
+    config.dataset.clip_actions = 1.0
+    data = load_data(config)
+    assert data.prepared.transitions.actions.max() == 1.0
+    assert "action values were outside their bounds and are clipped; the farthest was 1.0" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -9,19 +9,20 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ssar_jax.data import checks
+from ssar_jax.data import checks, precision
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.d4rl_files import D4RLFile
 from ssar_jax.data.dataset import DataSource, OfflineDataset
 from ssar_jax.data.files import one_line, require_file, write_atomically
-from ssar_jax.data.segments import Segments
+from ssar_jax.data.memory import Header, require_memory
+from ssar_jax.data.segments import Segments, find_jumps
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError
 from ssar_jax.transitions import Transitions
 
 _LOG = logging.getLogger(__name__)
 
-_NDIM = {"observations": 2, "actions": 2, "rewards": 1, "terminals": 1, "timeouts": 1}
+_NDIM = {"observations": 2, "actions": 2, "rewards": 1, "terminals": 1, "timeouts": 1, "next_observations": 2}
 
 # Raw returns (min, mean, max) of complete episodes, from comments in the configurations of the Decision Transformer.
 PUBLISHED_RETURNS: dict[str, tuple[float, float, float]] = {
@@ -148,88 +149,139 @@ def read_hdf5(
     horizon: int,
     terminals_end_episodes: bool = True,
     action_scaling: ActionScaling | None = None,
+    clip_actions: bool = False,
     source: DataSource | None = None,
 ) -> OfflineDataset:
-    """Read a D4RL-style HDF5 file as D4RL's `qlearning_dataset` does, which all published results use.
+    """Read a D4RL-style HDF5 file.
 
+    A file whose rows follow each other is read as D4RL's `qlearning_dataset` does, which all published results use.
     Row i < N-1 becomes the transition (s_i, a_i, r_i, s_{i+1}, terminal_i). Rows with `timeouts` are dropped, since
     the next row is of another episode, and so is the last row. Terminal rows are kept: their next observation is the
     first one of the next episode, which has no effect since their mask is 0.
 
+    An exported replay buffer may hold its rows in any order, or those of several environments in turn. So
+    `next_observations` is compared with the next row wherever no episode ends. If they differ anywhere, every row is
+    a transition with its own next observation, time-outs included, and an episode also ends where the next row is
+    another state. D4RL's own files are not compared: their view is the published one.
+
     Args:
         path: File with observations [N, O], actions [N, A], rewards and terminals [N] or [N, 1], and optionally
-            timeouts [N] or [N, 1]; `next_observations` is ignored.
+            timeouts [N] or [N, 1] and next_observations [N, O].
         horizon: Time limit, steps; without `timeouts`, every step number `horizon - 1` of an episode is a time-out.
         terminals_end_episodes: Whether an episode ends at a terminal; False for AntMaze, whose episodes continue
             and end at time-outs alone.
         action_scaling: Map of the actions to [-1, 1]; None leaves them as they are.
-        source: Origin; None names the file.
+        clip_actions: As in `OfflineDataset.from_arrays`.
+        source: Origin; None names the file. The kind `d4rl` stands for one of D4RL's own files, which are read in
+            float32 as D4RL does.
 
     Returns:
         The dataset.
 
     Raises:
-        UserError: The file is missing, truncated or not HDF5, it lacks a key, or its arrays have wrong shapes or
-            values.
+        UserError: The file is missing, truncated, not HDF5 or larger than the memory, it lacks a key, or its arrays
+            have wrong shapes or values.
 
     References:
         https://github.com/Farama-Foundation/D4RL, `d4rl/__init__.py`.
     """
     path = Path(path)
     where = str(path)
-    raw = {key: checks.numbers(array, key, where, ndim=_NDIM[key]) for key, array in _read_columns(path).items()}
+    source = source or DataSource("path", path.name, where)
+    official = source.kind == "d4rl"
+    columns = _read_columns(path, with_next=not official)
+    raw = {key: checks.numbers(array, key, where, ndim=_NDIM[key]) for key, array in columns.items()}
     checks.require_rows(raw, where)
-    observations, terminals = raw["observations"], raw["terminals"].astype(bool)
-    if "timeouts" in raw:
-        timeouts = raw["timeouts"].astype(bool)
+    terminals = checks.require_flags(raw["terminals"], "terminals", where)
+    timeouts = checks.require_flags(raw["timeouts"], "timeouts", where) if "timeouts" in raw else None
+    if official:
+        raw |= {key: raw[key].astype(np.float32, copy=False) for key in ("observations", "actions", "rewards")}
+    notes = ()
+    own = raw.pop("next_observations", None)
+    broken = None if own is None else _broken_rows(raw["observations"], own, terminals, timeouts, where)
+    if own is not None and broken is not None and broken.any():
+        next_observations, ends = own, broken
+        if timeouts is not None:
+            ends = ends | timeouts
+        notes = (_note_of_own_next(broken, terminals, timeouts, where),)
     else:
-        _LOG.warning("%s has no 'timeouts': episodes are cut after at most %d steps", where, horizon)
-        timeouts = _infer_timeouts(terminals, horizon)
-    keep = ~timeouts
-    keep[-1] = False
-    rows = np.flatnonzero(keep)
-    if rows.size == 0:
-        raise UserError(f"{where}: the dataset is empty; none of its {keep.size} rows is a usable transition")
-    # A kept row ends an episode if the next row is dropped, that is, a time-out.
-    episode_ends = np.append(np.diff(rows) > 1, True)
-    if terminals_end_episodes:
-        episode_ends |= terminals[rows]
+        if timeouts is None:
+            _LOG.warning("%s has no 'timeouts': episodes are cut after at most %d steps", where, horizon)
+            timeouts = _infer_timeouts(terminals, horizon)
+        rows = _rows_with_successor(timeouts, where)
+        ends = np.append(np.diff(rows) > 1, True)  # the next row is dropped, that is, a time-out
+        next_observations = raw["observations"][rows + 1]
+        raw, terminals = {key: array[rows] for key, array in raw.items()}, terminals[rows]
     transitions = Transitions(
-        observations=observations[rows],
-        actions=raw["actions"][rows],
-        rewards=raw["rewards"][rows],
-        masks=~terminals[rows],
-        next_observations=observations[rows + 1],
+        observations=raw["observations"],
+        actions=raw["actions"],
+        rewards=raw["rewards"],
+        masks=~terminals,
+        next_observations=next_observations,
     )
     for array in transitions:
         array.setflags(write=False)  # the dataset takes over read-only arrays without a copy
     return OfflineDataset.from_arrays(
         **transitions._asdict(),
-        episode_ends=episode_ends,
+        episode_ends=ends | terminals if terminals_end_episodes else ends,
         action_scaling=action_scaling,
-        source=source or DataSource("path", path.name, str(path)),
+        clip_actions=clip_actions,
+        source=source,
+        notes=notes,
     )
 
 
-def _read_columns(path: Path) -> dict[str, np.ndarray]:
-    """Read the raw arrays of an HDF5 file."""
+def _rows_with_successor(timeouts: np.ndarray, where: str) -> np.ndarray:
+    """Return the numbers of the rows whose next observation is in the next row: no time-out, and not the last one."""
+    keep = ~timeouts
+    keep[-1] = False
+    rows = np.flatnonzero(keep)
+    if rows.size == 0:
+        raise UserError(f"{where}: the dataset is empty; none of its {keep.size} rows is a usable transition")
+    return rows
+
+
+def _broken_rows(
+    observations: np.ndarray, own: np.ndarray, terminals: np.ndarray, timeouts: np.ndarray | None, where: str
+) -> np.ndarray:
+    """Return whether a row that ends no episode has another next observation than the next row, [N] bool."""
+    checks.require_same_width(observations, own, where)
+    dtype = precision.storage_dtype(observations, own)
+    broken = np.zeros(len(observations), bool)
+    broken[:-1] = find_jumps(observations.astype(dtype, copy=False), own.astype(dtype, copy=False))
+    broken &= ~terminals
+    return broken if timeouts is None else broken & ~timeouts
+
+
+def _note_of_own_next(broken: np.ndarray, terminals: np.ndarray, timeouts: np.ndarray | None, where: str) -> str:
+    """Return, and log as a warning, that the file's `next_observations` are used, and why."""
+    ended = terminals if timeouts is None else terminals | timeouts
+    note = (
+        f"next_observations differ from the next row in {np.count_nonzero(broken):,} of the "
+        f"{np.count_nonzero(~ended[:-1]):,} rows that end no episode: each row keeps its own, and time-outs are kept"
+    )
+    _LOG.warning("%s: %s", where, note)
+    return note
+
+
+def _read_columns(path: Path, *, with_next: bool) -> dict[str, np.ndarray]:
+    """Read the raw arrays of an HDF5 file, `next_observations` only on request."""
     require_file(path)
     if not h5py.is_hdf5(path):
         with path.open("rb") as file:
             start = file.read(12)
         raise UserError(f"{path}: not an HDF5 file (it starts with {start!r})")
-    columns = {}
+    wanted = [key for key in _NDIM if with_next or key != "next_observations"]
     try:
         with h5py.File(path, "r") as file:
-            for key in _NDIM:
-                entry = file.get(key)
-                if isinstance(entry, h5py.Dataset):
-                    columns[key] = np.asarray(entry[()])
-                elif key != "timeouts":
+            found = {key: entry for key in wanted if isinstance(entry := file.get(key), h5py.Dataset)}
+            for key in wanted:
+                if key not in found and key not in ("timeouts", "next_observations"):
                     raise UserError(f"{path}: missing key {key!r}; the file has {', '.join(sorted(file)) or 'none'}")
+            require_memory({key: Header(entry.shape, entry.dtype) for key, entry in found.items()}, str(path))
+            return {key: np.asarray(entry[()]) for key, entry in found.items()}
     except (OSError, RuntimeError, KeyError) as error:
         raise UserError(f"{path}: truncated or damaged HDF5 file ({one_line(error)})") from error
-    return columns
 
 
 def _infer_timeouts(terminals: np.ndarray, horizon: int) -> np.ndarray:

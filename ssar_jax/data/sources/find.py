@@ -25,6 +25,7 @@ def load_dataset(
     path: str | Path | None = None,
     embedded: Callable[[Task], OfflineDataset],
     action_scaling: ActionScaling | None = None,
+    clip_actions: bool = False,
 ) -> OfflineDataset:
     """Load the data of a task; nothing is downloaded.
 
@@ -38,6 +39,8 @@ def load_dataset(
             `minari`, such a folder or id.
         embedded: Loads the task's embedded dataset, or generates it if it is missing.
         action_scaling: Map of the actions of `path` to [-1, 1]; None leaves them as they are.
+        clip_actions: Whether to clip actions of `path` that are slightly outside their bounds, instead of refusing
+            them, as in `OfflineDataset.from_arrays`.
 
     Returns:
         The dataset, with the task's observation and action sizes.
@@ -54,7 +57,7 @@ def load_dataset(
         raise UserError(f"task {task.name} with dataset.source={source} needs dataset.path, such as {example}")
     if path is not None:
         reader = _read_minari_task if source == "minari" else read_path
-        dataset = reader(task, Path(path), action_scaling)
+        dataset = reader(task, Path(path), action_scaling, clip_actions)
     elif source == "embedded":
         dataset = embedded(task)
     else:
@@ -68,7 +71,9 @@ def load_dataset(
     return dataset
 
 
-def read_path(task: Task, path: Path, action_scaling: ActionScaling | None = None) -> OfflineDataset:
+def read_path(
+    task: Task, path: Path, action_scaling: ActionScaling | None = None, clip_actions: bool = False
+) -> OfflineDataset:
     """Read an .hdf5, .h5 or .npz file, or a Minari dataset by folder or id.
 
     The task's official file counts as D4RL in any folder.
@@ -77,6 +82,7 @@ def read_path(task: Task, path: Path, action_scaling: ActionScaling | None = Non
         task: The task; it sets the time limit for a file without `timeouts`, and whether terminals end episodes.
         path: File, folder or id.
         action_scaling: Map of the actions to [-1, 1]; None leaves them as they are.
+        clip_actions: As in `load_dataset`.
 
     Returns:
         The dataset.
@@ -91,21 +97,24 @@ def read_path(task: Task, path: Path, action_scaling: ActionScaling | None = Non
             horizon=task.horizon,
             terminals_end_episodes=task.terminals_end_episodes,
             action_scaling=action_scaling,
+            clip_actions=clip_actions,
             source=DataSource("d4rl", task.d4rl_name, str(path)) if official else None,
         )
     if path.suffix == ".npz":
-        return OfflineDataset.from_npz(path, action_scaling=action_scaling)
+        return OfflineDataset.from_npz(path, action_scaling=action_scaling, clip_actions=clip_actions)
     if path.is_dir() or has_minari(str(path)) or (is_minari_id(str(path)) and not path.exists()):
-        return read_minari(path, action_scaling=action_scaling)
+        return read_minari(path, action_scaling=action_scaling, clip_actions=clip_actions)
     if not path.exists():
         raise UserError(f"{path}: no such file")
     raise UserError(f"{path}: unknown kind of file; .hdf5, .h5, .npz or a Minari dataset is needed")
 
 
-def _read_minari_task(task: Task, path: Path, action_scaling: ActionScaling | None) -> OfflineDataset:
+def _read_minari_task(
+    task: Task, path: Path, action_scaling: ActionScaling | None, clip_actions: bool
+) -> OfflineDataset:
     """Read a Minari dataset; it is self-describing, so the task is not used."""
     del task
-    return read_minari(path, action_scaling=action_scaling)
+    return read_minari(path, action_scaling=action_scaling, clip_actions=clip_actions)
 
 
 def _missing_d4rl(task: Task) -> UserError:

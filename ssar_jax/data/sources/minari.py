@@ -1,6 +1,7 @@
 """Minari datasets on this machine: the local folder, and conversion to transitions. Nothing is downloaded."""
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from ssar_jax.data import checks
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import DataSource, OfflineDataset
 from ssar_jax.data.files import one_line
+from ssar_jax.data.memory import Header, require_memory
 from ssar_jax.data.sources.embedded import EMBEDDED_NAMESPACE
 from ssar_jax.errors import UserError
 from ssar_jax.transitions import Transitions
@@ -85,7 +87,11 @@ def read_minari_metadata(dataset: str | Path) -> dict[str, Any]:
 
 
 def read_minari(
-    dataset: str | Path, *, action_scaling: ActionScaling | None = None, source: DataSource | None = None
+    dataset: str | Path,
+    *,
+    action_scaling: ActionScaling | None = None,
+    clip_actions: bool = False,
+    source: DataSource | None = None,
 ) -> OfflineDataset:
     """Read a local Minari dataset.
 
@@ -97,14 +103,15 @@ def read_minari(
     Args:
         dataset: A Minari id, or the folder of a dataset.
         action_scaling: Map of the actions to [-1, 1]; None leaves them as they are.
+        clip_actions: As in `OfflineDataset.from_arrays`.
         source: Origin; None names the id and the folder.
 
     Returns:
         The dataset.
 
     Raises:
-        UserError: The dataset is not on this machine, damaged or half-written, or its arrays have wrong shapes or
-            values.
+        UserError: The dataset is not on this machine, damaged, half-written or larger than the memory, or its arrays
+            have wrong shapes or values.
     """
     data = _data_folder(dataset)
     metadata = read_minari_metadata(dataset)
@@ -112,6 +119,7 @@ def read_minari(
     if source is None:
         kind = "embedded" if name.startswith(EMBEDDED_NAMESPACE + "/") else "minari"
         source = DataSource(kind, name, str(data.parent))
+    require_memory(_headers(metadata), str(source))
     try:
         if metadata.get("data_format", "hdf5") == "hdf5":
             episodes = list(_hdf5_episodes(data / "main_data.hdf5", int(metadata["total_episodes"])))
@@ -119,14 +127,43 @@ def read_minari(
             episodes = list(_other_episodes(data))
         if not episodes:
             raise UserError(f"{source}: the dataset is empty; at least one episode is needed")
-        return _concatenate(episodes, action_scaling, source)
+        return _concatenate(episodes, source, action_scaling=action_scaling, clip_actions=clip_actions)
     except UserError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise _damaged(data, error) from error
 
 
-def _concatenate(episodes: list[_Columns], action_scaling: ActionScaling | None, source: DataSource) -> OfflineDataset:
+def _headers(metadata: Mapping[str, Any]) -> dict[str, Header]:
+    """Return the headers of all steps together, as the metadata tell; none if they do not."""
+    try:
+        steps = int(metadata["total_steps"])
+        spaces = {key: json.loads(metadata[f"{key[:-1]}_space"]) for key in ("observations", "actions")}
+        headers = {key: Header((steps, _width(space)), np.dtype(_dtype(space))) for key, space in spaces.items()}
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return {**headers, "rewards": Header((steps,), np.dtype(np.float64))}
+
+
+def _width(space: Mapping[str, Any]) -> int:
+    """Return the number of values of one element of a serialized space."""
+    parts = space.get("subspaces")
+    if parts is None:
+        return math.prod(space.get("shape", ()))
+    return sum(map(_width, parts.values() if isinstance(parts, Mapping) else parts))
+
+
+def _dtype(space: Mapping[str, Any]) -> str:
+    """Return the dtype of a serialized space; of a dictionary the largest of its parts."""
+    parts = space.get("subspaces")
+    if parts is None:
+        return space["dtype"]
+    return max(map(_dtype, parts.values() if isinstance(parts, Mapping) else parts), key=lambda x: np.dtype(x).itemsize)
+
+
+def _concatenate(
+    episodes: list[_Columns], source: DataSource, *, action_scaling: ActionScaling | None, clip_actions: bool
+) -> OfflineDataset:
     """Return the dataset of all episodes in order."""
     for i, columns in enumerate(episodes):
         rows, steps = [len(column) for column in columns], len(columns.actions)
@@ -151,7 +188,11 @@ def _concatenate(episodes: list[_Columns], action_scaling: ActionScaling | None,
     for array in transitions:
         array.setflags(write=False)  # the dataset takes over read-only arrays without a copy
     return OfflineDataset.from_arrays(
-        **transitions._asdict(), episode_ends=ends, action_scaling=action_scaling, source=source
+        **transitions._asdict(),
+        episode_ends=ends,
+        action_scaling=action_scaling,
+        clip_actions=clip_actions,
+        source=source,
     )
 
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssar_jax.data.d4rl_files import D4RLFile
-from ssar_jax.data.dataset import OfflineDataset
-from ssar_jax.data.selection import segments
+from ssar_jax.data.dataset import DataSource, OfflineDataset
+from ssar_jax.data.selection import keep_best, segments, select_by_return
 from ssar_jax.data.sources import d4rl as d4rl_module
 from ssar_jax.data.sources.d4rl import d4rl_directory, find_file, load_d4rl, read_hdf5, verify_file
 from ssar_jax.data.tasks import Task, get_task
@@ -64,13 +64,82 @@ def test_q_learning_view_by_hand(tmp_path: Path) -> None:
         ({"rewards": ten_rows()["rewards"][:, None], "terminals": ten_rows()["terminals"][:, None]}, {}),
         ({"terminals": ten_rows()["terminals"].astype(np.float32)}, {}),
         ({"terminals": ten_rows()["terminals"].astype(np.uint8), "timeouts": 1 * ten_rows()["timeouts"]}, {}),
-        ({"next_observations": np.full((10, 2), 7.0)}, {}),  # present in the locomotion files, and ignored
+        ({"next_observations": np.stack([np.arange(1, 11), 10 * np.arange(1, 11)], axis=1)}, {}),
     ],
     ids=["gzip", "float64", "columns", "float terminals", "integer flags", "next_observations"],
 )
 def test_other_layouts_give_the_same_view(tmp_path: Path, changes: dict[str, Any], options: dict[str, Any]) -> None:
     path = write_hdf5(tmp_path / "a.hdf5", ten_rows(**changes), **options)
     assert_is_the_view_of_ten_rows(read_hdf5(path, horizon=1000))
+
+
+def test_d4rls_own_files_keep_the_published_view(tmp_path: Path) -> None:
+    """Their `next_observations` are not looked at, and float64 is rounded as D4RL does."""
+    columns = ten_rows(next_observations=np.full((10, 2), 7.0), rewards=np.arange(1, 11) + 1e-9)
+    path = write_hdf5(tmp_path / "a.hdf5", columns)
+    assert_is_the_view_of_ten_rows(read_hdf5(path, horizon=1000, source=DataSource("d4rl", "hopper-medium-v2")))
+
+
+def test_a_replay_buffer_in_any_order_keeps_its_next_observations(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every row is a transition: the terminal one, the one that timed out, and the last."""
+    order = np.array([7, 2, 5, 0, 9, 6, 3, 8, 1, 4])
+    after = np.stack([np.arange(1, 11), 10 * np.arange(1, 11)], axis=1)
+    columns = {key: value[order] for key, value in ten_rows(next_observations=after).items()}
+    path = write_hdf5(tmp_path / "a.hdf5", columns)
+    dataset = read_hdf5(path, horizon=1000)
+    np.testing.assert_array_equal(dataset.observations[:, 0], order)
+    np.testing.assert_array_equal(dataset.next_observations[:, 0], order + 1)
+    np.testing.assert_array_equal(dataset.masks, order != 2)
+    # Of the rows before the last, the terminal 2 and the time-out 6 end episodes; no other is followed by its next.
+    note = "next_observations differ from the next row in 7 of the 7 rows that end no episode"
+    assert note in caplog.text
+    assert f"note         {note}: each row keeps its own, and time-outs are kept" in dataset.card()
+    with user_error(str(path), "8 of 10 rows are not followed by their next observation", "sort the rows"):
+        select_by_return(dataset, 0.0)
+
+
+def test_environments_recorded_in_turn_are_no_trajectories(tmp_path: Path) -> None:
+    """Two environments of five steps each; both time out at the end."""
+    steps = np.repeat(np.arange(5.0), 2)
+    states = np.stack([steps, np.tile([0.0, 50.0], 5)], axis=1)
+    columns = ten_rows(
+        observations=states,
+        next_observations=states + np.array([1.0, 0.0]),
+        terminals=np.zeros(10),
+        timeouts=steps == 4,
+    )
+    dataset = read_hdf5(write_hdf5(tmp_path / "a.hdf5", columns), horizon=1000)
+    assert len(dataset) == 10
+    np.testing.assert_array_equal(dataset.next_observations[:, 0], steps + 1)
+    assert not dataset.has_trajectories
+    with user_error("in no order of episodes"):
+        keep_best(dataset, 1)
+
+
+def test_next_observations_tell_the_ends_that_a_file_leaves_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without time-outs, the jump after row 6 ends an episode; no time limit is assumed."""
+    columns = ten_rows(timeouts=None, terminals=np.zeros(10))
+    columns["observations"][7:] += 100
+    columns["next_observations"] = np.concatenate([columns["observations"][1:7], [[7, 70]], [[108, 180]], [[109, 190]]])
+    columns["next_observations"] = np.concatenate([columns["next_observations"], [[110, 200]]])
+    dataset = read_hdf5(write_hdf5(tmp_path / "a.hdf5", columns), horizon=3)
+    np.testing.assert_array_equal(dataset.episode_lengths(), [7, 3])
+    assert dataset.has_trajectories
+    assert "has no 'timeouts'" not in caplog.text
+    assert "differ from the next row in 1 of the 9 rows" in caplog.text
+
+
+def test_next_observations_may_be_rounded(tmp_path: Path) -> None:
+    """A column in float32 beside observations in float64 is the same state as the next row."""
+    observations = np.random.default_rng(0).normal(scale=1000.0, size=(10, 2))
+    columns = ten_rows(
+        observations=observations, next_observations=np.roll(observations, -1, axis=0).astype(np.float32)
+    )
+    assert read_hdf5(write_hdf5(tmp_path / "a.hdf5", columns), horizon=1000).notes == ()
 
 
 def test_without_timeouts_the_step_before_the_horizon_is_one(tmp_path: Path) -> None:
@@ -121,6 +190,10 @@ def test_inferred_timeouts_follow_the_walk(terminals: list[bool], horizon: int) 
         ({"actions": np.full((10, 1), 2.0)}, ("actions holds 2 in row 0", "not in [-1, 1]")),
         ({"timeouts": np.ones(10, bool)}, ("the dataset is empty", "none of its 10 rows")),
         ({"actions": np.array([b"x"] * 10)}, ("actions has dtype",)),
+        ({"terminals": np.where(np.arange(10) == 4, 0.5, 0.0)}, ("terminals holds 0.5 in row 4; only 0 and 1",)),
+        ({"timeouts": np.where(np.arange(10) == 3, -1, 0)}, ("timeouts holds -1 in row 3; only 0 and 1",)),
+        ({"next_observations": np.zeros((10, 3))}, ("next_observations has (10, 3)",)),
+        ({"next_observations": np.zeros((9, 2))}, ("next_observations has 9 rows",)),
     ],
 )
 def test_refuses(tmp_path: Path, changes: dict[str, Any], parts: tuple[str, ...]) -> None:
