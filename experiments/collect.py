@@ -7,8 +7,8 @@ XLA_FLAGS=--xla_cpu_multi_thread_eigen=false to train several policies at once.
 
     python -m experiments.collect choose medium behaviour/hopper-s1
 
-examines the snapshots until one belongs to the tier, and writes `hopper-medium.npz`, the snapshots before it as
-`hopper-replay.npz` and the learning curve `hopper-medium.csv` to --directory. With
+examines the snapshots until one belongs to the tier, and writes `hopper-medium.npz`, the snapshots until the training
+left the tier as `hopper-replay.npz`, and the learning curve `hopper-medium.csv` to --directory. With
 --directory=ssar_jax/behaviour/trained they replace the policies that ship, and the embedded datasets are generated
 again on their next use.
 
@@ -170,7 +170,7 @@ def choose(tier: str, run: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     policies.save(directory / f"{agent}-{tier}.npz", [choice.policy], description)
     if tier == "medium":
-        steps, snapshots = training.replay(choice.steps)
+        steps, snapshots = training.replay(tier)
         policies.save(directory / f"{agent}-replay.npz", snapshots, description | {"tier": "replay", "steps": steps})
     curve = (run / "curve.csv").read_text()
     (directory / f"{agent}-{tier}.csv").write_text(curve)

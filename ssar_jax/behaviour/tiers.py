@@ -53,7 +53,7 @@ TIERS: dict[tuple[str, str], Tier] = {
     # CORL's reports): a policy whose most likely actions score far above its sampled ones is a noisy expert.
     ("halfcheetah", "medium"): Tier("halfcheetah", Range(40.0, 45.0), Range(41.0, 47.0), "first", 38.0),
     ("hopper", "medium"): Tier("hopper", Range(38.0, 50.0), Range(45.0, 60.0), "first", 30.0),
-    ("walker2d", "medium"): Tier("walker2d", Range(58.0, 68.0), Range(60.0, 80.0), "first", 50.0),
+    ("walker2d", "medium"): Tier("walker2d", Range(55.0, 68.0), Range(60.0, 80.0), "first", 45.0),
     ("halfcheetah", "expert"): Tier("halfcheetah", Range(85.0), Range(85.0), "last", 80.0),
     ("hopper", "expert"): Tier("hopper", Range(100.0), Range(100.0), "last", 95.0),
     ("walker2d", "expert"): Tier("walker2d", Range(100.0), Range(100.0), "last", 95.0),

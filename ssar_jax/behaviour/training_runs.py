@@ -6,6 +6,7 @@
 import csv
 import json
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from ssar_jax.errors import UserError
 _LOG = logging.getLogger(__name__)
 
 NUM_SNAPSHOTS = 48
-"""Policies in a replay file: snapshots of the training at even intervals, up to the medium policy."""
+"""Policies in a replay file: snapshots of the training at even intervals, until it leaves the medium tier."""
 
 CURVE = ("steps", "sampled", "deterministic", "seconds")
 """Columns of `curve.csv`: environment steps, mean score (for the ant: return) of sampled and of most likely actions,
@@ -109,7 +110,7 @@ class TrainingRun:
         interval = int(self.curve[0][0]) if len(self.curve) == 1 else int(self.curve[1][0] - self.curve[0][0])
         rows = self.curve if tier.wanted == "first" else self.curve[::-1]
         for steps, sampled, deterministic, _ in rows:
-            if tier.wanted == "first" and (sampled > tier.sampled.high or deterministic > tier.deterministic.high):
+            if tier.wanted == "first" and _is_above(tier, sampled, deterministic):
                 # What lies before this evaluation has been tried; what comes after it is a fluctuation of a better one.
                 yield from self._between(steps - interval, steps - 1)
                 return
@@ -121,18 +122,24 @@ class TrainingRun:
         """Return the steps of the snapshots after `low` and up to `high`."""
         return [steps for steps in self.steps if low < steps <= high]
 
-    def replay(self, last: int) -> tuple[list[int], list[GaussianPolicy]]:
-        """Return `NUM_SNAPSHOTS` snapshots at even intervals, the last one after `last` steps.
+    def replay(self, name: str) -> tuple[list[int], list[GaussianPolicy]]:
+        """Return `NUM_SNAPSHOTS` snapshots at even intervals, as long as no evaluation lay above a tier.
 
         Args:
-            last: Steps of the last snapshot.
+            name: Name of the tier, `medium`.
 
         Returns:
             Their steps and the policies.
         """
-        past = [steps for steps in self.steps if steps <= last]
+        tier = TIERS[self.description["agent"], name]
+        above = [steps for steps, *marks, _ in self.curve if _is_above(tier, *marks)]
+        past = [steps for steps in self.steps if steps < min(above, default=math.inf)]
         chosen = np.linspace(0, len(past) - 1, min(NUM_SNAPSHOTS, len(past))).round().astype(int)
         return [past[i] for i in chosen], [self.policy(past[i]) for i in chosen]
+
+
+def _is_above(tier: Tier, sampled: float, deterministic: float) -> bool:
+    return sampled > tier.sampled.high or deterministic > tier.deterministic.high
 
 
 def snapshot_path(folder: Path, steps: int) -> Path:

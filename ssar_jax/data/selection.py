@@ -177,6 +177,7 @@ def keep_top_fraction(dataset: OfflineDataset, fraction: float) -> OfflineDatase
     """
     if not 0.0 < fraction <= 1.0:
         raise UserError(f"the fraction of the trajectories to keep must be in (0, 1], not {fraction}")
+    dataset.require_trajectories()
     episodes = dataset.episodes
     best = np.argsort(-dataset.episode_returns(), kind="stable")[: max(1, round(fraction * len(episodes)))]
     rows = np.sort(episodes.rows_of(best))

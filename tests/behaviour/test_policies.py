@@ -11,6 +11,7 @@ import pytest
 
 from ssar_jax.behaviour import policies
 from ssar_jax.behaviour.policies import GaussianPolicy
+from ssar_jax.behaviour.tiers import TIERS, Mark
 from ssar_jax.behaviour.training_runs import NUM_SNAPSHOTS
 from ssar_jax.errors import UserError
 from ssar_jax.networks.actors import TanhGaussianActor
@@ -122,3 +123,15 @@ def test_what_ships_is_small():
     """The wheel carries all of it."""
     folder = resources.files("ssar_jax.behaviour") / "trained"
     assert sum(len(file.read_bytes()) for file in folder.iterdir()) < 8e6
+
+
+@pytest.mark.parametrize(("agent", "tier"), [key for key in TIERS if key[0] != "ant"])
+def test_what_ships_belongs_to_its_tier(agent, tier):
+    """By the examination that chose it, whose marks are stored beside the policy and stand in the README."""
+    folder = resources.files("ssar_jax.behaviour") / "trained"
+    with (folder / f"{agent}-{tier}.npz").open("rb") as stream, np.load(stream) as arrays:
+        description = json.loads(str(arrays["description"]))
+    assert Mark(*(description[name] for name in Mark._fields)).is_in(TIERS[agent, tier])
+    row = f"| {description['return_mean']:.0f} ± {description['return_std']:.0f} | {description['sampled']:.1f} / "
+    row += f"{description['deterministic']:.1f} | {description['steps']:,} |"
+    assert f"| `{agent}-{tier}.npz` {row}" in (folder / "README.md").read_text()

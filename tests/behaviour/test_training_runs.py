@@ -70,13 +70,15 @@ def test_an_expert_is_the_last_that_is_good_enough(tmp_path, marks):
     assert examined == [300, 290, 280]
 
 
-def test_a_replay_has_even_intervals_and_ends_with_the_chosen_policy(tmp_path):
-    run = make_run(tmp_path / "run", "hopper", [(0.0, 0.0)] * 10)
-    steps, snapshots = run.replay(970)
-    assert (len(steps), steps[0], steps[-1]) == (NUM_SNAPSHOTS, 10, 970)
-    assert set(np.diff(steps)) == {20, 30}  # 97 snapshots, of which every other one
+def test_a_replay_has_even_intervals_and_ends_where_the_training_leaves_the_tier(tmp_path):
+    """After 900 steps an evaluation lies above hopper's medium; the last snapshot before it is that of 890."""
+    run = make_run(tmp_path / "run", "hopper", [(0.0, 0.0)] * 8 + [(51.0, 50.0), (0.0, 0.0)])
+    steps, snapshots = run.replay("medium")
+    assert (len(steps), steps[0], steps[-1]) == (NUM_SNAPSHOTS, 10, 890)
+    assert set(np.diff(steps)) == {10, 20}  # 89 snapshots, of which about every other one
     assert [int(policy.layers[0][1][0]) for policy in snapshots] == steps
-    assert run.replay(30)[0] == [10, 20, 30]
+    short = make_run(tmp_path / "short", "hopper", [(0.0, 0.0)])
+    assert short.replay("medium")[0] == list(range(10, 101, 10))
 
 
 def test_what_is_no_run_is_one_line(tmp_path):

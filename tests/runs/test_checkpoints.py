@@ -86,13 +86,13 @@ first.close()
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 second = Checkpoints(folder, keep=2)
 print(second.latest_step)
-second.save(10, state)
-print(np.array_equal(second.restore(10, state)["values"], state["values"]))
+second.save(20, state)
+print(np.array_equal(second.restore(20, state)["values"], state["values"]))
 """
 
 
 def test_a_checkpoint_that_cannot_be_written_is_one_line_and_is_not_there(folder):
-    """A process may write only small files, as on a full disk; later the limit is removed and it continues."""
+    """A process may write only small files, as on a full disk; later the limit is removed and it continues with the next."""
     command = [sys.executable, "-c", FULL, str(folder)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

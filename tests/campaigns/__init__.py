@@ -1,0 +1,1 @@
+"""Campaigns: long random trials of what single tests show once, started by hand."""
