@@ -61,6 +61,7 @@ _TASKS = flags.DEFINE_list("tasks", [], "Tasks whose datasets to generate, or al
 _TABLE = flags.DEFINE_string("table", None, "Markdown file for the table of the datasets' statistics.")
 _PICTURES = flags.DEFINE_string("pictures", "pictures", "Folder for the pictures.")
 _UPDATES = define_integer("updates", 200_000, "Updates of every baseline in an examination.", lower_bound=20)
+_SYSTEMS = flags.DEFINE_list("systems", [], "Baselines of an examination, such as bc,iql; by default all four.")
 _JOBS = define_integer("jobs", 1, "Baselines that are trained at a time.")
 _RUNS = flags.DEFINE_string("runs", "runs/examination", "Folder for the runs of the baselines.")
 _NUM_STEPS = define_integer("num_steps", None, "Transitions per dataset; by default as in D4RL.", lower_bound=1)
@@ -204,16 +205,19 @@ def examine() -> None:
     unknown = [name for name in tasks if name not in ranking.PUBLISHED]
     if unknown:
         raise UserError(f"--tasks: no published scores for {unknown[0]}: choose among {', '.join(ranking.PUBLISHED)}")
-    examination = Examination(
-        list(ranking.SYSTEMS), tasks, _UPDATES.value, _JOBS.value, Path(_RUNS.value), _NUM_STEPS.value
-    )
+    systems = _SYSTEMS.value or list(ranking.SYSTEMS)
+    others = [system for system in systems if system not in ranking.SYSTEMS]
+    if others:
+        raise UserError(f"--systems: no published scores for {others[0]}: choose among {', '.join(ranking.SYSTEMS)}")
+    examination = Examination(systems, tasks, _UPDATES.value, _JOBS.value, Path(_RUNS.value), _NUM_STEPS.value)
     rows, hashes = _generated()
     examination.require_data(hashes)
     scores = examination.train()
     section = ranking.markdown(ranking.compare(scores), _UPDATES.value)
     print(section, end="")
     if table is not None:
-        _write_page(table, rows, f"examine --updates={_UPDATES.value}", section)
+        chosen = f" --systems={','.join(systems)}" if _SYSTEMS.value else ""
+        _write_page(table, rows, f"examine{chosen} --updates={_UPDATES.value}", section)
 
 
 def _table() -> Path | None:
