@@ -92,7 +92,7 @@ print(np.array_equal(second.restore(20, state)["values"], state["values"]))
 
 
 def test_a_checkpoint_that_cannot_be_written_is_one_line_and_is_not_there(folder):
-    """A process may write only small files, as on a full disk; later the limit is removed and it continues with the next."""
+    """A process may write only small files, as on a full disk; later the limit is removed and the next is written."""
     command = [sys.executable, "-c", FULL, str(folder)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
