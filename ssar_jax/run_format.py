@@ -4,6 +4,7 @@ A leaf that `runs` (which writes run folders) and `reporting` (which reads them)
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,30 @@ def read_json(path: Path) -> Any:
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}): check that its folder is a run") from error
     return rename_fields(content) if isinstance(content, dict) else content
+
+
+def require_imported(config: dict[str, Any], path: Path) -> None:
+    """Requires that the modules which a stored config names are imported already.
+
+    Importing a module runs its code, and a folder that contains a config can contain a module too. So a file alone must
+    not decide what is imported.
+
+    Args:
+        config: the config as read from its file.
+        path: the file, for the message.
+
+    Raises:
+        UserError: if the algorithm or the environment is in a module that is not imported.
+    """
+    environment = config.get("environment")
+    names = config.get("algorithm"), environment.get("id") if isinstance(environment, dict) else None
+    for name in names:
+        module, colon, _ = str(name).partition(":")
+        if colon and module not in sys.modules:
+            raise UserError(
+                f"{path} names {name!r}, and importing the module {module!r} runs its code: if you trust it, add "
+                f"--import={module} to the command, or import it in Python first"
+            )
 
 
 def rename_fields(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

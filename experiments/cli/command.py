@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import importlib
 import logging
 import re
 import sys
@@ -26,6 +27,10 @@ _CONFIG_HELP = (
     "What to run: configs/<algorithm>.py:<task>[,variant=<name>][,preset=<name>], or the config.json of a run to "
     "repeat it. --config.<field>=<value> sets a single field."
 )
+_IMPORT_HELP = (
+    "Modules of your own to import first, separated by commas. Needed where a run folder names one of them, for an "
+    "algorithm or an environment from outside the library."
+)
 
 
 @overload
@@ -42,9 +47,11 @@ def run(main: Callable[[Any], int | None], *, needs_config: bool = False) -> Non
         main: a function of the checked config, or without a config of the arguments that are not flags.
         needs_config: whether the command takes `--config`.
     """
+    flags.DEFINE_list("import", [], _IMPORT_HELP)
+    # --help shows only the flags of the main module, to which this adds these.
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["import"])
     if needs_config:
         flags.DEFINE_string("config", None, _CONFIG_HELP)
-        # --help shows only the flags of the main module, to which this adds --config.
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["config"])
     read = _read_config if needs_config else _read_arguments
     _show_messages()
@@ -79,11 +86,17 @@ def _errors_in_one_line() -> Iterator[None]:
 
 
 def _read_arguments(argv: list[str]) -> list[str]:
-    """Parses the flags and returns the other arguments."""
+    """Parses the flags, imports the modules that they name, and returns the other arguments."""
     if not Path("configs").is_dir():
         raise UserError(f"there is no configs/ in {Path.cwd()}: run experiments from the repository root")
     with _flag_errors():
-        return flags.FLAGS(argv)[1:]
+        arguments = flags.FLAGS(argv)[1:]
+    for module in flags.FLAGS["import"].value or ():
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise UserError(f"--import={module}: {error}; is its folder in PYTHONPATH?") from error
+    return arguments
 
 
 def _read_config(argv: list[str]) -> Config:

@@ -14,6 +14,7 @@ from experiments.cli.overrides import current_name, suggest_fields
 from experiments.cli.values import restore_value
 from ssar_jax.errors import UserError
 from ssar_jax.nested import flatten
+from ssar_jax.run_format import require_imported
 
 _LOG = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ def _restore_config(path: Path) -> Config:
         raise UserError(f"{path} is not a readable JSON file: {error}") from error
     if not isinstance(saved, dict) or not all(isinstance(saved.get(name), str) for name in IDENTITY):
         raise UserError(f"{path} is not a saved config: it must name {', '.join(IDENTITY)}")
+    require_imported(saved, path)
     try:
         config = preset_config(saved)
     except UserError as error:

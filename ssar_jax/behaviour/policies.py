@@ -123,7 +123,7 @@ def read(stream: IO[bytes] | Path) -> list[GaussianPolicy]:
     Returns:
         The policies of the file.
     """
-    with np.load(stream) as arrays:
+    with np.load(stream, allow_pickle=False) as arrays:
         return [_read(arrays, p) for p in range(sum(key.endswith("/log_std") for key in arrays.files))]
 
 

@@ -129,8 +129,18 @@ class Checkpoints:
 
         Returns:
             The data as they were saved.
+
+        Raises:
+            UserError: if it is missing or damaged, or the checkpoint has another format.
         """
-        return self._manager.restore(step, args=ocp.args.Composite(host=ocp.args.JsonRestore()))["host"]["data"]
+        self._require_format(step)
+        try:
+            entries = self._manager.restore(step, args=ocp.args.Composite(host=ocp.args.JsonRestore()))["host"]["data"]
+            if not isinstance(entries, list):
+                raise ValueError("its host item has no list of entries")
+            return entries
+        except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
+            raise self._misfit(step, error) from error
 
     def _require_format(self, step: int) -> None:
         """Requires a checkpoint to have the current format."""

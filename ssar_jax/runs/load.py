@@ -16,7 +16,7 @@ from ssar_jax.data.scaling import ObservationScaling
 from ssar_jax.data.tasks import CUSTOM, Task, custom_task, get_task
 from ssar_jax.envs.actions import ActionBounds
 from ssar_jax.errors import UserError
-from ssar_jax.run_format import read_json
+from ssar_jax.run_format import read_json, require_imported
 from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.data import load_action_bounds, load_preparation
 from ssar_jax.runs.versions import note_differences
@@ -78,7 +78,9 @@ def load_policies(run: str | Path, *, step: int | None = None, seed: int | None 
 
 
 def _load(folder: Path, step: int | None, seed: int | None) -> StoredPolicies:
-    config = _as_namespace(read_json(folder / "config.json"))
+    stored = read_json(folder / "config.json")
+    require_imported(stored, folder / "config.json")
+    config = _as_namespace(stored)
     seeds = range(config.seed, config.seed + config.num_seeds)
     if seed is not None and seed not in seeds:
         raise UserError(f"{folder} did not train seed {seed}: choose one of {', '.join(map(str, seeds))}")

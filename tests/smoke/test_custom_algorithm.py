@@ -37,7 +37,7 @@ def test_it_trains_fine_tunes_and_is_scored_and_reported(tmp_path):
         summary = json.loads((folder / "summary.json").read_text())
         assert (summary["phase"], summary["system"]) == (phase, "Linear behavior cloning")
         assert np.isfinite(summary["final_score"]).all()
-    run(str(offline), "--episodes=1", program="evaluate")
+    run(str(offline), "--episodes=1", "--import=custom_algorithm", program="evaluate")
     page = tmp_path / "report" / "report.html"
     run(str(tmp_path), f"--out={page}", program="report")
     assert "Linear behavior cloning" in page.read_text()

@@ -14,6 +14,7 @@ from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.d4rl_files import D4RLFile
 from ssar_jax.data.dataset import DataSource, OfflineDataset
 from ssar_jax.data.files import one_line, require_file, write_atomically
+from ssar_jax.data.hdf5 import open_hdf5, require_inside
 from ssar_jax.data.memory import Header, require_memory
 from ssar_jax.data.segments import Segments, find_jumps
 from ssar_jax.data.tasks import Task
@@ -273,8 +274,10 @@ def _read_columns(path: Path, *, with_next: bool) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: not an HDF5 file (it starts with {start!r})")
     wanted = [key for key in _NDIM if with_next or key != "next_observations"]
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             found = {key: entry for key in wanted if isinstance(entry := file.get(key), h5py.Dataset)}
+            for entry in found.values():
+                require_inside(path, entry.id)
             for key in wanted:
                 if key not in found and key not in ("timeouts", "next_observations"):
                     raise UserError(f"{path}: missing key {key!r}; the file has {', '.join(sorted(file)) or 'none'}")

@@ -16,6 +16,7 @@ from ssar_jax.data import checks
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import DataSource, OfflineDataset
 from ssar_jax.data.files import one_line
+from ssar_jax.data.hdf5 import open_hdf5, require_inside
 from ssar_jax.data.memory import Header, require_memory
 from ssar_jax.data.sources.embedded import EMBEDDED_NAMESPACE
 from ssar_jax.errors import UserError
@@ -124,7 +125,7 @@ def read_minari(
         if metadata.get("data_format", "hdf5") == "hdf5":
             episodes = list(_hdf5_episodes(data / "main_data.hdf5", int(metadata["total_episodes"])))
         else:
-            episodes = list(_other_episodes(data))
+            episodes = list(_other_episodes(data, metadata))
         if not episodes:
             raise UserError(f"{source}: the dataset is empty; at least one episode is needed")
         return _concatenate(episodes, source, action_scaling=action_scaling, clip_actions=clip_actions)
@@ -202,32 +203,42 @@ def _hdf5_episodes(path: Path, num_episodes: int) -> Iterator[_Columns]:
     A dataset of a million rows has ten thousand small arrays. Minari's iterator also reads unused arrays
     (`truncations`, every entry of `infos`), and h5py's high-level interface doubles the time of the others.
     """
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         for i in range(num_episodes):
             group = h5py.h5g.open(file.id, f"episode_{i}".encode())
             observations = h5py.h5o.open(group, b"observations")
             if isinstance(observations, h5py.h5g.GroupID):
-                parts = {key.decode(): _read_array(h5py.h5d.open(observations, key)) for key in observations}
+                parts = {key.decode(): _read_array(path, h5py.h5d.open(observations, key)) for key in observations}
                 flat = _flatten(parts, str(path))
             else:
-                flat = _read_array(observations)
+                flat = _read_array(path, observations)
             yield _Columns(
                 observations=flat,
-                actions=_read_array(h5py.h5d.open(group, b"actions")),
-                rewards=_read_array(h5py.h5d.open(group, b"rewards")),
-                terminations=_read_array(h5py.h5d.open(group, b"terminations")),
+                actions=_read_array(path, h5py.h5d.open(group, b"actions")),
+                rewards=_read_array(path, h5py.h5d.open(group, b"rewards")),
+                terminations=_read_array(path, h5py.h5d.open(group, b"terminations")),
             )
 
 
-def _read_array(dataset: Any) -> np.ndarray:
+def _read_array(path: Path, dataset: Any) -> np.ndarray:
     """Read all of a low-level h5py dataset."""
+    require_inside(path, dataset)
     array = np.empty(dataset.shape, dataset.dtype)
     dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
     return array
 
 
-def _other_episodes(data: Path) -> Iterator[_Columns]:
-    """Read the episodes of any other storage (arrow) through Minari."""
+def _other_episodes(data: Path, metadata: Mapping[str, Any]) -> Iterator[_Columns]:
+    """Read the episodes of any other storage (arrow) through Minari.
+
+    The metadata must hold both spaces: for a missing one Minari builds the environment that they name, from any module
+    and with any arguments.
+    """
+    if not all(isinstance(metadata.get(name), str) for name in ("observation_space", "action_space")):
+        raise UserError(
+            f"{data.parent}: metadata.json lacks observation_space or action_space: write the dataset with both, or "
+            "export it as .hdf5 or .npz"
+        )
     from minari.dataset.minari_dataset import MinariDataset  # imported here, since it takes half a second
 
     for episode in MinariDataset(data).iterate_episodes():

@@ -65,7 +65,7 @@ def select_by_advantage(
 
 def _read(file: Path, rows: int) -> np.ndarray:
     try:
-        return np.unpackbits(np.load(file), count=rows)
+        return np.unpackbits(np.load(file, allow_pickle=False), count=rows)
     except (OSError, EOFError, ValueError) as error:
         raise UserError(f"{file}: truncated or damaged ({one_line(error)}); delete it to train again") from error
 
