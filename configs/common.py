@@ -153,7 +153,8 @@ def shared_config(choice: Choice) -> Config:
                 # As in D4RL, where medium-expert is the union of two datasets.
                 "embedded": {"num_steps": 2_000_000 if choice.task.endswith("-me") else 1_000_000},
             },
-            "environment": {"id": placeholder(str)},  # task custom: the Gymnasium environment to evaluate in
+            # Task custom: the Gymnasium environment to evaluate in; unset: that of a Minari dataset; off: none.
+            "environment": {"id": placeholder(str)},
             "selection": {
                 "rule": "none",
                 "threshold": placeholder(float),  # rule "return" on D4RL's files: larger raw returns are trusted

@@ -29,7 +29,7 @@ from absl import flags
 
 from experiments.cli import command
 from experiments.cli.integers import define_integer
-from ssar_jax.data.files import require_writable, write_atomically
+from ssar_jax.data.files import require_writable, require_writable_file, resolve_path, write_atomically
 from ssar_jax.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def train(agent: str, tier: str) -> None:
     if wanted is None:
         known = ", ".join(" ".join(key) for key in tiers.TIERS)
         raise UserError(f"there is no tier {agent!r} {tier!r} to train: choose one of {known}")
-    directory = Path(_DIRECTORY.value)
+    directory = resolve_path(_DIRECTORY.value)
     require_writable(directory, "choose another --directory")
     directory.mkdir(parents=True, exist_ok=True)
     passed: list[tiers.Mark] = []
@@ -135,9 +135,9 @@ def generate() -> None:
     from ssar_jax.behaviour.generate import load_or_generate
 
     sizes = _sizes()
-    table = None if _TABLE.value is None else Path(_TABLE.value)
+    table = None if _TABLE.value is None else resolve_path(_TABLE.value)
     if table is not None:
-        require_writable(table.parent, "choose another --table")
+        require_writable_file(table, "choose another --table")
     work = suite.missing_work(sizes, os.cpu_count() or 1)
     print(f"{len(sizes) - len(work.tasks)} of {len(sizes)} datasets exist", flush=True)
     if work.tasks:
@@ -171,10 +171,11 @@ def show(name: str) -> None:
     from ssar_jax.reporting.figures.datasets import draw_dataset
 
     task = get_task(name)
-    require_writable(Path(_PICTURES.value), "choose another --pictures")
+    folder = resolve_path(_PICTURES.value)
+    require_writable(folder, "choose another --pictures")
     dataset = load_or_generate(task, _num_steps(task))
     maze = _maze_view(task, dataset) if task.agent == "antmaze" else None
-    stem = Path(_PICTURES.value) / task.name
+    stem = folder / task.name
     files = draw_dataset(
         stem, f"{task.name}, embedded, {len(dataset):,} transitions", dataset.episode_returns(), dataset.actions, maze
     )

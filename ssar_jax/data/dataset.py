@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ssar_jax.data import checks
 from ssar_jax.data.actions import ActionScaling
-from ssar_jax.data.files import open_npz, write_atomically
+from ssar_jax.data.files import open_npz, resolve_path, write_atomically
 from ssar_jax.data.segments import Segments, find_segments
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError
@@ -68,6 +68,7 @@ class OfflineDataset:
         episode_ends: Whether this row is the last one of its episode, for whatever reason, [N] bool; always true in
             the last row.
         source: Where the data come from.
+        notes: What a reader decided about the data that is not obvious, one line each, for the dataset card.
 
     Raises:
         UserError: Shapes do not match, a value is NaN or infinite, a mask or an episode end is neither 0 nor 1, or
@@ -81,6 +82,7 @@ class OfflineDataset:
     next_observations: np.ndarray
     episode_ends: np.ndarray
     source: DataSource
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Copy, check and freeze the arrays."""
@@ -110,6 +112,7 @@ class OfflineDataset:
         episode_ends: ArrayLike | None = None,
         action_scaling: ActionScaling | None = None,
         source: DataSource | None = None,
+        notes: tuple[str, ...] = (),
     ) -> "OfflineDataset":
         """Make a dataset from anything that NumPy can turn into arrays.
 
@@ -123,6 +126,7 @@ class OfflineDataset:
                 `observations[t+1]` differs from `next_observations[t]` by more than 1e-6.
             action_scaling: Map of the actions to [-1, 1]; None leaves them as they are.
             source: Origin; None names the data `arrays`.
+            notes: Lines for the dataset card.
 
         Returns:
             The dataset, with copies of the arrays.
@@ -150,8 +154,8 @@ class OfflineDataset:
             checks.require_bounds(columns["actions"], action_scaling, where)
             columns["actions"] = action_scaling.to_unit(columns["actions"])
         if episode_ends is not None:
-            return cls(**columns, **_numbers({"episode_ends": episode_ends}, where), source=source)
-        checked = cls(**columns, episode_ends=np.zeros(len(columns["rewards"]), bool), source=source)
+            return cls(**columns, **_numbers({"episode_ends": episode_ends}, where), source=source, notes=notes)
+        checked = cls(**columns, episode_ends=np.zeros(len(columns["rewards"]), bool), source=source, notes=notes)
         segments = find_segments(checked.observations, checked.next_observations, checked.masks)
         return dataclasses.replace(checked, episode_ends=segments.ends)
 
@@ -176,8 +180,9 @@ class OfflineDataset:
         Raises:
             UserError: The file is missing, damaged or lacks a key, or `from_arrays` refuses its arrays.
         """
-        source = source or DataSource("path", Path(path).name, str(path))
-        arrays = open_npz(Path(path))
+        path = resolve_path(path)
+        source = source or DataSource("path", path.name, str(path))
+        arrays = open_npz(path)
         if "terminals" in arrays:
             terminals = checks.numbers(arrays["terminals"], "terminals", str(path), ndim=1)
             masks = ~checks.require_flags(terminals, "terminals", str(path))
@@ -188,7 +193,7 @@ class OfflineDataset:
             if key not in arrays:
                 alternative = " (or terminals)" if key == "masks" else ""
                 raise UserError(f"{path}: missing key {key!r}{alternative}; the file has {', '.join(sorted(arrays))}")
-        columns = {key: arrays[key] for key in Transitions._fields}
+        columns: dict[str, Any] = {key: arrays[key] for key in Transitions._fields}
         return cls.from_arrays(
             **columns, episode_ends=arrays.get("episode_ends"), action_scaling=action_scaling, source=source
         )
@@ -205,7 +210,7 @@ class OfflineDataset:
             UserError: The file cannot be written.
         """
         arrays: dict[str, Any] = self.arrays()
-        write_atomically(Path(path), lambda file: np.savez(file, **arrays))
+        write_atomically(resolve_path(path), lambda file: np.savez(file, **arrays))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the transitions' five columns and `episode_ends` by name, without copies."""
@@ -289,9 +294,9 @@ class OfflineDataset:
             "episodes": f"{len(self.episodes):,}, mean length {self.episode_lengths().mean():.1f}",
             "returns": f"mean {returns.mean():.2f}; {quantiles}",
             "terminals": f"{100.0 * np.mean(self.masks == 0.0):.3f} % of the transitions",
-            "content": f"sha256 {self.content_hash}",
         }
-        return "\n".join(f"{key:<12} {text}" for key, text in lines.items())
+        entries = [*lines.items(), *(("note", note) for note in self.notes), ("content", f"sha256 {self.content_hash}")]
+        return "\n".join(f"{key:<12} {text}" for key, text in entries)
 
 
 def _numbers(arrays: Mapping[str, object], where: str) -> dict[str, np.ndarray]:
