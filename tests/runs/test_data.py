@@ -1,5 +1,6 @@
 """The data of a config: selection rules, physics, custom datasets and the preparation that a policy needs."""
 
+import json
 import logging
 import shutil
 
@@ -12,7 +13,7 @@ from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from configs import td3_bc
 from ssar_jax.data.dataset import DataSource, OfflineDataset
 from ssar_jax.data.scaling import prepare
-from ssar_jax.data.sources.minari import read_minari
+from ssar_jax.data.sources.minari import minari_directory, read_minari
 from ssar_jax.data.sources.minari_writing import write_minari
 from ssar_jax.data.tasks import get_task
 from ssar_jax.envs.make import environment_name, make_env
@@ -360,7 +361,10 @@ def other_point_goal():
 
 
 def test_an_environment_of_a_set_that_cannot_be_made_names_the_remedy(point_goal):
-    point_goal(env=spec(entry_point="no_such_arms:Arm"))
+    file = minari_directory() / "test" / "point-goal-v0" / "data" / "metadata.json"
+    file.write_text(
+        json.dumps(json.loads(file.read_text()) | {"env_spec": spec(entry_point="no_such_arms:Arm").to_json()})
+    )
     with user_error("environment 'PointGoal-v0' cannot be made", "pip install no-such-arms", "or to off"):
         load_data(point_goal_config())
     assert load_data(point_goal_config(environment="off")).task.environment is None
