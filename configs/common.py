@@ -158,7 +158,8 @@ def shared_config(choice: Choice) -> Config:
                 "action_high": placeholder(object),
                 "embedded": {"num_steps": _embedded_steps(choice)},  # as in D4RL
             },
-            "environment": {"id": placeholder(str)},  # task custom: the Gymnasium environment to evaluate in
+            # Task custom: the Gymnasium environment to evaluate in; unset: that of a Minari dataset; off: none.
+            "environment": {"id": placeholder(str)},
             "selection": {
                 "rule": "none",
                 "threshold": placeholder(float),  # rule "return" on D4RL's files: larger raw returns are trusted

@@ -40,7 +40,7 @@ from absl import flags
 
 from experiments.cli import command
 from experiments.cli.integers import define_integer
-from ssar_jax.data.files import require_writable, write_atomically
+from ssar_jax.data.files import require_writable, require_writable_file, resolve_path, write_atomically
 from ssar_jax.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def train(agent: str) -> None:
         raise UserError(f"there is no agent {agent!r} to train: choose one of {', '.join(environments)}")
     if _DECAY_STEPS.value > _MAX_STEPS.value:
         raise UserError(f"--decay_steps={_DECAY_STEPS.value} must not exceed --max_steps={_MAX_STEPS.value}")
-    folder = Path(_DIRECTORY.value) / f"{agent}-s{_SEED.value}"
+    folder = resolve_path(_DIRECTORY.value) / f"{agent}-s{_SEED.value}"
     require_writable(folder, "choose another --directory")
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} holds a training already: delete it, or choose another --seed or --directory")
@@ -162,7 +162,7 @@ def choose(tier: str, run: Path) -> None:
     from ssar_jax.behaviour import policies
     from ssar_jax.behaviour.training_runs import TrainingRun
 
-    directory = Path(_DIRECTORY.value)
+    directory = resolve_path(_DIRECTORY.value)
     require_writable(directory, "choose another --directory")
     training = TrainingRun(run)
     choice = training.choose(tier)
@@ -209,7 +209,7 @@ def examine() -> None:
     others = [system for system in systems if system not in ranking.SYSTEMS]
     if others:
         raise UserError(f"--systems: no published scores for {others[0]}: choose among {', '.join(ranking.SYSTEMS)}")
-    examination = Examination(systems, tasks, _UPDATES.value, _JOBS.value, Path(_RUNS.value), _NUM_STEPS.value)
+    examination = Examination(systems, tasks, _UPDATES.value, _JOBS.value, resolve_path(_RUNS.value), _NUM_STEPS.value)
     rows, hashes = _generated()
     examination.require_data(hashes)
     scores = examination.train()
@@ -224,8 +224,9 @@ def _table() -> Path | None:
     """Return the file of --table, which can be written."""
     if _TABLE.value is None:
         return None
-    require_writable(Path(_TABLE.value).parent, "choose another --table")
-    return Path(_TABLE.value)
+    table = resolve_path(_TABLE.value)
+    require_writable_file(table, "choose another --table")
+    return table
 
 
 def _generated() -> tuple[list[Any], dict[str, str]]:
@@ -274,10 +275,11 @@ def show(name: str) -> None:
     from ssar_jax.reporting.figures.datasets import draw_dataset
 
     task = get_task(name)
-    require_writable(Path(_PICTURES.value), "choose another --pictures")
+    folder = resolve_path(_PICTURES.value)
+    require_writable(folder, "choose another --pictures")
     dataset = load_or_generate(task, _num_steps(task))
     maze = _maze_view(task, dataset) if task.agent == "antmaze" else None
-    stem = Path(_PICTURES.value) / task.name
+    stem = folder / task.name
     files = draw_dataset(
         stem, f"{task.name}, embedded, {len(dataset):,} transitions", dataset.episode_returns(), dataset.actions, maze
     )
@@ -324,7 +326,7 @@ def main(arguments: list[str]) -> None:
         case ["train", agent]:
             train(agent)
         case ["choose", tier, run]:
-            choose(tier, Path(run))
+            choose(tier, resolve_path(run))
         case ["embedded"]:
             generate()
         case ["examine"]:

@@ -15,14 +15,13 @@ library.
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from experiments.cli import command, devices, films
 from experiments.cli.integers import define_integer
-from ssar_jax.data.files import require_writable, write_atomically
+from ssar_jax.data.files import exists, require_writable, resolve_path, write_atomically
 from ssar_jax.errors import UserError
 
 _EPISODES = define_integer("episodes", None, "Episodes per seed; the default is that of the run.", lower_bound=1)
@@ -44,14 +43,14 @@ def main(arguments: list[str]) -> None:
     """
     if len(arguments) != 1:
         raise UserError("give one run folder: python -m experiments.evaluate <run folder>")
-    run, film = Path(arguments[0]), _VIDEO.value is not None or _STRIP.value is not None
+    run, film = resolve_path(arguments[0]), _VIDEO.value is not None or _STRIP.value is not None
     if film:
         _require_films()
     from ssar_jax.run_format import read_json
     from ssar_jax.runs.evaluate import evaluate_checkpoint
 
     physics: Any = _PHYSICS.value  # the flag allows only valid names
-    if not (run / "config.json").exists():
+    if not exists(run / "config.json"):
         raise UserError(f"{run} is not a run: it contains no config.json")
     # A missing field is reported by `evaluate_checkpoint`.
     devices.one_per_seed(read_json(run / "config.json").get("num_seeds", 1))
@@ -76,9 +75,9 @@ def _require_films() -> None:
     if not any(name in os.environ for name in ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY")):
         os.environ["MUJOCO_GL"] = "egl"  # without it MuJoCo, which is not imported yet, looks for a display
     if _VIDEO.value is not None:
-        films.require_video(Path(_VIDEO.value))
+        films.require_video(resolve_path(_VIDEO.value))
     if _STRIP.value is not None:
-        films.require_strip(Path(_STRIP.value))
+        films.require_strip(resolve_path(_STRIP.value))
     films.require_drawing()
 
 
@@ -102,11 +101,13 @@ def _number(value: float | None) -> str:
 
 def _write_films(film: Any) -> None:
     if _VIDEO.value is not None:
-        films.write_video(Path(_VIDEO.value), film.pictures, film.pictures_per_second)
-        print(f"wrote {_VIDEO.value}")
+        path = resolve_path(_VIDEO.value)
+        films.write_video(path, film.pictures, film.pictures_per_second)
+        print(f"wrote {path}")
     if _STRIP.value is not None:
-        films.write_strip(Path(_STRIP.value), film.pictures)
-        print(f"wrote {_STRIP.value}")
+        path = resolve_path(_STRIP.value)
+        films.write_strip(path, film.pictures)
+        print(f"wrote {path}")
 
 
 if __name__ == "__main__":

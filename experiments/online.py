@@ -12,6 +12,7 @@ from typing import Any
 from absl import flags
 
 from experiments.cli import command, devices, run_flags
+from ssar_jax.data.files import resolve_path
 from ssar_jax.errors import UserError
 from ssar_jax.run_format import default_folder
 
@@ -41,7 +42,7 @@ def main(config: Any) -> int:
 
     path = run_flags.folder(config, "online")
     if _OFFLINE_RUN.value is not None:
-        return online.run(config, path, Path(_OFFLINE_RUN.value), **run_flags.options())
+        return online.run(config, path, resolve_path(_OFFLINE_RUN.value), **run_flags.options())
     options = run_flags.options(begun=_is_run(path))
     online.require_startable(config, path, resume=options["resume"], overwrite=options["overwrite"])
     default = default_folder(Path("runs"), config, "offline")

@@ -17,7 +17,7 @@ from absl import flags
 from experiments.cli import command
 from experiments.cli.config_files import preset_config
 from experiments.cli.maze_views import maze_view
-from ssar_jax.data.files import require_writable, write_atomically
+from ssar_jax.data.files import require_writable_file, resolve_path, write_atomically
 from ssar_jax.data.tasks import TASKS
 from ssar_jax.errors import UserError
 from ssar_jax.reporting.figures.datasets import MazeView
@@ -44,13 +44,13 @@ def main(roots: list[str]) -> None:
         UserError: if no folder is given, a folder cannot be read, there is no finished run, or the report cannot be
             written.
     """
-    out = Path(_OUT.value)
+    out = resolve_path(_OUT.value)
     if out.suffix != ".html":
         raise UserError(f"--out={out} does not end in .html: use --out={out / 'report.html'}")
     if not roots:
         raise UserError("no folder of runs is given: use python -m experiments.report runs/")
-    require_writable(out.parent, "choose another --out")
-    runs, skipped = read_runs(*map(Path, roots))
+    require_writable_file(out, "choose another --out")
+    runs, skipped = read_runs(*map(resolve_path, roots))
     groups, repeated = group_runs(runs, _preset)
     left_out = [*skipped, *repeated]
     for each in left_out:

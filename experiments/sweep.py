@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 from absl import flags
 
@@ -23,7 +22,7 @@ from experiments.cli.integers import define_integer
 from experiments.cli.overrides import split_overrides
 from experiments.sweeping import cores
 from experiments.sweeping.plan import PlannedRun, Settings, make_plan
-from ssar_jax.data.files import require_writable
+from ssar_jax.data.files import require_writable, resolve_path
 from ssar_jax.errors import UserError
 
 _SYSTEMS = flags.DEFINE_list("systems", [], "Systems, such as td3_bc,td3_bc:base,cql.")
@@ -54,7 +53,7 @@ def main(overrides: Sequence[tuple[str, str | None]], arguments: list[str]) -> i
     if arguments:
         raise UserError(f"unexpected argument {arguments[0]!r}; flags begin with --, lists have no spaces")
     shares = cores.divide(_JOBS.value)
-    root = Path(_RUNS.value)
+    root = resolve_path(_RUNS.value)
     require_writable(root, "choose another --runs")
     settings = Settings(
         preset=_PRESET.value,

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ssar_jax.errors import UserError
+from ssar_jax.errors import UserError, unreadable
 from ssar_jax.nested import flatten
 
 FILES = (
@@ -52,10 +52,13 @@ def read_json(path: Path) -> Any:
 
     Raises:
         UserError: if the file is missing or damaged.
+        UnreadableError: if it exists and cannot be read, such as for lack of permission.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        if not isinstance(error, FileNotFoundError) and (cause := unreadable(path, error)) is not None:
+            raise cause from error
         raise UserError(f"{path} cannot be read ({error}): check that its folder is a run") from error
     return rename_fields(content) if isinstance(content, dict) else content
 
@@ -113,3 +116,48 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return [
         f"{name} was {before.get(name)}, is {after.get(name)}" for name in names if before.get(name) != after.get(name)
     ]
+
+
+def config_differences(old: dict[str, Any], new: dict[str, Any], *, may_move: bool) -> list[str]:
+    """Lists the differences of two configs, except for a dataset path that leads to the same place.
+
+    Args:
+        old: the config of a run.
+        new: the config that is compared.
+        may_move: whether the dataset may be in another place; then its content must be compared (`data_differences`).
+
+    Returns:
+        As `differences`.
+    """
+    if may_move or moved_dataset(old, new) is None:
+        new = {**new, "dataset": {**new.get("dataset", {}), "path": old.get("dataset", {}).get("path")}}
+    return differences(old, new)
+
+
+def moved_dataset(old: dict[str, Any], new: dict[str, Any]) -> str | None:
+    """Returns `dataset.path was <old>, is <new>` for configs with paths to different places, else None.
+
+    A relative and an absolute path to one place are the same.
+
+    Args:
+        old: the config of a run.
+        new: the config that is compared.
+    """
+    was, now = (config.get("dataset", {}).get("path") for config in (old, new))
+    places = [path if path is None else Path(path).absolute() for path in (was, now)]
+    return None if places[0] == places[1] else f"dataset.path was {was}, is {now}"
+
+
+def data_differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Lists the differences of two descriptions of data; with the same content, their names do not count.
+
+    Args:
+        old: the `data.json` of a run.
+        new: the description that is compared.
+
+    Returns:
+        As `differences`.
+    """
+    if old.get("dataset_hash") == new["dataset_hash"] and old.get("data_source") == new["data_source"]:
+        new = {**new, "data_name": old.get("data_name")}
+    return differences(old, new)

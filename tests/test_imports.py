@@ -10,12 +10,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # What each part of the library may import from the library besides itself. `errors`, `types`,
-# `episodes`, `nested` and `transitions` are single files at the bottom.
+# `episodes`, `nested`, `observations` and `transitions` are single files at the bottom.
 ERRORS, TYPES, EPISODES, NESTED, RUN_FORMAT = "errors", "types", "episodes", "nested", "run_format"
-TRANSITIONS, CHOICES, RANGES = "transitions", "choices", "ranges"
+TRANSITIONS, CHOICES, RANGES, OBSERVATIONS = "transitions", "choices", "ranges", "observations"
 MATHEMATICS = {ERRORS, TYPES, CHOICES, RANGES}
 TRAINING = {
-    *MATHEMATICS, EPISODES, TRANSITIONS, "ops", "networks", "coefficients", "algorithms", "data", "envs", "behaviour",
+    *MATHEMATICS, EPISODES, TRANSITIONS, OBSERVATIONS,
+    "ops", "networks", "coefficients", "algorithms", "data", "envs", "behaviour",
 }  # fmt: skip
 MAY_IMPORT = {
     ERRORS: set(),
@@ -25,12 +26,13 @@ MAY_IMPORT = {
     TRANSITIONS: set(),
     CHOICES: set(),
     RANGES: {ERRORS},
+    OBSERVATIONS: {ERRORS},
     "ops": MATHEMATICS,
     "networks": MATHEMATICS | {"ops"},
     "coefficients": MATHEMATICS | {"ops", "networks"},
     "algorithms": MATHEMATICS | {"ops", "networks", "coefficients"},
-    "data": {ERRORS, EPISODES, TRANSITIONS, CHOICES},
-    "envs": {ERRORS, EPISODES, CHOICES},
+    "data": {ERRORS, EPISODES, TRANSITIONS, CHOICES, OBSERVATIONS},
+    "envs": {ERRORS, EPISODES, CHOICES, OBSERVATIONS},
     "behaviour": {ERRORS, EPISODES, "data", "envs"},
     RUN_FORMAT: {ERRORS, NESTED},
     "logs": {ERRORS, RUN_FORMAT},
@@ -49,6 +51,7 @@ MAY_USE = {
     CHOICES: set(),
     RANGES: set(),
     EPISODES: {"numpy"},
+    OBSERVATIONS: {"numpy"},
     TRANSITIONS: set(),
     TYPES: MATHEMATICS_PACKAGES,
     "ops": MATHEMATICS_PACKAGES,

@@ -17,9 +17,9 @@ from absl import logging as absl_logging
 
 from configs.checks import check_config
 from configs.common import Config, did_you_mean, fields
-from experiments.cli.config_files import load_config
+from experiments.cli.config_files import load_config, resolve_dataset_path
 from experiments.cli.overrides import apply_overrides, split_overrides
-from ssar_jax.errors import Interrupted, UserError
+from ssar_jax.errors import Interrupted, UserError, unreadable
 
 _USER_ERROR = 2
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -40,8 +40,9 @@ def run(main: Callable[[list[str]], int | None], *, needs_config: Literal[False]
 def run(main: Callable[[Any], int | None], *, needs_config: bool = False) -> None:
     """Reads the command line, calls `main` and ends the process.
 
-    The exit status is what `main` returns (None is 0), 2 after a `UserError`, whose message is printed as one line,
-    that of an `Interrupted`, and 130 after any other Ctrl-C. Any other exception is a bug and keeps its traceback.
+    The exit status is what `main` returns (None is 0), 2 after a `UserError` or for lack of a permission, which are
+    printed as one line, that of an `Interrupted`, and 130 after any other Ctrl-C. Any other exception is a bug and
+    keeps its traceback.
 
     Args:
         main: a function of the checked config, or without a config of the arguments that are not flags.
@@ -76,6 +77,11 @@ def _errors_in_one_line() -> Iterator[None]:
         yield
     except UserError as error:
         print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
+        sys.exit(_USER_ERROR)
+    except PermissionError as error:  # whatever file it is, the remedy is the same
+        if error.filename is None:
+            raise
+        print("error:", unreadable(error.filename, error), file=sys.stderr)
         sys.exit(_USER_ERROR)
     except Interrupted as interrupted:
         print(interrupted, file=sys.stderr)
@@ -115,6 +121,7 @@ def _read_config(argv: list[str]) -> Config:
     config = load_config(source)
     apply_overrides(config, overrides)
     check_config(config)
+    resolve_dataset_path(config)
     return config
 
 

@@ -12,7 +12,8 @@ from ml_collections import ConfigDict
 from configs.common import IDENTITY, Config, did_you_mean, fields
 from experiments.cli.overrides import current_name, suggest_fields
 from experiments.cli.values import restore_value
-from ssar_jax.errors import UserError
+from ssar_jax.data.files import resolve_path
+from ssar_jax.errors import UserError, unreadable
 from ssar_jax.nested import flatten
 from ssar_jax.run_format import require_imported
 
@@ -33,7 +34,7 @@ def load_config(source: str) -> Config:
     """
     match = re.fullmatch(r"(.+?\.(?:py|json))(?::(.*))?", source, re.DOTALL)
     name, argument = match.groups() if match else (source.partition(":")[0], None)
-    path = Path(name)
+    path = resolve_path(name)
     if not path.is_file():
         raise UserError(f"no config file {name!r}{_suggest_file(path)}")
     if path.suffix == ".py":
@@ -43,6 +44,21 @@ def load_config(source: str) -> Config:
     if argument is not None:
         raise UserError(f"{name} is a whole config and takes nothing after a colon, got {argument!r}")
     return _restore_config(path)
+
+
+def resolve_dataset_path(config: Config) -> None:
+    """Makes the dataset's path absolute, so that config.json names the same file from every folder.
+
+    Args:
+        config: changed in place.
+
+    Raises:
+        UserError: if the path begins with an unknown home folder.
+    """
+    if config.dataset.path is not None:
+        from ssar_jax.data.sources.find import resolve_dataset  # takes a quarter of a second, for custom data alone
+
+        config.dataset.path = resolve_dataset(config.dataset.path)
 
 
 def preset_config(saved: dict[str, Any]) -> Config:
@@ -78,6 +94,8 @@ def _call_get_config(path: Path, argument: str | None) -> Config:
     """Calls `get_config` of a Python file, which may be outside of any package."""
     try:
         names = runpy.run_path(str(path))
+    except PermissionError as error:
+        raise unreadable(path, error) or error from error
     except SyntaxError as error:
         raise UserError(f"{path} has a syntax error in line {error.lineno}: {error.msg}") from error
     if "get_config" not in names:
@@ -93,7 +111,7 @@ def _restore_config(path: Path) -> Config:
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not a readable JSON file: {error}") from error
+        raise unreadable(path, error) or UserError(f"{path} is not a readable JSON file: {error}") from error
     if not isinstance(saved, dict) or not all(isinstance(saved.get(name), str) for name in IDENTITY):
         raise UserError(f"{path} is not a saved config: it must name {', '.join(IDENTITY)}")
     require_imported(saved, path)

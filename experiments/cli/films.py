@@ -12,7 +12,7 @@ import imageio.v3 as imageio
 import numpy as np
 
 from experiments.cli import children
-from ssar_jax.data.files import require_writable, write_atomically
+from ssar_jax.data.files import require_writable_file, write_atomically
 from ssar_jax.errors import UserError
 
 _GAP = 4  # white pixels between the pictures of a strip
@@ -49,7 +49,7 @@ def require_video(path: Path) -> None:
     """
     if path.suffix not in (".gif", ".mp4"):
         raise UserError(f"--video={path} must end in .gif or .mp4")
-    require_writable(path.parent, "choose another --video")
+    require_writable_file(path, "choose another --video")
     if path.suffix == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
         raise UserError(f"{path} needs the package imageio-ffmpeg: pip install -e '.[video]', or write a .gif")
 
@@ -65,7 +65,7 @@ def require_strip(path: Path) -> None:
     """
     if path.suffix != ".png":
         raise UserError(f"--strip={path} must end in .png")
-    require_writable(path.parent, "choose another --strip")
+    require_writable_file(path, "choose another --strip")
 
 
 def write_video(path: Path, pictures: Sequence[np.ndarray], pictures_per_second: float) -> None:

@@ -5,6 +5,7 @@ from typing import Any, TypedDict
 
 from absl import flags
 
+from ssar_jax.data.files import resolve_path
 from ssar_jax.errors import UserError
 from ssar_jax.run_format import default_folder
 
@@ -39,7 +40,7 @@ def folder(config: Any, phase: str) -> Path:
         config: the run's config.
         phase: `offline` or `online`.
     """
-    return Path(_WORKDIR.value or default_folder(Path("runs"), config, phase))
+    return default_folder(Path("runs"), config, phase) if _WORKDIR.value is None else resolve_path(_WORKDIR.value)
 
 
 def has_workdir() -> bool:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from configs.checks import check_config
 from configs.common import Config, did_you_mean
-from experiments.cli.config_files import config_files, load_config
+from experiments.cli.config_files import config_files, load_config, resolve_dataset_path
 from experiments.cli.overrides import apply_overrides
 from ssar_jax.errors import UserError
 from ssar_jax.reporting.read.folders import diverged_by
@@ -160,6 +160,7 @@ def _configure(system: str, task: str, settings: Settings) -> tuple[Config, tupl
     try:
         apply_overrides(config, overrides)
         check_config(config)
+        resolve_dataset_path(config)
     except UserError as error:
         raise UserError(f"{system} on {task}: {error}") from error
     fields = (f"--config.{name}" if text is None else f"--config.{name}={text}" for name, text in overrides)
@@ -191,7 +192,7 @@ def _plan_runs(system: str, config: Config, flags: tuple[str, ...], settings: Se
 
 def _require_own_folder(run: PlannedRun, phase: str) -> None:
     """Requires that a folder contains the planned run, or an offline run with everything that an online one needs."""
-    from ssar_jax.run_format import differences, read_json
+    from ssar_jax.run_format import config_differences, read_json
     from ssar_jax.runs.parent import ParentRun
 
     if run.state() == "new":
@@ -200,7 +201,9 @@ def _require_own_folder(run: PlannedRun, phase: str) -> None:
     if run.state() == "finished" and run.phase != phase:
         ParentRun(run.folder).require_config(config)
         return
-    changed = differences(read_json(run.folder / "config.json"), config)
+    # A run that is continued compares the content of data that have moved.
+    may_move = run.state() == "begun" and (run.folder / "data.json").exists()
+    changed = config_differences(read_json(run.folder / "config.json"), config, may_move=may_move)
     if changed:
         raise UserError(
             f"{run.folder} holds a run with another config: {'; '.join(changed)}; use its values, or another "

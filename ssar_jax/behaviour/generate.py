@@ -24,7 +24,7 @@ from ssar_jax.data.sources.minari import has_minari, read_minari, read_minari_me
 from ssar_jax.data.sources.minari_writing import delete_minari, write_minari
 from ssar_jax.data.tasks import Task
 from ssar_jax.envs.rollout import Episode, collect
-from ssar_jax.errors import UserError
+from ssar_jax.errors import UnreadableError, UserError
 
 _LOG = logging.getLogger(__name__)
 
@@ -88,6 +88,8 @@ def load_or_generate(task: Task, num_steps: int, seed: int = SEED) -> OfflineDat
                 "another recipe (policies or package versions)" if suite == SUITE else f"suite {suite}, now {SUITE}"
             )
             _LOG.warning("%s is from %s: generating it again", dataset_id, reason)
+        except UnreadableError:  # the dataset may be intact
+            raise
         except UserError as error:
             _LOG.warning("%s; generating it again", error)
         delete_minari(dataset_id)

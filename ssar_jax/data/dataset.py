@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ssar_jax.data import checks, precision
 from ssar_jax.data.actions import ActionScaling
-from ssar_jax.data.files import open_npz, write_atomically
+from ssar_jax.data.files import open_npz, resolve_path, write_atomically
 from ssar_jax.data.memory import npz_headers, require_memory
 from ssar_jax.data.segments import Segments, find_jumps, find_segments
 from ssar_jax.data.tasks import Task
@@ -198,9 +198,10 @@ class OfflineDataset:
             UserError: The file is missing, damaged, larger than the memory or lacks a key, or `from_arrays` refuses
                 its arrays.
         """
-        source = source or DataSource("path", Path(path).name, str(path))
-        require_memory(npz_headers(Path(path)), str(path))
-        arrays = open_npz(Path(path))
+        path = resolve_path(path)
+        source = source or DataSource("path", path.name, str(path))
+        require_memory(npz_headers(path), str(path))
+        arrays = open_npz(path)
         if "terminals" in arrays:
             terminals = checks.numbers(arrays["terminals"], "terminals", str(path), ndim=1)
             masks = ~checks.require_flags(terminals, "terminals", str(path))
@@ -232,7 +233,7 @@ class OfflineDataset:
             UserError: The file cannot be written.
         """
         arrays: dict[str, Any] = self.arrays()
-        write_atomically(Path(path), lambda file: np.savez(file, **arrays))
+        write_atomically(resolve_path(path), lambda file: np.savez(file, **arrays))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the transitions' five columns and `episode_ends` by name, without copies."""

@@ -11,6 +11,9 @@ from ssar_jax.data.d4rl_files import D4RL_FILES, D4RLFile
 from ssar_jax.errors import UserError
 
 CUSTOM = "custom"
+NO_ENVIRONMENT = "off"
+"""The value of `environment.id` for training without evaluation, even if the dataset names an environment."""
+
 _EMBEDDED_ID = re.compile(r"ssar-embedded/(?P<agent>[a-z0-9]+)/(?P<tier>[a-z-]+?)(-(?P<num_steps>[0-9]+))?-v0")
 
 
@@ -25,7 +28,8 @@ class Task:
         tier: Quality of the data, such as `medium-replay`; for AntMaze the maze and variant, such as
             `large-diverse`.
         environment: Name of the evaluation environment, such as `hopper` or `antmaze-umaze`, for a custom task a
-            Gymnasium id; None means that policies are not evaluated.
+            Gymnasium id or the description that a Minari dataset stores (`make_env`); None means that policies are not
+            evaluated.
         observation_size: Length O of an observation.
         action_size: Length A of an action; actions are in [-1, 1].
         horizon: Time limit of an episode, steps.
@@ -197,7 +201,8 @@ def custom_task(
     Args:
         observation_size: Length O of an observation.
         action_size: Length A of an action.
-        environment_id: A Gymnasium id; None means that policies are not evaluated.
+        environment_id: A Gymnasium id, or an environment's description as for `make_env`; None means that policies are
+            not evaluated.
         horizon: Time limit of an episode, steps; in an HDF5 file without `timeouts`, episodes of this length count
             as timed out.
 

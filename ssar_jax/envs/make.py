@@ -1,5 +1,7 @@
 """Builds environments by name, with D4RL v2's physics or Gymnasium's."""
 
+import dataclasses
+import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,9 +10,11 @@ from typing import Any, NamedTuple, SupportsFloat, cast, get_args
 
 import gymnasium
 import mujoco
+from gymnasium.envs.registration import EnvSpec
 
 from ssar_jax.envs.ant import AntDirectionEnv
 from ssar_jax.envs.antmaze import AntMazeEnv
+from ssar_jax.envs.flattening import with_vectors
 from ssar_jax.envs.mazes import MAZES
 from ssar_jax.envs.physics import Physics, restore_mujoco_210
 from ssar_jax.errors import UserError
@@ -86,7 +90,9 @@ def make_env(environment: str, physics: Physics = "d4rl-v2") -> gymnasium.Env:
     """Build an environment.
 
     Args:
-        environment: One of `AGENTS`, or the id of any registered Gymnasium environment.
+        environment: One of `AGENTS`, the id of any registered Gymnasium environment, or the description of one that
+            a Minari dataset stores, `EnvSpec.to_json()`. Dictionary observations of these two become vectors
+            (`ssar_jax.observations`).
         physics: See `ssar_jax.envs.physics.Physics`; it has no effect on registered environments.
 
     Returns:
@@ -111,6 +117,15 @@ def make_env(environment: str, physics: Physics = "d4rl-v2") -> gymnasium.Env:
     simulator = cast(Any, env.unwrapped)
     restore_mujoco_210(simulator.model, simulator.data, total_mass=recipe.total_mass)
     return TerminalAliveBonus(env, recipe.terminal_bonus) if recipe.terminal_bonus else env
+
+
+def environment_name(environment: str) -> str:
+    """Return the name or id of an environment.
+
+    Args:
+        environment: A name, an id or a description, as for `make_env`.
+    """
+    return json.loads(environment)["id"] if _is_description(environment) else environment
 
 
 def time_limit(environment: str, env: gymnasium.Env) -> int | None:
@@ -141,9 +156,44 @@ def _without_deprecations() -> Iterator[None]:
 
 
 def _make_registered(environment: str) -> gymnasium.Env:
+    name = environment_name(environment)
+    if _is_description(environment):
+        env = _make_described(environment, name)
+    else:
+        try:
+            env = gymnasium.make(environment, disable_env_checker=True)
+        except (gymnasium.error.Error, ImportError) as error:
+            raise UserError(
+                f"environment {name!r} cannot be made: {' '.join(str(error).split())}; choose a Gymnasium id or one of "
+                f"{', '.join(AGENTS)}"
+            ) from error
+    return with_vectors(env, name)
+
+
+def _is_description(environment: str) -> bool:
+    return environment.startswith("{")
+
+
+def _make_described(description: str, name: str) -> gymnasium.Env:
+    """Make the environment that a dataset describes, although it may be registered differently here or not at all."""
+    known = {field.name for field in dataclasses.fields(EnvSpec)}
+    # Older versions of Gymnasium wrote fields that have no meaning any more.
+    fields = {key: value for key, value in json.loads(description).items() if key in known}
+    fields.setdefault("additional_wrappers", [])
     try:
-        return gymnasium.make(environment, disable_env_checker=True)
-    except (gymnasium.error.Error, ImportError) as error:
-        raise UserError(
-            f"environment {environment!r} cannot be made: {error}; choose a Gymnasium id or one of {', '.join(AGENTS)}"
-        ) from error
+        return gymnasium.make(EnvSpec.from_json(json.dumps(fields)), disable_env_checker=True)
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0].replace("_", "-")
+        remedy = f"install it with `pip install {package}`" if package else "install what it needs"
+        raise _cannot_be_made(name, error, f"{remedy}, or set") from error
+    # A module, a class or an argument of the environment may not exist in the installed version.
+    except (gymnasium.error.Error, AttributeError, TypeError, ValueError, OSError) as error:
+        raise _cannot_be_made(name, error, "set") from error
+
+
+def _cannot_be_made(name: str, error: Exception, remedy: str) -> UserError:
+    reason = " ".join(str(error).split())
+    return UserError(
+        f"the dataset's environment {name!r} cannot be made: {reason}; {remedy} --config.environment.id to another "
+        "one, or to off for training without evaluation"
+    )

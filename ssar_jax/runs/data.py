@@ -1,5 +1,6 @@
 """The data of a run: dataset, preparation and selection, as its config describes them."""
 
+import dataclasses
 import logging
 from functools import partial
 from pathlib import Path
@@ -21,13 +22,17 @@ from ssar_jax.data.selection import (
     select_successful,
     select_top_fraction,
 )
-from ssar_jax.data.sources.find import load_dataset, read_path
-from ssar_jax.data.tasks import CUSTOM, Task, custom_task, get_task
+from ssar_jax.data.sources.find import is_minari, load_dataset, read_path, resolve_dataset
+from ssar_jax.data.sources.minari import describe_minari
+from ssar_jax.data.sources.minari_spaces import MinariDescription
+from ssar_jax.data.tasks import CUSTOM, NO_ENVIRONMENT, Task, custom_task, get_task
 from ssar_jax.envs.actions import ActionBounds
-from ssar_jax.envs.make import AGENTS, make_env, time_limit
+from ssar_jax.envs.flattening import layout_of
+from ssar_jax.envs.make import AGENTS, environment_name, make_env, time_limit
 from ssar_jax.envs.physics import Physics
 from ssar_jax.envs.trial import require_usable
 from ssar_jax.errors import UserError
+from ssar_jax.observations import Layout
 from ssar_jax.runs.pretraining.advantage import select_by_advantage
 
 _LOG = logging.getLogger(__name__)
@@ -47,6 +52,7 @@ class TaskData(NamedTuple):
         action_scaling: maps actions from [-1, 1] to the environment's range; None if the ranges are the same.
         physics: physics of evaluation and fine-tuning.
         action_bounds: type and bounds of the actions of a custom environment; None otherwise.
+        layout: the order in which the arrays of dictionary observations are concatenated; None for vectors.
     """
 
     task: Task
@@ -56,6 +62,7 @@ class TaskData(NamedTuple):
     action_scaling: ActionScaling | None
     physics: Physics
     action_bounds: ActionBounds | None = None
+    layout: Layout | None = None
 
     def describe(self) -> dict[str, Any]:
         """Returns source, hash, size, physics and selection by name, for JSON."""
@@ -70,7 +77,7 @@ class TaskData(NamedTuple):
         }
 
     def save_preparation(self, path: Path) -> None:
-        """Writes what a policy needs in addition to its parameters: scalings, action size and bounds of the actions.
+        """Writes what a policy needs besides its parameters: scalings, bounds, action size, layout, custom environment.
 
         Args:
             path: the `.npz` file.
@@ -79,6 +86,10 @@ class TaskData(NamedTuple):
         arrays: dict[str, Any] = {} if bounds is None else {"action_low": bounds.low, "action_high": bounds.high}
         if self.action_bounds is not None:
             arrays |= {"environment_low": self.action_bounds.low, "environment_high": self.action_bounds.high}
+        if self.layout is not None:
+            arrays["layout"] = self.layout.to_json()
+        if self.task.name == CUSTOM and self.task.environment is not None:
+            arrays["environment"] = self.task.environment
         arrays |= {"mean": scaling.mean, "std": scaling.std, "action_size": self.dataset.action_size}
         write_atomically(path, lambda file: np.savez(file, **arrays))
 
@@ -115,6 +126,32 @@ def load_action_bounds(path: Path) -> ActionBounds | None:
     return ActionBounds(arrays["environment_low"], arrays["environment_high"])
 
 
+def load_layout(path: Path) -> Layout | None:
+    """Reads the layout of dictionary observations from a file written by `TaskData.save_preparation`.
+
+    Args:
+        path: the `.npz` file.
+
+    Returns:
+        The layout; None if the observations are vectors.
+    """
+    arrays = open_npz(path)
+    return Layout.from_json(str(arrays["layout"])) if "layout" in arrays else None
+
+
+def load_environment(path: Path) -> str | None:
+    """Reads the environment of a custom task from a file written by `TaskData.save_preparation`.
+
+    Args:
+        path: the `.npz` file.
+
+    Returns:
+        The environment, as for `make_env`; None if there is none, and in runs of older versions.
+    """
+    arrays = open_npz(path)
+    return str(arrays["environment"]) if "environment" in arrays else None
+
+
 def load_data(config: Any) -> TaskData:
     """Finds or generates the dataset of a config, prepares it and selects the trusted rows.
 
@@ -128,14 +165,14 @@ def load_data(config: Any) -> TaskData:
         UserError: if the dataset is missing or damaged or does not fit the config.
     """
     if config.task == CUSTOM:
-        task, dataset, action_scaling, action_bounds = _load_custom(config)
+        task, dataset, action_scaling, action_bounds, layout = _load_custom(config)
     else:
-        task, action_scaling, action_bounds = get_task(config.task), None, None
+        task, action_scaling, action_bounds, layout = get_task(config.task), None, None, None
         generate = partial(load_or_generate, num_steps=config.dataset.embedded.num_steps)
         dataset = load_dataset(
             task,
             source=config.dataset.source,
-            path=config.dataset.path,
+            path=None if config.dataset.path is None else resolve_dataset(config.dataset.path),
             embedded=generate,
             clip_actions=config.dataset.clip_actions is not None,
         )
@@ -156,8 +193,9 @@ def load_data(config: Any) -> TaskData:
         prepared=prepared,
         selection=selection,
         action_scaling=action_scaling,
-        physics=_physics(config, dataset),
+        physics=_physics(config, task, dataset),
         action_bounds=action_bounds,
+        layout=layout,
     )
 
 
@@ -249,16 +287,17 @@ def value_updates(config: Any, dataset: OfflineDataset) -> int:
     return config.selection.num_updates or (1_000_000 if dataset.source.kind == "d4rl" else 100_000)
 
 
-def _physics(config: Any, dataset: OfflineDataset) -> Physics:
-    registered = config.task == CUSTOM and config.environment.id not in AGENTS
+def _physics(config: Any, task: Task, dataset: OfflineDataset) -> Physics:
+    registered = config.task == CUSTOM and task.environment not in AGENTS
     if registered and config.physics == "d4rl-v2":
-        if config.environment.id is None:
+        if task.environment is None:
             raise UserError(
                 "physics=d4rl-v2 has no effect: without environment.id nothing is simulated; leave it out, or set "
                 f"environment.id={'|'.join(AGENTS)}"
             )
         raise UserError(
-            f"physics=d4rl-v2 is for environment.id={'|'.join(AGENTS)}, not for {config.environment.id}: leave it out"
+            f"physics=d4rl-v2 is for environment.id={'|'.join(AGENTS)}, not for {environment_name(task.environment)}: "
+            "leave it out"
         )
     if config.physics != "auto":
         assert config.physics in get_args(Physics)
@@ -269,46 +308,103 @@ def _physics(config: Any, dataset: OfflineDataset) -> Physics:
     return "gymnasium" if from_minari else "d4rl-v2"
 
 
-def _load_custom(config: Any) -> tuple[Task, OfflineDataset, ActionScaling | None, ActionBounds | None]:
-    """Loads a custom dataset; sizes come from the data, action bounds from the environment or the config."""
-    environment = config.environment.id
-    bounds = config.dataset.action_low, config.dataset.action_high
-    spaces, limit = ({}, None) if environment is None else _inspect(environment)
+def custom_environment(config: Any) -> str | None:
+    """Returns the environment of task custom.
+
+    It is that of the config, or else the one that a Minari dataset names: its environment for evaluation if it has one.
+
+    Args:
+        config: a checked config of `configs/`.
+
+    Returns:
+        The environment, as for `make_env`; None if there is none or it is off.
+
+    Raises:
+        UserError: if the metadata of the dataset are damaged or not supported.
+    """
+    if config.environment.id is not None:
+        return None if config.environment.id == NO_ENVIRONMENT else config.environment.id
+    description = _minari_description(Path(resolve_dataset(config.dataset.path)))
+    return None if description is None else description.environment
+
+
+def _minari_description(path: Path) -> MinariDescription | None:
+    return describe_minari(path) if is_minari(path) else None
+
+
+def _load_custom(
+    config: Any,
+) -> tuple[Task, OfflineDataset, ActionScaling | None, ActionBounds | None, Layout | None]:
+    """Loads a custom dataset; sizes come from the data, action bounds from the config, the data or the environment."""
+    environment, path = custom_environment(config), Path(resolve_dataset(config.dataset.path))
+    description = _minari_description(path)
+    name = _label(config, environment)
+    spaces, limit, layout = ({}, None, None) if environment is None else _inspect(environment, name)
     if spaces and limit is None and config.evaluation.get("max_episode_steps") is None:
         _LOG.warning(
-            "environment.id=%s has no time limit: episodes of an evaluation are cut after %s steps; register it with "
+            "%s has no time limit: episodes of an evaluation are cut after %s steps; register it with "
             "max_episode_steps, or set --config.evaluation.max_episode_steps",
-            environment, f"{custom_task(1, 1).horizon:,}",
+            name, f"{custom_task(1, 1).horizon:,}",
         )  # fmt: skip
-    if spaces and bounds == (None, None):
-        bounds = spaces["action"].low, spaces["action"].high
-        if not spaces["action"].is_bounded():
-            raise UserError(
-                f"environment.id={environment} has unbounded actions, {spaces['action']}: set dataset.action_low "
-                "and dataset.action_high to the range that is mapped to [-1, 1]"
-            )
-    if (bounds[0] is None) != (bounds[1] is None):
-        raise UserError("dataset.action_low and dataset.action_high go together: set both or neither")
-    scaling = None if bounds[0] is None else ActionScaling.from_bounds(*bounds)
+    scaling = _action_scaling(config, description, spaces, name)
     horizon: dict[str, Any] = {} if limit is None else {"horizon": limit}
     placeholder = custom_task(1, 1, **horizon)  # for its horizon; the sizes are read from the data
     clip = config.dataset.clip_actions is not None
-    dataset = read_path(placeholder, Path(config.dataset.path), scaling, clip_actions=clip)
+    dataset = read_path(placeholder, path, scaling, clip_actions=clip)
+    stored = None if description is None else description.layout
+    if stored is not None and layout is not None and stored != layout:
+        raise UserError(
+            f"{dataset.source}: observations are {stored}, but {name} has {layout}: choose the environment that the "
+            "data are from"
+        )
     for kind, space in spaces.items():
         size = dataset.observation_size if kind == "observation" else dataset.action_size
         if space.shape != (size,):
-            raise UserError(
-                f"{dataset.source}: {kind}s have size {size}, but environment.id={environment} has {space.shape[0]}"
-            )
+            raise UserError(f"{dataset.source}: {kind}s have size {size}, but {name} has {space.shape[0]}")
+    if environment is not None and config.environment.id is None:
+        note = f"policies are evaluated in {name}; --config.environment.id chooses another one, or off"
+        dataset = dataclasses.replace(dataset, notes=(*dataset.notes, note))
     task = custom_task(dataset.observation_size, dataset.action_size, environment_id=environment, **horizon)
-    return task, dataset, scaling, ActionBounds.from_space(spaces["action"]) if spaces else None
+    bounds = ActionBounds.from_space(spaces["action"]) if spaces else None
+    return task, dataset, scaling, bounds, layout or stored
 
 
-def _inspect(environment: str) -> tuple[dict[str, gymnasium.spaces.Box], int | None]:
-    """Tries an environment; returns its spaces of observations and actions, and its time limit if there is one."""
+def _label(config: Any, environment: str | None) -> str:
+    """Returns how messages name an environment."""
+    if environment is None or config.environment.id is not None:
+        return f"environment.id={environment}"
+    return f"the dataset's environment {environment_name(environment)}"
+
+
+def _action_scaling(
+    config: Any, description: MinariDescription | None, spaces: dict[str, gymnasium.spaces.Box], name: str
+) -> ActionScaling | None:
+    """Returns the map of the actions by the bounds of the config, else of the dataset, else of the environment."""
+    low, high = config.dataset.action_low, config.dataset.action_high
+    if (low is None) != (high is None):
+        raise UserError("dataset.action_low and dataset.action_high go together: set both or neither")
+    if low is not None:
+        return ActionScaling.from_bounds(low, high)
+    if config.environment.id in (None, NO_ENVIRONMENT) and description is not None:  # else the config's environment
+        low, high = description.action_low, description.action_high
+        if low is not None and high is not None:
+            is_unit = np.all(low == -1.0) and np.all(high == 1.0)
+            return None if is_unit else ActionScaling.from_bounds(low, high)
+    if not spaces:
+        return None
+    if not spaces["action"].is_bounded():
+        raise UserError(
+            f"{name} has unbounded actions, {spaces['action']}: set dataset.action_low "
+            "and dataset.action_high to the range that is mapped to [-1, 1]"
+        )
+    return ActionScaling.from_bounds(spaces["action"].low, spaces["action"].high)
+
+
+def _inspect(environment: str, name: str) -> tuple[dict[str, gymnasium.spaces.Box], int | None, Layout | None]:
+    """Tries an environment; returns its spaces of observations and actions, its time limit and its layout, if any."""
     env = make_env(environment)
     spaces = {"observation": env.observation_space, "action": env.action_space}
-    limit = time_limit(environment, env)
-    require_usable(env, f"environment.id={environment}")
+    limit, layout = time_limit(environment, env), layout_of(env, environment_name(environment))
+    require_usable(env, name)
     env.close()
-    return spaces, limit  # pyright: ignore[reportReturnType]
+    return spaces, limit, layout  # pyright: ignore[reportReturnType]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from ssar_jax.envs.filming import Filmed
-from ssar_jax.envs.make import AGENTS, make_env, time_limit
+from ssar_jax.envs.make import AGENTS, environment_name, make_env, time_limit
 from ssar_jax.envs.physics import Physics
 from ssar_jax.errors import UserError
 from ssar_jax.logs.tables import json_values
@@ -94,8 +94,9 @@ def _episode_limit(stored: StoredPolicies, physics: Physics) -> int:
 def _choose_physics(stored: StoredPolicies, wanted: Physics | None, trained: Physics) -> Physics:
     if wanted in (None, trained):
         return trained
-    if stored.task.environment not in AGENTS:
-        raise UserError(f"environment {stored.task.environment} has only one physics: leave --physics={wanted} out")
+    if stored.task.environment is not None and stored.task.environment not in AGENTS:
+        name = environment_name(stored.task.environment)
+        raise UserError(f"environment {name} has only one physics: leave --physics={wanted} out")
     return wanted
 
 

@@ -11,7 +11,15 @@ from typing import IO, Any
 
 from ssar_jax.data.files import write_atomically
 from ssar_jax.errors import UserError
-from ssar_jax.run_format import FILES, FOLDERS, differences, read_json
+from ssar_jax.run_format import (
+    FILES,
+    FOLDERS,
+    config_differences,
+    data_differences,
+    differences,
+    moved_dataset,
+    read_json,
+)
 from ssar_jax.runs.versions import versions
 
 _LOG = logging.getLogger(__name__)
@@ -63,7 +71,7 @@ class RunFolder:
     def _check(self, *, overwrite: bool) -> None:
         if self.file("config.json").exists():
             if self._resume:
-                self.require_same("config.json", self._config, "the config")
+                self._require_config()
             elif not overwrite:
                 raise UserError(f"{self.path} contains {self._state()} run: {self._hint()}")
         elif self._resume:
@@ -131,18 +139,31 @@ class RunFolder:
         text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
         write_atomically(self.file(name), lambda file: file.write(text.encode()))
 
-    def require_same(self, name: str, content: dict[str, Any], what: str) -> None:
-        """Requires a JSON file of the run to have this content.
+    def _require_config(self) -> None:
+        """Requires the config of the run to be this one; the dataset may have moved, see `require_data`."""
+        changed = config_differences(
+            self.read_json("config.json"), self._config, may_move=self.file("data.json").exists()
+        )
+        self._require_none(changed, "the config")
+
+    def require_data(self, description: dict[str, Any]) -> None:
+        """Requires the data of a run that is resumed, if it has recorded them, to be these, wherever they are now.
 
         Args:
-            name: file name.
-            content: the content that the file would get now.
-            what: what the file describes, for the error message.
+            description: content of `data.json` for the data as they are now.
 
         Raises:
             UserError: if they differ; the message lists all differences.
         """
-        changed = differences(self.read_json(name), content)
+        if not self._resume or not self.file("data.json").exists():
+            return
+        moved = moved_dataset(self.read_json("config.json"), self._config)
+        changed = data_differences(self.read_json("data.json"), description)
+        self._require_none([moved, *changed] if moved and changed else changed, "the dataset")
+        if moved:
+            _LOG.info("the dataset has moved, and its content is the same: %s", moved)
+
+    def _require_none(self, changed: list[str], what: str) -> None:
         if changed:
             raise UserError(
                 f"cannot resume {self.path}: {what} changed: {'; '.join(changed)}; "

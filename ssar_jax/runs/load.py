@@ -1,7 +1,7 @@
 """Loads policies from the checkpoints of finished and unfinished runs."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -12,13 +12,15 @@ import numpy as np
 from ssar_jax.algorithms import registry
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
+from ssar_jax.data.files import resolve_path
 from ssar_jax.data.scaling import ObservationScaling
-from ssar_jax.data.tasks import CUSTOM, Task, custom_task, get_task
+from ssar_jax.data.tasks import CUSTOM, NO_ENVIRONMENT, Task, custom_task, get_task
 from ssar_jax.envs.actions import ActionBounds
 from ssar_jax.errors import UserError
+from ssar_jax.observations import Layout
 from ssar_jax.run_format import read_json, require_imported
 from ssar_jax.runs.checkpoints import Checkpoints
-from ssar_jax.runs.data import load_action_bounds, load_preparation
+from ssar_jax.runs.data import load_action_bounds, load_environment, load_layout, load_preparation
 from ssar_jax.runs.versions import note_differences
 from ssar_jax.training.loop import abstract_states
 from ssar_jax.training.trainer import Policy, make_policy
@@ -91,7 +93,7 @@ def _load(folder: Path, step: int | None, seed: int | None) -> StoredPolicies:
     _warn_of_stopped(folder, step, seeds[chosen])
     return StoredPolicies(
         config=config,
-        task=_task(config, len(scaling.mean), action_size),
+        task=_task(config, folder, len(scaling.mean), action_size),
         step=step,
         seeds=tuple(seeds[chosen]),
         algorithm=algorithm,
@@ -120,15 +122,26 @@ def load_policy(run: str | Path, seed: int | None = None) -> Policy:
         seed: the seed; None takes the first.
 
     Returns:
-        A function from raw observations [..., O] to actions [..., A] of the environment's type, inside its bounds.
+        A function from raw observations [..., O] to actions [..., A] of the environment's type, inside its bounds. If
+        the data had dictionary observations, it also takes those, nested dictionaries of arrays with the same leading
+        axes.
 
     Raises:
         UserError: if the folder is not a run, has no checkpoint, or did not train the seed.
     """
-    stored = load_policies(run, seed=seed)
+    run = resolve_path(run)
+    stored, layout = load_policies(run, seed=seed), load_layout(run / "preparation.npz")
     params = jax.tree.map(lambda leaf: leaf[0], stored.params)
     scalings = stored.observation_scaling, stored.action_scaling
-    return make_policy(stored.algorithm, params, *scalings, action_bounds=stored.action_bounds)
+    policy = make_policy(stored.algorithm, params, *scalings, action_bounds=stored.action_bounds)
+    return policy if layout is None else _taking_dictionaries(policy, layout)
+
+
+def _taking_dictionaries(policy: Policy, layout: Layout) -> Policy:
+    def flatten_and_act(observations: Any) -> np.ndarray:
+        return policy(layout.concatenate(observations) if isinstance(observations, Mapping) else observations)
+
+    return flatten_and_act
 
 
 def _restore(folder: Path, step: int | None, like: Any) -> tuple[int, Any]:
@@ -148,9 +161,12 @@ def _restore(folder: Path, step: int | None, like: Any) -> tuple[int, Any]:
         checkpoints.close()
 
 
-def _task(config: Any, observation_size: int, action_size: int) -> Task:
+def _task(config: Any, folder: Path, observation_size: int, action_size: int) -> Task:
     if config.task == CUSTOM:
-        return custom_task(observation_size, action_size, environment_id=config.environment.id)
+        environment = load_environment(folder / "preparation.npz") or config.environment.id
+        if environment == NO_ENVIRONMENT:
+            environment = None
+        return custom_task(observation_size, action_size, environment_id=environment)
     return get_task(config.task)
 
 

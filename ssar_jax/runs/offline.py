@@ -75,8 +75,7 @@ def run(
         data = load_data(config)  # after the check of the folder: generating data may take minutes
         if require is not None:
             require(data)
-        if folder.file("data.json").exists():
-            folder.require_same("data.json", data.describe(), "the dataset")
+        folder.require_data(data.describe())
         print(data.dataset.card(), flush=True)
         algorithm = registry.build(config, data.dataset.action_size)
         _announce(config, data, algorithm)

@@ -20,7 +20,7 @@ from ssar_jax.envs.make import make_env, time_limit
 from ssar_jax.errors import UserError
 from ssar_jax.logs.run_log import RunLog, require_dashboards
 from ssar_jax.runs.checkpoints import Checkpoints
-from ssar_jax.runs.data import TaskData, load_data
+from ssar_jax.runs.data import TaskData, custom_environment, load_data
 from ssar_jax.runs.divergence import DivergenceGuard
 from ssar_jax.runs.folder import RunFolder
 from ssar_jax.runs.interruption import Interruption, watch_signals
@@ -81,8 +81,7 @@ def run(
         buffer, need = _make_buffer(config, data)
         kept, size = len(buffer.offline.rewards), need / 2**20
         print(f"replay buffers ({config.online.buffer}): {kept:,} offline transitions, {size:,.0f} MiB")
-        if folder.file("data.json").exists():
-            folder.require_same("data.json", data.describe(), "the dataset")
+        folder.require_data(data.describe())
         folder.start()
         folder.write_json("data.json", data.describe())
         data.save_preparation(folder.file("preparation.npz"))
@@ -148,7 +147,7 @@ def _require_trainable(data: TaskData) -> None:
 
 
 def _require_environment(config: Any) -> None:
-    if config.task == CUSTOM and config.environment.id is None:
+    if config.task == CUSTOM and custom_environment(config) is None:
         raise UserError("task custom has no environment to fine-tune in: set --config.environment.id")
 
 

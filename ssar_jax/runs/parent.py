@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.errors import UserError
-from ssar_jax.run_format import FREE_ONLINE, differences, read_json
+from ssar_jax.run_format import FREE_ONLINE, config_differences, data_differences, read_json
 from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.data import TaskData
 from ssar_jax.runs.versions import note_differences
@@ -59,7 +59,8 @@ class ParentRun:
         Raises:
             UserError: if they differ; the message lists all differences.
         """
-        changed = [line for line in differences(self._config, config) if not line.startswith(_FREE_PREFIXES)]
+        lines = config_differences(self._config, config, may_move=True)  # `require_data` compares the content
+        changed = [line for line in lines if not line.startswith(_FREE_PREFIXES)]
         if changed:
             raise UserError(
                 f"the offline run {self.path} has another config: {'; '.join(changed)}; "
@@ -75,7 +76,7 @@ class ParentRun:
         Raises:
             UserError: if they differ; the message lists all differences.
         """
-        changed = differences(read_json(self.path / "data.json"), data.describe())
+        changed = data_differences(read_json(self.path / "data.json"), data.describe())
         if changed:
             raise UserError(
                 f"the offline run {self.path} has other data: {'; '.join(changed)}; use its data or another run"

@@ -21,7 +21,7 @@ from ssar_jax.data.sources.embedded import SUITE
 from ssar_jax.data.sources.minari import has_minari, minari_directory, read_minari_metadata
 from ssar_jax.data.tasks import get_task
 from ssar_jax.episodes import Episode
-from tests.data.helpers import user_error
+from tests.data.helpers import deny, user_error
 
 HOPPER = get_task("hopper-m")
 
@@ -228,6 +228,18 @@ def test_a_damaged_set_is_made_again(plays, caplog, name, content):
     assert plays == [20, 20]
     assert "damaged or half-written" in caplog.text
     assert "generating it again" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["metadata.json", "main_data.hdf5"])
+def test_a_set_that_cannot_be_read_is_kept(plays, monkeypatch, name):
+    """A missing permission or a lock says nothing about the data, so they are not deleted."""
+    original = load_or_generate(HOPPER, 20)
+    with monkeypatch.context() as patch:
+        deny(patch, minari_directory() / original.source.name / "data" / name)
+        with user_error("cannot be read (Permission denied)"):
+            load_or_generate(HOPPER, 20)
+    assert load_or_generate(HOPPER, 20).content_hash == original.content_hash
+    assert plays == [20]
 
 
 def test_rows_missing_from_a_set_are_noticed(plays):

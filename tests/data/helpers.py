@@ -1,5 +1,10 @@
 """Small hand-made data for the tests of `ssar_jax.data`."""
 
+import errno
+import io
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,14 +19,47 @@ from ssar_jax.errors import UserError
 
 
 @contextmanager
-def user_error(*parts: str) -> Iterator[None]:
+def user_error(*parts: str) -> Iterator[pytest.ExceptionInfo[UserError]]:
     """Expect a UserError of one line that contains all the parts."""
     with pytest.raises(UserError) as caught:
-        yield
+        yield caught
     message = str(caught.value)
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+def deny(patch: pytest.MonkeyPatch, *paths: Path, number: int = errno.EACCES) -> None:
+    """Let the system refuse to open files, for Python and for h5py; tests may run as root, whom nothing is denied."""
+    denied = {str(path) for path in paths}
+    open_file, open_hdf5 = io.open, h5py.File.__init__
+
+    def refuse(path: object) -> None:
+        if str(path) in denied:
+            raise OSError(number, os.strerror(number), str(path))
+
+    def opening(path: Any, *args: Any, **options: Any) -> Any:
+        refuse(path)
+        return open_file(path, *args, **options)
+
+    def opening_hdf5(self: Any, path: Any, *args: Any, **options: Any) -> None:
+        refuse(path)
+        open_hdf5(self, path, *args, **options)
+
+    patch.setattr(io, "open", opening)  # which `Path.open` calls
+    patch.setattr(h5py.File, "__init__", opening_hdf5)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let another process have an HDF5 file open for writing."""
+    program = "import h5py, sys\nwith h5py.File(sys.argv[1], 'a'):\n    print('open', flush=True)\n    sys.stdin.read()"
+    command = [sys.executable, "-c", program, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        yield
+        process.communicate()
 
 
 def trajectories(*rewards: list[float], terminal: bool = True) -> OfflineDataset:

@@ -1,6 +1,8 @@
 """The data of a config: selection rules, physics, custom datasets and the preparation that a policy needs."""
 
+import json
 import logging
+import shutil
 
 import gymnasium
 import h5py
@@ -11,13 +13,16 @@ from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from configs import cql, td3_bc
 from ssar_jax.data.dataset import DataSource, OfflineDataset
 from ssar_jax.data.scaling import prepare
-from ssar_jax.data.sources.minari import read_minari
+from ssar_jax.data.sources.minari import minari_directory, read_minari
 from ssar_jax.data.sources.minari_writing import write_minari
 from ssar_jax.data.tasks import get_task
+from ssar_jax.envs.make import environment_name, make_env
 from ssar_jax.episodes import Episode
-from ssar_jax.runs.data import load_data, load_preparation
+from ssar_jax.runs.data import load_data, load_environment, load_layout, load_preparation
 from ssar_jax.runs.data import select as select_rows
 from tests.data.helpers import trajectories, user_error
+from tests.data.minari_sets import write_point_goal, write_set
+from tests.envs.point_goal import PointGoal, goal_space, spec
 
 # Ten trajectories with returns 1 to 10, one of them in two steps.
 TEN = trajectories(*[[float(i)] for i in range(1, 10)], [4.0, 6.0])
@@ -334,3 +339,111 @@ def test_custom_data_must_have_the_environments_sizes(tmp_path, sizes, message):
     config = custom_config(tmp_path / "mine.npz", environment="Pendulum-v1", action_low=-2.0, action_high=2.0)
     with user_error(message):
         load_data(config)
+
+
+def point_goal_config(**changes):
+    config = custom_config("test/point-goal-v0", **changes)
+    config.evaluation.episodes = 2
+    return config
+
+
+@pytest.fixture
+def point_goal(tmp_path, monkeypatch):
+    """Writes a dataset that names its environment; returns a function that writes it in another way."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+
+    def write(**options):
+        shutil.rmtree(tmp_path / "minari", ignore_errors=True)
+        write_point_goal(**options)
+
+    write()
+    return write
+
+
+def test_a_minari_set_brings_its_environment_and_its_bounds(point_goal, tmp_path):
+    """Its actions are in [-2, 2]; its environment, which is not registered, has a time limit of 6."""
+    data = load_data(point_goal_config())
+    env = make_env(data.task.environment)
+    assert environment_name(data.task.environment) == "PointGoal-v0"
+    assert (data.task.horizon, data.physics, env.observation_space.shape) == (6, "gymnasium", (4,))
+    np.testing.assert_array_equal(data.action_scaling.high, [2.0])
+    assert 0.5 < np.abs(data.dataset.actions).max() <= 1.0
+    card = data.dataset.card()
+    assert "policies are evaluated in the dataset's environment PointGoal-v0; --config.environment.id chooses" in card
+    assert "observations are achieved_goal (1), desired_goal (1), observation (2), in this order" in card
+    data.save_preparation(tmp_path / "preparation.npz")
+    assert load_layout(tmp_path / "preparation.npz") == data.layout
+    assert load_environment(tmp_path / "preparation.npz") == data.task.environment
+
+
+def test_the_environment_for_evaluation_comes_first(point_goal):
+    point_goal(eval_env=spec(id="Easy-v0"))
+    assert environment_name(load_data(point_goal_config()).task.environment) == "Easy-v0"
+
+
+def test_the_config_chooses_another_environment_or_none(point_goal, tmp_path):
+    """With an environment of the config, the bounds are that environment's."""
+    gymnasium.register("Far-v0", "tests.envs.point_goal:PointGoal", max_episode_steps=3, kwargs={"reach": 4.0})
+    try:
+        data = load_data(point_goal_config(environment="Far-v0"))
+    finally:
+        del gymnasium.registry["Far-v0"]
+    assert (data.task.environment, data.task.horizon) == ("Far-v0", 3)
+    np.testing.assert_array_equal(data.action_scaling.high, [4.0])
+    assert "policies are evaluated" not in data.dataset.card()
+    off = load_data(point_goal_config(environment="off"))
+    assert off.task.environment is None
+    np.testing.assert_array_equal(off.action_scaling.high, [2.0])
+    off.save_preparation(tmp_path / "preparation.npz")
+    assert load_environment(tmp_path / "preparation.npz") is None
+    assert load_layout(tmp_path / "preparation.npz") == off.layout
+    bounds = load_data(point_goal_config(action_low=-3.0, action_high=3.0))
+    np.testing.assert_array_equal(bounds.action_scaling.high, [3.0])
+
+
+def test_an_environment_with_other_observations_is_refused(point_goal):
+    """Three of four arrays have another size, although the sum of all sizes is the same."""
+    point_goal(env=spec(entry_point="tests.runs.test_data:other_point_goal"))
+    with user_error(
+        "observations are achieved_goal (1), desired_goal (1), observation (2), but the dataset's environment "
+        "PointGoal-v0 has achieved_goal (2), desired_goal (1), observation (1): choose the environment"
+    ):
+        load_data(point_goal_config())
+
+
+def other_point_goal():
+    env = PointGoal()
+    env.observation_space = goal_space(achieved_goal=2, desired_goal=1, observation=1)
+    return env
+
+
+def test_an_environment_of_a_set_that_cannot_be_made_names_the_remedy(point_goal):
+    file = minari_directory() / "test" / "point-goal-v0" / "data" / "metadata.json"
+    file.write_text(
+        json.dumps(json.loads(file.read_text()) | {"env_spec": spec(entry_point="no_such_arms:Arm").to_json()})
+    )
+    with user_error("environment 'PointGoal-v0' cannot be made", "pip install no-such-arms", "or to off"):
+        load_data(point_goal_config())
+    assert load_data(point_goal_config(environment="off")).task.environment is None
+
+
+def test_the_physics_of_an_environment_of_a_set_cannot_be_chosen(point_goal):
+    config = point_goal_config()
+    config.physics = "d4rl-v2"
+    with user_error("physics=d4rl-v2 is for environment.id=halfcheetah|hopper|", "not for PointGoal-v0: leave it out"):
+        load_data(config)
+
+
+def test_actions_within_minus_one_and_one_are_not_scaled(point_goal):
+    """So a dataset without an environment keeps its content hash."""
+    write_set("test/unit-v0", [np.zeros((5, 2), np.float32)], gymnasium.spaces.Box(-1.0, 1.0, (2,)))
+    assert load_data(custom_config("test/unit-v0")).action_scaling is None
+
+
+def test_paths_of_datasets_as_users_write_them(tmp_path, monkeypatch):
+    np.savez(tmp_path / "mine.npz", **small_dataset(3, 1))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    for written in ("mine.npz", "~/mine.npz", "$PLACE/mine.npz", str(tmp_path / "mine.npz")):
+        assert load_data(custom_config(written)).dataset.source.location == str(tmp_path / "mine.npz")

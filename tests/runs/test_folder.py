@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from configs import td3_bc
+from ssar_jax.errors import UnreadableError
 from ssar_jax.run_format import default_folder, read_json
 from ssar_jax.runs import folder as folder_module
 from ssar_jax.runs.folder import RunFolder
-from tests.data.helpers import user_error
+from tests.data.helpers import deny, user_error
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {"algorithm": "td3_bc", "seed": 0, "critic": {"tau": 0.005, "hidden_sizes": (256, 256)}}
@@ -156,12 +157,75 @@ def test_resuming_with_another_config_names_every_difference(path):
     start(path, resume=True)  # tuples are lists in JSON, which is no difference
 
 
-def test_a_changed_dataset_is_named(path):
-    folder = start(path)
-    folder.write_json("data.json", {"dataset_hash": "abc", "num_transitions": 10})
-    folder.require_same("data.json", {"dataset_hash": "abc", "num_transitions": 10}, "the dataset")
+DATA = {"data_source": "path", "data_name": "mine.npz", "dataset_hash": "abc", "num_transitions": 10}
+
+
+def with_path(path):
+    return CONFIG | {"dataset": {"path": None if path is None else str(path)}}
+
+
+def start_with_data(path, dataset, data=DATA):
+    """Starts a run and returns a function that resumes it with a dataset at another place."""
+    start(path, with_path(dataset)).write_json("data.json", data)
+
+    def resume(place, **changes):
+        gc.collect()
+        folder = RunFolder(path, with_path(place), resume=True, overwrite=False)
+        folder.require_data(data | changes)
+        folder.close()
+
+    return resume
+
+
+def test_a_changed_dataset_is_named(path, tmp_path):
+    resume = start_with_data(path, tmp_path / "mine.npz")
+    resume(tmp_path / "mine.npz")
     with user_error("the dataset changed", "dataset_hash was abc, is def"):
-        folder.require_same("data.json", {"dataset_hash": "def", "num_transitions": 10}, "the dataset")
+        resume(tmp_path / "mine.npz", dataset_hash="def")
+
+
+def test_a_dataset_may_move_but_not_change(path, tmp_path, caplog):
+    """A file with the same content may have another place and another name, which the log notes."""
+    resume = start_with_data(path, tmp_path / "mine.npz")
+    moved = f"dataset.path was {tmp_path / 'mine.npz'}, is {tmp_path / 'data' / 'ours.npz'}"
+    with caplog.at_level(logging.INFO):
+        resume(tmp_path / "data" / "ours.npz", data_name="ours.npz")
+    assert f"the dataset has moved, and its content is the same: {moved}" in caplog.text
+    with user_error("the dataset changed", moved, "dataset_hash was abc, is def", "data_name was mine.npz"):
+        resume(tmp_path / "data" / "ours.npz", data_name="ours.npz", dataset_hash="def")
+    with user_error("the dataset changed", "data_source was path, is d4rl"):
+        resume(tmp_path / "data" / "ours.npz", data_source="d4rl")
+
+
+def test_relative_and_absolute_paths_of_one_file_are_one(path, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    resume = start_with_data(path, "mine.npz")
+    with caplog.at_level(logging.INFO):
+        resume(tmp_path / "mine.npz")
+        resume("./mine.npz")
+    assert "moved" not in caplog.text
+
+
+def test_without_a_record_of_the_content_a_dataset_may_not_move(path, tmp_path):
+    start(path, with_path(tmp_path / "mine.npz"))
+    gc.collect()
+    with user_error("the config changed", f"dataset.path was {tmp_path / 'mine.npz'}, is {tmp_path / 'ours.npz'}"):
+        RunFolder(path, with_path(tmp_path / "ours.npz"), resume=True, overwrite=False)
+
+
+def test_a_run_that_is_replaced_may_have_other_data(path):
+    start(path).write_json("data.json", DATA)
+    gc.collect()
+    RunFolder(path, CONFIG, resume=False, overwrite=True).require_data(DATA | {"dataset_hash": "def"})
+
+
+def test_a_file_without_permission_is_not_damaged(path, monkeypatch):
+    start(path)
+    with monkeypatch.context() as patch:
+        deny(patch, path / "config.json")
+        with user_error(f"{path / 'config.json'} cannot be read (Permission denied): check its permissions") as caught:
+            start(path, resume=True)
+    assert isinstance(caught.value, UnreadableError)
 
 
 def test_a_damaged_config_is_an_error(path):

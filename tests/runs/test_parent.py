@@ -1,6 +1,7 @@
 """The offline run that an online run starts from."""
 
 import json
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from configs import iql as iql_configs
 from ssar_jax.algorithms import iql
 from ssar_jax.runs.parent import ParentRun, with_fresh_optimizers
 from ssar_jax.types import TrainState
+from tests.data.helpers import user_error
 
 
 class Inner(NamedTuple):
@@ -49,3 +51,22 @@ def test_a_decaying_rate_ends_with_the_offline_run(tmp_path, monkeypatch):
     assert built[0].actor_decay_steps == 200_000
     assert config.num_updates == 1_000_000
     assert parent.stopped == {1: {"step": 7}}
+
+
+def test_the_data_of_the_offline_run_may_have_moved(tmp_path):
+    """The place and the name of the file may differ, its content may not."""
+    data = {"data_source": "path", "data_name": "mine.npz", "dataset_hash": "abc"}
+    (tmp_path / "summary.json").write_text(
+        json.dumps({"phase": "offline", "num_updates": 9, "stopped_seeds": {}, "final_return": [1.0]})
+    )
+    (tmp_path / "config.json").write_text(
+        json.dumps({"seed": 0, "dataset": {"path": "/data/mine.npz", "source": "auto"}})
+    )
+    (tmp_path / "data.json").write_text(json.dumps(data))
+    parent = ParentRun(tmp_path)
+    parent.require_config({"seed": 0, "dataset": {"path": "/other/ours.npz", "source": "auto"}})
+    with user_error("another config: dataset.source was auto, is minari"):
+        parent.require_config({"seed": 0, "dataset": {"path": "/other/ours.npz", "source": "minari"}})
+    parent.require_data(SimpleNamespace(describe=lambda: data | {"data_name": "ours.npz"}))
+    with user_error("other data: ", "dataset_hash was abc, is def"):
+        parent.require_data(SimpleNamespace(describe=lambda: data | {"dataset_hash": "def"}))

@@ -3,27 +3,28 @@
 import hashlib
 import json
 import logging
-import os
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from ssar_jax.data import checks, precision
+from ssar_jax.data import checks, hdf5, precision
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.d4rl_files import D4RLFile
 from ssar_jax.data.dataset import DataSource, OfflineDataset
-from ssar_jax.data.files import one_line, require_file, write_atomically
+from ssar_jax.data.files import exists, one_line, require_file, resolve_path, user_folder, write_atomically
 from ssar_jax.data.hdf5 import open_hdf5, require_inside
 from ssar_jax.data.memory import Header, require_memory
 from ssar_jax.data.segments import Segments, find_jumps
 from ssar_jax.data.tasks import Task
-from ssar_jax.errors import UserError
+from ssar_jax.errors import UserError, unreadable
 from ssar_jax.transitions import Transitions
 
 _LOG = logging.getLogger(__name__)
 
 _NDIM = {"observations": 2, "actions": 2, "rewards": 1, "terminals": 1, "timeouts": 1, "next_observations": 2}
+
+_DOWNLOAD = "download it again with `python -m experiments.download <task>`, which replaces it"
 
 # Raw returns (min, mean, max) of complete episodes, from comments in the configurations of the Decision Transformer.
 PUBLISHED_RETURNS: dict[str, tuple[float, float, float]] = {
@@ -39,8 +40,12 @@ PUBLISHED_RETURNS: dict[str, tuple[float, float, float]] = {
 
 
 def d4rl_directory() -> Path:
-    """Return D4RL's cache folder, the environment variable D4RL_DATASET_DIR or ~/.d4rl/datasets."""
-    return Path(os.environ.get("D4RL_DATASET_DIR") or Path.home() / ".d4rl" / "datasets")
+    """Return D4RL's cache folder, the environment variable D4RL_DATASET_DIR or ~/.d4rl/datasets.
+
+    Raises:
+        UserError: The variable is not set and there is no home folder.
+    """
+    return user_folder("D4RL_DATASET_DIR", ".d4rl", "datasets")
 
 
 def find_file(task: Task) -> Path | None:
@@ -52,7 +57,7 @@ def find_file(task: Task) -> Path | None:
     if task.file is None:
         return None
     path = d4rl_directory() / task.file.file_name
-    return path if path.exists() else None
+    return path if exists(path) else None
 
 
 def verify_file(path: Path, record: D4RLFile) -> None:
@@ -73,16 +78,14 @@ def verify_file(path: Path, record: D4RLFile) -> None:
     status = path.stat()
     if status.st_size != record.size:
         cause = "truncated" if status.st_size < record.size else "not the official file"
-        raise UserError(
-            f"{path}: {cause}, {status.st_size:,} bytes instead of {record.size:,}; delete it and download it again"
-        )
+        raise UserError(f"{path}: {cause}, {status.st_size:,} bytes instead of {record.size:,}; {_DOWNLOAD}")
     stored = path.with_name(path.name + ".verified.json")
     fingerprint = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": record.sha256}
     if _read_fingerprint(stored) == fingerprint:
         return
     sha256 = _checksum(path)
     if sha256 != record.sha256:
-        raise UserError(f"{path}: damaged, sha256 {sha256} instead of {record.sha256}; delete it and download it again")
+        raise UserError(f"{path}: damaged, sha256 {sha256} instead of {record.sha256}; {_DOWNLOAD}")
     try:
         write_atomically(stored, lambda file: file.write(json.dumps(fingerprint).encode()))
     except UserError as error:
@@ -104,8 +107,11 @@ def is_official(path: Path, record: D4RLFile) -> bool:
 
 
 def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise unreadable(path, error) or error from error
 
 
 def _read_fingerprint(path: Path) -> object:
@@ -186,7 +192,7 @@ def read_hdf5(
     References:
         https://github.com/Farama-Foundation/D4RL, `d4rl/__init__.py`.
     """
-    path = Path(path)
+    path = resolve_path(path)
     where = str(path)
     source = source or DataSource("path", path.name, where)
     official = source.kind == "d4rl"
@@ -267,11 +273,7 @@ def _note_of_own_next(broken: np.ndarray, terminals: np.ndarray, timeouts: np.nd
 
 def _read_columns(path: Path, *, with_next: bool) -> dict[str, np.ndarray]:
     """Read the raw arrays of an HDF5 file, `next_observations` only on request."""
-    require_file(path)
-    if not h5py.is_hdf5(path):
-        with path.open("rb") as file:
-            start = file.read(12)
-        raise UserError(f"{path}: not an HDF5 file (it starts with {start!r})")
+    hdf5.require_hdf5(path)
     wanted = [key for key in _NDIM if with_next or key != "next_observations"]
     try:
         with open_hdf5(path) as file:
@@ -283,8 +285,9 @@ def _read_columns(path: Path, *, with_next: bool) -> dict[str, np.ndarray]:
                     raise UserError(f"{path}: missing key {key!r}; the file has {', '.join(sorted(file)) or 'none'}")
             require_memory({key: Header(entry.shape, entry.dtype) for key, entry in found.items()}, str(path))
             return {key: np.asarray(entry[()]) for key, entry in found.items()}
-    except (OSError, RuntimeError, KeyError) as error:
-        raise UserError(f"{path}: truncated or damaged HDF5 file ({one_line(error)})") from error
+    except hdf5.ERRORS as error:
+        damaged = UserError(f"{path}: truncated or damaged HDF5 file ({one_line(error)}); copy or download it again")
+        raise hdf5.cannot_be_read(path, error) or damaged from error
 
 
 def _infer_timeouts(terminals: np.ndarray, horizon: int) -> np.ndarray:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from ssar_jax.data.d4rl_files import D4RL_BASE_URL, D4RLFile
-from ssar_jax.data.files import one_line
+from ssar_jax.data.files import exists, one_line, resolve_path
 from ssar_jax.data.sources.d4rl import d4rl_directory, verify_file
 from ssar_jax.data.tasks import Task
-from ssar_jax.errors import UserError
+from ssar_jax.errors import UnreadableError, UserError
 
 _CHUNK = 1 << 20  # bytes per read
 
@@ -64,7 +64,7 @@ def download(
     record = task.file
     if record is None:
         raise UserError(f"task {task.name} has no official file to download")
-    folder = d4rl_directory() if directory is None else Path(directory)
+    folder = d4rl_directory() if directory is None else resolve_path(directory)
     path = folder / record.file_name
     if _is_intact(path, record):
         return Downloaded(path, fetched=False)
@@ -136,10 +136,12 @@ class _Downloader:
 
 def _is_intact(path: Path, record: D4RLFile) -> bool:
     """Whether the file exists and is verified; a damaged one is replaced."""
-    if not path.exists():
+    if not exists(path):
         return False
     try:
         verify_file(path, record)
+    except UnreadableError:  # it may be intact
+        raise
     except UserError:
         return False
     return True

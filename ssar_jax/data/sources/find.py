@@ -8,6 +8,7 @@ from typing import get_args
 from ssar_jax.choices import Source
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import DataSource, OfflineDataset
+from ssar_jax.data.files import exists, is_folder, resolve_path
 from ssar_jax.data.sources.d4rl import d4rl_directory, is_official, load_d4rl, read_hdf5
 from ssar_jax.data.sources.minari import has_minari, is_minari_id, read_minari
 from ssar_jax.data.tasks import Task
@@ -102,11 +103,39 @@ def read_path(
         )
     if path.suffix == ".npz":
         return OfflineDataset.from_npz(path, action_scaling=action_scaling, clip_actions=clip_actions)
-    if path.is_dir() or has_minari(str(path)) or (is_minari_id(str(path)) and not path.exists()):
+    if is_minari(path):
         return read_minari(path, action_scaling=action_scaling, clip_actions=clip_actions)
-    if not path.exists():
+    if not exists(path):
         raise UserError(f"{path}: no such file")
     raise UserError(f"{path}: unknown kind of file; .hdf5, .h5, .npz or a Minari dataset is needed")
+
+
+def is_minari(path: Path) -> bool:
+    """Whether a path is read as a Minari dataset: a folder, or an id that is in Minari's folder or is no file.
+
+    Args:
+        path: The path or id.
+
+    Raises:
+        UserError: The path cannot be examined.
+    """
+    if path.suffix in (".hdf5", ".h5", ".npz"):
+        return False
+    return is_folder(path) or has_minari(str(path)) or (is_minari_id(str(path)) and not exists(path))
+
+
+def resolve_dataset(text: str) -> str:
+    """Return the absolute path of a dataset as users write it; the id of a Minari dataset stays as it is.
+
+    Args:
+        text: A file, a folder, or the id of a Minari dataset.
+
+    Raises:
+        UserError: A home folder is unknown.
+    """
+    path = resolve_path(text).absolute()
+    is_id = is_minari_id(text) and (has_minari(text) or not exists(path))
+    return text if is_id else str(path)
 
 
 def _read_minari_task(

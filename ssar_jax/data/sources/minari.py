@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,18 +11,19 @@ import h5py
 import h5py.h5o
 import numpy as np
 
-from ssar_jax.data import checks
+from ssar_jax.data import checks, hdf5
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import DataSource, OfflineDataset
-from ssar_jax.data.files import one_line
+from ssar_jax.data.files import exists, is_folder, one_line, resolve_path, user_folder
 from ssar_jax.data.hdf5 import open_hdf5, require_inside
 from ssar_jax.data.memory import Header, require_memory
 from ssar_jax.data.sources.embedded import EMBEDDED_NAMESPACE
+from ssar_jax.data.sources.minari_spaces import MinariDescription, describe
 from ssar_jax.errors import UserError
+from ssar_jax.observations import Entry, Layout, arrange
 from ssar_jax.transitions import Transitions
 
 _DATASET_ID = re.compile(r"([-\w]+/)*[-\w]+-v[0-9]+")
-_GOAL_KEYS = {"achieved_goal", "desired_goal", "observation"}
 
 
 class _Columns(NamedTuple):
@@ -43,8 +43,12 @@ class _Columns(NamedTuple):
 
 
 def minari_directory() -> Path:
-    """Return Minari's root folder, the environment variable MINARI_DATASETS_PATH or ~/.minari/datasets."""
-    return Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
+    """Return Minari's root folder, the environment variable MINARI_DATASETS_PATH or ~/.minari/datasets.
+
+    Raises:
+        UserError: The variable is not set and there is no home folder.
+    """
+    return user_folder("MINARI_DATASETS_PATH", ".minari", "datasets")
 
 
 def is_minari_id(name: str) -> bool:
@@ -62,7 +66,7 @@ def has_minari(dataset_id: str) -> bool:
     Args:
         dataset_id: A Minari id.
     """
-    return (minari_directory() / dataset_id / "data").is_dir()
+    return is_folder(_folder(dataset_id) / "data")
 
 
 def read_minari_metadata(dataset: str | Path) -> dict[str, Any]:
@@ -76,15 +80,39 @@ def read_minari_metadata(dataset: str | Path) -> dict[str, Any]:
 
     Raises:
         UserError: The dataset is not on this machine, or its metadata are damaged.
+        UnreadableError: The metadata cannot be read, such as for lack of permission.
     """
     data = _data_folder(dataset)
     try:
         metadata = json.loads((data / "metadata.json").read_bytes())
     except (OSError, ValueError) as error:
-        raise _damaged(data, error) from error
+        raise _failure(data, data / "metadata.json", error) from error
     if not isinstance(metadata, dict):
-        raise _damaged(data, ValueError("metadata.json is not a JSON object"))
+        raise _damaged(data, "metadata.json is not a JSON object")
     return metadata
+
+
+def describe_minari(dataset: str | Path) -> MinariDescription:
+    """Read what the metadata of a dataset say about its observations, actions and environment.
+
+    Args:
+        dataset: A Minari id, or the folder of a dataset.
+
+    Returns:
+        The description.
+
+    Raises:
+        UserError: The dataset is not on this machine, its metadata are damaged, or its observations or actions are
+            not numbers of a fixed size.
+        UnreadableError: The metadata cannot be read, such as for lack of permission.
+    """
+    data = _data_folder(dataset)
+    try:
+        return describe(read_minari_metadata(dataset), str(data.parent))
+    except UserError:
+        raise
+    except (KeyError, ValueError, TypeError) as error:
+        raise _damaged(data, f"metadata.json, {one_line(error)}") from error
 
 
 def read_minari(
@@ -97,9 +125,10 @@ def read_minari(
     """Read a local Minari dataset.
 
     Every step becomes a transition, including the last one before the time limit: unlike D4RL's files, Minari stores
-    its next observation. Goal-conditioned (AntMaze) observations are flattened in D4RL's order,
-    `[achieved_goal, observation]`. Minari's AntMaze measures positions from the maze's center and mirrors the y axis,
-    so evaluate a policy trained on it in Minari's environment, not in D4RL's.
+    its next observation. The arrays of dictionary observations, nested or not, are concatenated in the order of
+    Gymnasium's `FlattenObservation`, the goal included (`ssar_jax.observations`). Only AntMaze is flattened in D4RL's
+    order, `[achieved_goal, observation]`. Minari's AntMaze measures positions from the maze's center and mirrors the y
+    axis, so evaluate a policy trained on it in Minari's environment, not in D4RL's.
 
     Args:
         dataset: A Minari id, or the folder of a dataset.
@@ -111,28 +140,34 @@ def read_minari(
         The dataset.
 
     Raises:
-        UserError: The dataset is not on this machine, damaged, half-written or larger than the memory, or its arrays
-            have wrong shapes or values.
+        UserError: The dataset is not on this machine, damaged, half-written or larger than the memory, its observations
+            or actions are not numbers of a fixed size, or its arrays have wrong shapes or values.
+        UnreadableError: A file cannot be read, such as for lack of permission or because it is locked.
     """
     data = _data_folder(dataset)
-    metadata = read_minari_metadata(dataset)
+    metadata, description = read_minari_metadata(dataset), describe_minari(dataset)
     name = str(metadata.get("dataset_id", dataset))
     if source is None:
         kind = "embedded" if name.startswith(EMBEDDED_NAMESPACE + "/") else "minari"
         source = DataSource(kind, name, str(data.parent))
     require_memory(_headers(metadata), str(source))
+    storage, layout = metadata.get("data_format", "hdf5"), description.layout
+    file = data / "main_data.hdf5" if storage == "hdf5" else data
     try:
-        if metadata.get("data_format", "hdf5") == "hdf5":
-            episodes = list(_hdf5_episodes(data / "main_data.hdf5", int(metadata["total_episodes"])))
+        if storage == "hdf5":
+            if not description.knows_observations:
+                layout = _stored_layout(file, description.environment_id)
+            episodes = list(_hdf5_episodes(file, int(metadata["total_episodes"]), layout))
         else:
-            episodes = list(_other_episodes(data, metadata))
-        if not episodes:
-            raise UserError(f"{source}: the dataset is empty; at least one episode is needed")
-        return _concatenate(episodes, source, action_scaling=action_scaling, clip_actions=clip_actions)
+            episodes = list(_other_episodes(data, storage, description, metadata))
     except UserError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise _damaged(data, error) from error
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise _failure(data, file, error) from error
+    if not episodes:
+        raise UserError(f"{source}: the dataset is empty; at least one episode is needed")
+    notes = () if layout is None else (f"observations are {layout}, in this order",)
+    return _concatenate(episodes, source, action_scaling=action_scaling, clip_actions=clip_actions, notes=notes)
 
 
 def _headers(metadata: Mapping[str, Any]) -> dict[str, Header]:
@@ -163,10 +198,17 @@ def _dtype(space: Mapping[str, Any]) -> str:
 
 
 def _concatenate(
-    episodes: list[_Columns], source: DataSource, *, action_scaling: ActionScaling | None, clip_actions: bool
+    episodes: list[_Columns],
+    source: DataSource,
+    *,
+    action_scaling: ActionScaling | None,
+    clip_actions: bool,
+    notes: tuple[str, ...],
 ) -> OfflineDataset:
     """Return the dataset of all episodes in order."""
     for i, columns in enumerate(episodes):
+        if any(column.ndim == 0 for column in columns):
+            raise UserError(f"{source}: episode {i} is damaged; it holds a single number in place of a column")
         rows, steps = [len(column) for column in columns], len(columns.actions)
         if rows != [steps + 1, steps, steps, steps]:
             raise UserError(
@@ -194,10 +236,11 @@ def _concatenate(
         action_scaling=action_scaling,
         clip_actions=clip_actions,
         source=source,
+        notes=notes,
     )
 
 
-def _hdf5_episodes(path: Path, num_episodes: int) -> Iterator[_Columns]:
+def _hdf5_episodes(path: Path, num_episodes: int, layout: Layout | None) -> Iterator[_Columns]:
     """Read the episodes of an HDF5 storage through h5py's low-level interface.
 
     A dataset of a million rows has ten thousand small arrays. Minari's iterator also reads unused arrays
@@ -206,18 +249,42 @@ def _hdf5_episodes(path: Path, num_episodes: int) -> Iterator[_Columns]:
     with open_hdf5(path) as file:
         for i in range(num_episodes):
             group = h5py.h5g.open(file.id, f"episode_{i}".encode())
-            observations = h5py.h5o.open(group, b"observations")
-            if isinstance(observations, h5py.h5g.GroupID):
-                parts = {key.decode(): _read_array(path, h5py.h5d.open(observations, key)) for key in observations}
-                flat = _flatten(parts, str(path))
+            if layout is None:
+                observations = _read_array(path, h5py.h5d.open(group, b"observations"))
             else:
-                flat = _read_array(path, observations)
+                names = ["/".join(("observations", *entry.path)) for entry in layout.entries]
+                parts = [_read_array(path, h5py.h5d.open(group, name.encode())) for name in names]
+                observations = _join(parts, layout)
             yield _Columns(
-                observations=flat,
+                observations=observations,
                 actions=_read_array(path, h5py.h5d.open(group, b"actions")),
                 rewards=_read_array(path, h5py.h5d.open(group, b"rewards")),
                 terminations=_read_array(path, h5py.h5d.open(group, b"terminations")),
             )
+
+
+def _join(parts: list[np.ndarray], layout: Layout) -> np.ndarray:
+    """Return the entries of a layout, each [T + 1, ...], as vectors [T + 1, O]."""
+    for part, entry in zip(parts, layout.entries, strict=True):
+        if part.shape[1:] != entry.shape:
+            raise ValueError(f"observations.{entry.name} has shape {part.shape}, not [T+1, {entry.shape}]")
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+
+
+def _stored_layout(path: Path, environment: str | None) -> Layout | None:
+    """Return the layout of the first episode, for a dataset whose metadata do not describe the observations."""
+    with open_hdf5(path) as file:
+        observations = file["episode_0/observations"]
+        return arrange(_stored_entries(observations), environment) if isinstance(observations, h5py.Group) else None
+
+
+def _stored_entries(group: h5py.Group, path: tuple[str, ...] = ()) -> Iterator[Entry]:
+    """Yield the arrays of a group and of those inside it."""
+    for key, item in group.items():
+        if isinstance(item, h5py.Group):
+            yield from _stored_entries(item, (*path, key))
+        elif isinstance(item, h5py.Dataset):
+            yield Entry((*path, key), item.shape[1:])
 
 
 def _read_array(path: Path, dataset: Any) -> np.ndarray:
@@ -228,8 +295,10 @@ def _read_array(path: Path, dataset: Any) -> np.ndarray:
     return array
 
 
-def _other_episodes(data: Path, metadata: Mapping[str, Any]) -> Iterator[_Columns]:
-    """Read the episodes of any other storage (arrow) through Minari.
+def _other_episodes(
+    data: Path, storage: object, description: MinariDescription, metadata: Mapping[str, Any]
+) -> Iterator[_Columns]:
+    """Read the episodes of any other storage (arrow, parquet) through Minari.
 
     The metadata must hold both spaces: for a missing one Minari builds the environment that they name, from any module
     and with any arguments.
@@ -239,38 +308,47 @@ def _other_episodes(data: Path, metadata: Mapping[str, Any]) -> Iterator[_Column
             f"{data.parent}: metadata.json lacks observation_space or action_space: write the dataset with both, or "
             "export it as .hdf5 or .npz"
         )
-    from minari.dataset.minari_dataset import MinariDataset  # imported here, since it takes half a second
+    from minari.dataset._storages import get_storage_keys  # imported here, since it takes half a second
+    from minari.dataset.minari_dataset import MinariDataset
 
-    for episode in MinariDataset(data).iterate_episodes():
-        observations = episode.observations
-        if isinstance(observations, dict):
-            observations = _flatten(observations, str(data))
+    if storage not in get_storage_keys():
+        raise UserError(
+            f"{data.parent}: unsupported Minari dataset: its storage is {storage!r}, and only "
+            f"{', '.join(get_storage_keys())} can be read; convert it with the version of Minari that wrote it"
+        )
+    try:
+        episodes = MinariDataset(data).iterate_episodes()
+    except ImportError as error:
+        raise UserError(f"{data.parent}: {one_line(error)}, which its storage {storage!r} needs") from error
+    for episode in episodes:
+        observations: Any = episode.observations
         yield _Columns(
-            observations=np.asarray(observations),
+            observations=(
+                np.asarray(observations) if description.layout is None else description.layout.concatenate(observations)
+            ),
             actions=np.asarray(episode.actions),
             rewards=np.asarray(episode.rewards),
             terminations=np.asarray(episode.terminations),
         )
 
 
-def _flatten(observations: Mapping[str, np.ndarray], where: str) -> np.ndarray:
-    """Return goal-conditioned observations in D4RL's order: the position, the rest, and no goal."""
-    if set(observations) != _GOAL_KEYS:
-        raise UserError(f"{where}: observations with the keys {', '.join(sorted(observations))} are not supported")
-    return np.concatenate([observations["achieved_goal"], observations["observation"]], axis=1)
+def _folder(dataset: str | Path) -> Path:
+    """Return the folder that a dataset with an id has in Minari's; an absolute path is that of the dataset."""
+    return Path(dataset) if Path(dataset).is_absolute() else minari_directory() / dataset
 
 
 def _data_folder(dataset: str | Path) -> Path:
     """Return the folder `data` of a dataset given by id or folder."""
-    folder = minari_directory() / dataset
-    if not folder.is_dir() and Path(dataset).is_dir():
-        folder = Path(dataset)
+    folder = _folder(dataset)
+    written = resolve_path(dataset).absolute()
+    if not is_folder(folder) and is_folder(written):
+        folder = written
     for data in (folder / "data", folder):
-        if (data / "metadata.json").exists():
+        if exists(data / "metadata.json"):
             return data
-    if (folder / "data").is_dir():
-        raise _damaged(folder / "data", FileNotFoundError("metadata.json is missing"))
-    if Path(dataset).is_dir():
+    if is_folder(folder / "data"):
+        raise _damaged(folder / "data", "metadata.json is missing")
+    if is_folder(written):
         raise UserError(f"{dataset} holds no Minari dataset: give its folder, its id, or an .hdf5 or .npz file")
     raise UserError(
         f"Minari dataset {str(dataset)!r} is not on this machine ({folder}); get it with "
@@ -278,9 +356,13 @@ def _data_folder(dataset: str | Path) -> Path:
     )
 
 
-def _damaged(data: Path, error: BaseException) -> UserError:
+def _failure(data: Path, file: Path, error: BaseException) -> UserError:
+    """Return the error of a file of a dataset that cannot be read or is damaged."""
+    if isinstance(error, FileNotFoundError):
+        return _damaged(data, f"{file.name} is missing")
+    return hdf5.cannot_be_read(file, error) or _damaged(data, f"{file.name}: {one_line(error)}")
+
+
+def _damaged(data: Path, reason: str) -> UserError:
     """Return the error of a damaged dataset."""
-    return UserError(
-        f"{data.parent}: damaged or half-written Minari dataset ({one_line(error)}); delete it and generate or "
-        "download it again"
-    )
+    return UserError(f"{data.parent}: damaged or half-written Minari dataset ({reason}); copy or download it again")

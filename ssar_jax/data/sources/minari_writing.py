@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ssar_jax.data.files import one_line
+from ssar_jax.data.files import exists, one_line
 from ssar_jax.data.sources.minari import has_minari, is_minari_id, minari_directory, read_minari_metadata
 from ssar_jax.episodes import Episode
 from ssar_jax.errors import UserError
@@ -28,7 +28,8 @@ def write_minari(
 ) -> Path:
     """Write a Minari dataset in HDF5 storage.
 
-    The data go to a hidden folder in the same place, which is renamed when complete, so that a crash or a full disk
+    A dataset of one step is written and removed first, to find out whether the folder can be written to. The data go
+    to a hidden folder in the same place, which is renamed when complete, so that a crash or a full disk
     leaves no broken dataset. If two processes write a dataset with the same metadata, the first to finish wins.
 
     Args:
@@ -47,13 +48,15 @@ def write_minari(
     if not is_minari_id(dataset_id):
         raise UserError(f"{dataset_id!r} is not a Minari id; ids look like namespace/name-v0")
     final = minari_directory() / dataset_id
-    if final.exists():
+    if exists(final):
         raise UserError(f"{final}: exists already; delete the folder to generate the dataset again")
     partial = final.with_name(f".{final.name}.{uuid.uuid4().hex}")
     stream = _Stream(episodes)
+    entries = {"description": description, **(metadata or {})}
     try:
+        _rehearse(partial, dataset_id, entries)
         partial.mkdir(parents=True)
-        _write_episodes(partial / "data", dataset_id, stream, {"description": description, **(metadata or {})})
+        _write_episodes(partial / "data", dataset_id, stream, entries)
         try:
             partial.rename(final)
         except OSError:
@@ -112,6 +115,19 @@ class _Stream(Iterator[Episode]):
         except BaseException as error:
             self.error = error
             raise
+
+
+def _rehearse(partial: Path, dataset_id: str, metadata: dict[str, Any]) -> None:
+    """Write, rename and remove a dataset of one step, so that whatever fails does so before hours of generation."""
+    flag = np.zeros(1, bool)
+    step = Episode(np.zeros((2, 1)), np.zeros((1, 1)), np.zeros(1), flag, ~flag)
+    renamed = partial.with_name(f"{partial.name}.rehearsal")
+    partial.mkdir(parents=True)
+    try:
+        _write_episodes(partial / "data", dataset_id, iter([step]), metadata)
+        partial.rename(renamed)
+    finally:
+        shutil.rmtree(renamed, ignore_errors=True)
 
 
 def _write_episodes(data: Path, dataset_id: str, stream: Iterator[Episode], metadata: dict[str, Any]) -> None:

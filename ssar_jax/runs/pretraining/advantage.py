@@ -22,7 +22,7 @@ from ssar_jax.algorithms.iql_values import (
 from ssar_jax.data.files import one_line
 from ssar_jax.data.scaling import PreparedData
 from ssar_jax.data.selection import Selection
-from ssar_jax.errors import UserError
+from ssar_jax.errors import UserError, unreadable
 from ssar_jax.runs.interruption import Interruption
 from ssar_jax.runs.pretraining import cache
 from ssar_jax.runs.pretraining.partial_results import PartialResult
@@ -67,7 +67,8 @@ def _read(file: Path, rows: int) -> np.ndarray:
     try:
         return np.unpackbits(np.load(file, allow_pickle=False), count=rows)
     except (OSError, EOFError, ValueError) as error:
-        raise UserError(f"{file}: truncated or damaged ({one_line(error)}); delete it to train again") from error
+        damaged = UserError(f"{file}: truncated or damaged ({one_line(error)}); delete it to train again")
+        raise unreadable(file, error) or damaged from error
 
 
 def _train(

@@ -6,7 +6,6 @@ Partial results are cached too, so that a killed run resumes its pretraining.
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ssar_jax.algorithms.base import Algorithm
-from ssar_jax.data.files import require_writable, write_atomically
+from ssar_jax.data.files import require_writable, user_folder, write_atomically
 from ssar_jax.data.scaling import PreparedData
 from ssar_jax.errors import Interrupted, UserError
 from ssar_jax.runs.interruption import Interruption, watch_signals
@@ -31,8 +30,12 @@ _SAVE_EVERY = 10_000  # updates, a multiple of _CHUNK
 
 
 def cache_directory() -> Path:
-    """Returns the directory in the environment variable SSAR_CACHE_DIR, by default ~/.cache/ssar_jax."""
-    return Path(os.environ.get("SSAR_CACHE_DIR") or Path.home() / ".cache" / "ssar_jax")
+    """Returns the directory in the environment variable SSAR_CACHE_DIR, by default ~/.cache/ssar_jax.
+
+    Raises:
+        UserError: if the variable is not set and there is no home folder.
+    """
+    return user_folder("SSAR_CACHE_DIR", ".cache", "ssar_jax")
 
 
 def cached_files(

@@ -18,7 +18,8 @@ from ssar_jax.data.selection import keep_best, segments, select_by_return
 from ssar_jax.data.sources import d4rl as d4rl_module
 from ssar_jax.data.sources.d4rl import d4rl_directory, find_file, load_d4rl, read_hdf5, verify_file
 from ssar_jax.data.tasks import Task, get_task
-from tests.data.helpers import ten_rows, trajectories, user_error, write_hdf5
+from ssar_jax.errors import UnreadableError
+from tests.data.helpers import deny, locked, ten_rows, trajectories, user_error, write_hdf5
 
 
 def assert_is_the_view_of_ten_rows(dataset: OfflineDataset) -> None:
@@ -227,6 +228,32 @@ def test_refuses_truncated_files(tmp_path: Path, share: float) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     with user_error("truncated or damaged HDF5 file"):
+        read_hdf5(path, horizon=1000)
+
+
+def test_a_file_without_permission_is_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_hdf5(tmp_path / "a.hdf5", ten_rows())
+    deny(monkeypatch, path)
+    with user_error(f"{path} cannot be read (Permission denied): check its permissions") as caught:
+        read_hdf5(path, horizon=1000)
+    assert isinstance(caught.value, UnreadableError)
+
+
+def test_a_file_that_another_process_writes_is_locked(tmp_path: Path) -> None:
+    path = write_hdf5(tmp_path / "a.hdf5", ten_rows())
+    with locked(path), user_error(f"{path} is locked", "HDF5_USE_FILE_LOCKING=FALSE"):
+        read_hdf5(path, horizon=1000)
+    assert len(read_hdf5(path, horizon=1000)) == 8
+
+
+def test_an_unknown_compression_is_named(tmp_path: Path) -> None:
+    """The file says that its chunks went through a filter, number 32000 (LZF), which it renames to an unknown one."""
+    path = write_hdf5(tmp_path / "a.hdf5", ten_rows(), compression="lzf")
+    number, unknown = (32000).to_bytes(2, "little"), (32099).to_bytes(2, "little")
+    content = path.read_bytes()
+    assert number in content
+    path.write_bytes(content.replace(number, unknown))
+    with user_error(f"{path} is compressed in a way that h5py does not know", "h5repack -f GZIP=4"):
         read_hdf5(path, horizon=1000)
 
 

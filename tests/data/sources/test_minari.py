@@ -5,18 +5,23 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import h5py
 import minari
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.sources.minari import has_minari, minari_directory, read_minari, read_minari_metadata
 from ssar_jax.data.sources.minari_writing import delete_minari, write_minari
 from ssar_jax.episodes import Episode
-from tests.data.helpers import user_error
+from ssar_jax.errors import UnreadableError
+from tests.data.helpers import deny, locked, user_error
+from tests.data.minari_sets import STEPS, write_set
+from tests.envs.point_goal import goal_space, spec
 
 NAME = "ssar-embedded/toy/medium-v0"
 
@@ -88,63 +93,134 @@ def test_datasets_are_found_by_folder_too(root: Path) -> None:
     assert_is_two_episodes(read_minari(root / NAME / "data"))
 
 
-def write_theirs(dataset_id: str, observations: list, space: object, **options: object) -> None:
-    """Write two_episodes() with Minari's own function but other observations."""
-    buffers = [
-        minari.data_collector.EpisodeBuffer(
-            observations=rows,
-            actions=np.float32(episode.actions),
-            rewards=episode.rewards,
-            terminations=episode.terminations,
-            truncations=episode.truncations,
-            infos={"qpos": np.zeros((len(episode.rewards) + 1, 2))},
-        )
-        for rows, episode in zip(observations, two_episodes(), strict=True)
-    ]
-    with pytest.warns(
-        UserWarning, match=r"set to None|env_spec is None"
-    ):  # no author, no e-mail address, no environment
-        minari.create_dataset_from_buffers(
-            dataset_id,
-            buffers,
-            observation_space=space,
-            action_space=minari.dataset.minari_storage.gym.spaces.Box(-1.0, 1.0, (1,), np.float32),
-            **options,
-        )
+def write_goals(dataset_id: str, **options: object) -> None:
+    """Write one episode whose row i is position 2 i, goal 99 and the rest 2 i + 1."""
+    rows = np.arange(10.0).reshape(5, 2)
+    columns = {"achieved_goal": rows[:, :1], "desired_goal": np.full((5, 1), 99.0), "observation": rows[:, 1:]}
+    write_set(dataset_id, [columns], goal_space(achieved_goal=1, desired_goal=1, observation=1), **options)
 
 
-def boxes(**sizes: int) -> object:
-    """Return a dictionary space."""
-    spaces = minari.dataset.minari_storage.gym.spaces
-    return spaces.Dict({key: spaces.Box(-np.inf, np.inf, (size,)) for key, size in sizes.items()})
+@pytest.mark.parametrize(
+    ("dataset_id", "options"),
+    [("test/maze-v0", {}), ("D4RL/pointmaze/umaze-v0", {}), ("test/antmaze/x-v0", {"env": spec(id="PointMaze-v3")})],
+)
+def test_goals_are_part_of_the_observations(dataset_id: str, options: dict) -> None:
+    write_goals(dataset_id, **options)
+    dataset = read_minari(dataset_id)
+    np.testing.assert_array_equal(dataset.observations[1], [2, 99, 3])
+    np.testing.assert_array_equal(dataset.next_observations[1], [4, 99, 5])
+    assert "observations are achieved_goal (1), desired_goal (1), observation (1), in this order" in dataset.card()
 
 
-def test_goal_observations_become_position_then_the_rest(root: Path) -> None:
-    observations = [
-        {
-            "achieved_goal": episode.observations[:, :1],
-            "desired_goal": np.full((len(episode.observations), 1), 99.0),
-            "observation": episode.observations[:, 1:],
-        }
-        for episode in two_episodes()
-    ]
-    write_theirs(
-        "test/maze-v0",
-        observations,
-        boxes(achieved_goal=1, desired_goal=1, observation=1),
-        data_format="hdf5",
-    )
-    dataset = read_minari("test/maze-v0")
-    assert_is_two_episodes(dataset)
-    np.testing.assert_array_equal(dataset.observations[:, 1], [0.5] * 5)
-    assert dataset.source.kind == "minari"
+@pytest.mark.parametrize(
+    ("dataset_id", "options"),
+    [("test/maze-v0", {"env": spec(id="AntMaze_UMaze-v4")}), ("D4RL/antmaze/umaze-v1", {})],
+)
+def test_antmaze_has_d4rls_order_without_the_goal(dataset_id: str, options: dict) -> None:
+    write_goals(dataset_id, **options)
+    dataset = read_minari(dataset_id)
+    np.testing.assert_array_equal(dataset.observations[1], [2, 3])
+    assert "observations are achieved_goal (1), observation (1), in this order" in dataset.card()
 
 
-def test_other_dictionaries_are_refused(root: Path) -> None:
-    observations = [{"camera": episode.observations} for episode in two_episodes()]
-    write_theirs("test/camera-v0", observations, boxes(camera=2), data_format="hdf5")
-    with user_error("observations with the keys camera are not supported"):
-        read_minari("test/camera-v0")
+def test_nested_dictionaries_and_matrices_become_the_vectors_of_gymnasium() -> None:
+    box = spaces.Box
+    inner = spaces.Dict({"z": box(-np.inf, np.inf, (2, 2)), "b": box(0, 9, (), np.int64)})
+    space = spaces.Dict({"robot": inner, "a-b": box(-np.inf, np.inf, (3,)), "a": box(-np.inf, np.inf, (1,))})
+    space.seed(0)
+    rows = [space.sample() for _ in range(STEPS + 1)]
+    columns = {
+        "robot": {key: np.stack([row["robot"][key] for row in rows]) for key in ("z", "b")},
+        **{key: np.stack([row[key] for row in rows]) for key in ("a-b", "a")},
+    }
+    write_set("test/nested-v0", [columns], space)
+    dataset = read_minari("test/nested-v0")
+    expected = np.float32([spaces.flatten(space, row) for row in rows])
+    np.testing.assert_array_equal(dataset.observations, expected[:-1])
+    np.testing.assert_array_equal(dataset.next_observations, expected[1:])
+
+
+def test_a_set_that_does_not_describe_its_spaces(root: Path) -> None:
+    """As old versions of Minari wrote it: the layout is that of the file."""
+    write_goals("test/maze-v0")
+    file = root / "test" / "maze-v0" / "data" / "metadata.json"
+    entries = json.loads(file.read_text())
+    described = read_minari("test/maze-v0")
+    file.write_text(json.dumps({key: value for key, value in entries.items() if not key.endswith("_space")}))
+    assert read_minari("test/maze-v0").content_hash == described.content_hash
+
+
+ROWS = STEPS + 1
+BOX = spaces.Box(-1.0, 1.0, (2,))
+CAMERA = spaces.Box(0, 255, (32, 40, 3), np.uint8)
+PICTURES = np.zeros((ROWS, 32, 40, 3), np.uint8)
+VECTORS = np.zeros((ROWS, 2), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("observations", "space", "options", "what"),
+    [
+        (["go"] * ROWS, spaces.Text(5), {}, "its observations are of type Text"),
+        ({"a": {"b": ["go"] * ROWS}}, spaces.Dict({"a": spaces.Dict({"b": spaces.Text(5)})}), {}, "observations.a.b"),
+        (np.zeros(ROWS, np.int64), spaces.Discrete(3), {}, "its observations are of type Discrete"),
+        (PICTURES, CAMERA, {}, "its observations are pictures of shape (32, 40, 3)"),
+        ({"camera": PICTURES}, spaces.Dict({"camera": CAMERA}), {}, "its observations.camera are pictures"),
+        (np.zeros((ROWS, 2, 2)), spaces.Box(-1, 1, (2, 2)), {}, "observations have shape (2, 2)"),
+        ((VECTORS, VECTORS), spaces.Tuple([BOX, BOX]), {}, "its observations are of type Tuple"),
+        (
+            *(VECTORS, BOX),
+            {"actions": [np.zeros(STEPS, np.int64)], "action_space": spaces.Discrete(2)},
+            "its actions are of type Discrete",
+        ),
+        (
+            *(VECTORS, BOX),
+            {"actions": [{"arm": np.zeros((STEPS, 2))}], "action_space": spaces.Dict({"arm": BOX})},
+            "its actions are dictionaries",
+        ),
+    ],
+)
+def test_intact_sets_of_another_kind_are_named(
+    root: Path, observations: object, space: spaces.Space, options: dict, what: str
+) -> None:
+    """The field and the remedy are named; nobody is told to delete an intact dataset."""
+    write_set("test/other-v0", [observations], space, **options)
+    with user_error(str(root / "test" / "other-v0"), "unsupported Minari dataset", what, "as an .npz file") as caught:
+        read_minari("test/other-v0")
+    assert not {"damaged", "delete"} & set(str(caught.value).split())
+
+
+def test_a_storage_that_cannot_be_read_is_named() -> None:
+    file = write_minari(NAME, two_episodes(), description="") / "data" / "metadata.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "data_format": "tape"}))
+    with user_error("unsupported Minari dataset: its storage is 'tape', and only arrow, hdf5, parquet can be read"):
+        read_minari(NAME)
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is not None, reason="pyarrow is installed")
+def test_a_storage_that_needs_another_package_names_it() -> None:
+    file = write_minari(NAME, two_episodes(), description="") / "data" / "metadata.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "data_format": "arrow"}))
+    with user_error("pyarrow is not installed", "which its storage 'arrow' needs"):
+        read_minari(NAME)
+
+
+def test_files_that_cannot_be_read_are_not_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_minari(NAME, two_episodes(), description="")
+    for name in ("main_data.hdf5", "metadata.json"):
+        file = folder / "data" / name
+        with monkeypatch.context() as patch:
+            deny(patch, file)
+            with user_error(f"{file} cannot be read (Permission denied): check its permissions") as caught:
+                read_minari(NAME)
+        assert isinstance(caught.value, UnreadableError)
+    assert_is_two_episodes(read_minari(NAME))
+
+
+def test_a_set_that_another_process_writes_is_locked() -> None:
+    file = write_minari(NAME, two_episodes(), description="") / "data" / "main_data.hdf5"
+    with locked(file), pytest.raises(UnreadableError, match=r"is locked.*HDF5_USE_FILE_LOCKING=FALSE"):
+        read_minari(NAME)
+    assert_is_two_episodes(read_minari(NAME))
 
 
 def test_a_set_that_is_not_here_is_not_looked_for_elsewhere(root: Path) -> None:
@@ -156,7 +232,7 @@ def test_damaged_sets(root: Path) -> None:
     folder = write_minari(NAME, two_episodes(), description="")
     main, metadata = folder / "data" / "main_data.hdf5", folder / "data" / "metadata.json"
     whole, table = main.read_bytes(), json.loads(metadata.read_text())
-    damaged = ("damaged or half-written Minari dataset", "delete it and generate or download it again")
+    damaged = ("damaged or half-written Minari dataset", "copy or download it again")
 
     main.write_bytes(whole[: len(whole) // 2])
     with user_error(str(folder), *damaged):
@@ -177,6 +253,16 @@ def test_damaged_sets(root: Path) -> None:
     metadata.write_text(json.dumps({**table, "total_episodes": 0}))
     with user_error("the dataset is empty"):
         read_minari(NAME)
+    metadata.write_text(json.dumps({**table, "observation_space": "{"}))
+    with user_error(str(folder), "observation_space of metadata.json is not JSON"):
+        read_minari(NAME)
+    metadata.write_text(json.dumps({**table, "action_space": json.dumps({"type": "Box", "shape": [1], "low": [1, 2]})}))
+    with user_error(*damaged):
+        read_minari(NAME)
+    metadata.write_text(json.dumps(table))
+    main.unlink()
+    with user_error(*damaged, "main_data.hdf5 is missing"):
+        read_minari(NAME)
     metadata.unlink()
     with user_error(*damaged, "metadata.json is missing"):
         read_minari(NAME)
@@ -188,7 +274,7 @@ def test_damaged_sets(root: Path) -> None:
         ("rewards", np.zeros(3), ("episode 0 is damaged", "[3, 2, 3, 2] rows where T+1, T, T, T are needed")),
         ("observations", np.zeros((3, 5)), ("episode 1 has observations or actions of another size",)),
         ("rewards", np.array([0.0, np.nan]), ("rewards holds nan in row 1",)),
-        ("rewards", np.float64(1.0), ("damaged or half-written",)),
+        ("rewards", np.float64(1.0), ("episode 0 is damaged; it holds a single number",)),
         ("actions", None, ("damaged or half-written",)),
     ],
 )
@@ -227,6 +313,30 @@ def test_unwritable_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "file"))
     with user_error("cannot write Minari dataset"):
         write_minari(NAME, two_episodes(), description="")
+
+
+def test_a_relative_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Minari itself fails there, after it has written all data."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINARI_DATASETS_PATH", "here/sets")
+    assert write_minari(NAME, two_episodes(), description="") == tmp_path / "here" / "sets" / NAME
+    assert_is_two_episodes(read_minari(NAME))
+
+
+def test_writing_is_tried_before_an_episode_is_asked_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever fails at the end, here the last step of the metadata, fails before hours of generation."""
+
+    def never() -> Iterator[Episode]:
+        raise AssertionError("an episode was generated")
+        yield
+
+    def fail(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(minari.dataset.minari_storage.MinariStorage, "update_metadata", fail)
+    with user_error("cannot write Minari dataset", "No space left on device"):
+        write_minari(NAME, never(), description="")
+    assert list((root / "ssar-embedded" / "toy").iterdir()) == []
 
 
 def test_of_two_writers_the_first_to_finish_wins() -> None:
