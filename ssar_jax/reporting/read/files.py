@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ssar_jax.errors import UserError
+from ssar_jax.errors import UserError, unreadable
 
 Types = type | tuple[type, ...]
 
@@ -115,7 +115,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         *(OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError),
         *(RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error),
     ) as error:
-        raise UserError(f"{path} cannot be read ({error}): copy it again from the run, or delete it") from error
+        damaged = UserError(f"{path} cannot be read ({error}): copy it again from the run, or delete it")
+        raise unreadable(path, error) or damaged from error
 
 
 def _shorten(value: Any) -> str:

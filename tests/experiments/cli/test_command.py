@@ -26,6 +26,8 @@ def main(config):
     assert "jax" not in sys.modules
     if _WORKDIR.value == "full":
         raise UserError("no space left\\nin full")
+    if _WORKDIR.value == "forbidden":
+        raise PermissionError(13, "Permission denied", "/secret/config.json")
     if _WORKDIR.value == "bug":
         raise KeyError("bug")
     if _WORKDIR.value == "interrupt":
@@ -144,6 +146,22 @@ def test_flags_can_come_from_a_file(start, tmp_path):
 
 def test_outside_the_repository_root(start, tmp_path):
     assert_one_line(start(HOPPER, cwd=tmp_path), f"there is no configs/ in {tmp_path}: run experiments from")
+
+
+def test_a_missing_permission_is_one_line(start):
+    result = start("--config=configs/td3_bc.py:hopper-m", "--workdir=forbidden")
+    assert_one_line(result, "/secret/config.json cannot be read (Permission denied): check its permissions")
+    assert result.returncode == 2
+
+
+def test_the_path_of_a_dataset_is_absolute(start, tmp_path):
+    """So config.json names the same file from every folder; the id of a Minari dataset stays."""
+    for written, stored in (
+        ("here.npz", str(ROOT / "here.npz")),
+        ("mujoco/hopper/medium-v0", "mujoco/hopper/medium-v0"),
+    ):
+        result = start("--config=configs/td3_bc.py:custom", f"--config.dataset.path={written}")
+        assert json.loads(result.stdout)["dataset"]["path"] == stored, result.stderr
 
 
 def test_a_bug_keeps_its_traceback(start):

@@ -128,3 +128,17 @@ def test_a_finished_offline_run_may_differ_in_online_settings(tmp_path):
     assert len(plan(tmp_path, phase="online", overrides=longer)) == 2
     with user_error("has another config: batch_size was 256, is 64"):
         plan(tmp_path, phase="online", overrides=(("batch_size", "64"),))
+
+
+def test_a_dataset_that_has_moved_is_compared_by_the_run_that_continues(tmp_path):
+    """Without a record of its content, and for a finished run, which compares nothing, another place is refused."""
+    (run,) = plan(tmp_path)
+    moved = (("dataset.path", str(tmp_path / "moved.hdf5")),)
+    begin(run)
+    with user_error(f"dataset.path was None, is {tmp_path / 'moved.hdf5'}"):
+        plan(tmp_path, overrides=moved)
+    (run.folder / "data.json").write_text("{}")
+    assert plan(tmp_path, overrides=moved)[0].state() == "begun"
+    (run.folder / "summary.json").write_text("{}")
+    with user_error(f"dataset.path was None, is {tmp_path / 'moved.hdf5'}"):
+        plan(tmp_path, overrides=moved)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssar_jax.reporting.read.adaptation import read_adaptation
-from tests.data.helpers import user_error
+from tests.data.helpers import deny, user_error
 from tests.reporting.report_runs import ADAPTIVE, add_adaptation, groups_of, write_run
 
 
@@ -82,3 +82,14 @@ def test_a_damaged_table_is_named(tmp_path):
     (group,), _ = groups_of(tmp_path)
     with user_error(f"{tmp_path / 'a'}: train.csv is damaged (could not convert string to float"):
         read_adaptation(group)
+
+
+def test_diagnostics_without_permission_are_named(tmp_path, monkeypatch):
+    """The file may be intact, so nobody is told to delete it."""
+    read(tmp_path)
+    file = tmp_path / "a" / "diagnostics" / "20000.npz"
+    (group,), _ = groups_of(tmp_path)
+    deny(monkeypatch, file)
+    with user_error(f"{file} cannot be read (Permission denied): check its permissions") as caught:
+        read_adaptation(group)
+    assert "delete" not in str(caught.value)
