@@ -6,6 +6,7 @@ import os
 import pickle
 from pathlib import Path
 
+import gymnasium
 import h5py
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ssar_jax.data.sources.d4rl import read_hdf5
 from ssar_jax.data.sources.find import read_path
 from ssar_jax.data.sources.minari import read_minari
 from ssar_jax.data.tasks import get_task
+from ssar_jax.envs.make import make_env
 from ssar_jax.errors import UserError
 from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.load import load_policy
@@ -195,3 +197,20 @@ def test_no_source_can_unpickle(source):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("np.load", "numpy.load"):
             keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
             assert keywords.get("allow_pickle") == "False", ast.unparse(node)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"entry_point": "os:mkdir", "kwargs": {"path": "mark"}},
+        {"entry_point": "gymnasium:make", "kwargs": {"id": "os:mark"}},
+        {"additional_wrappers": [{"name": "Wrapper", "entry_point": "os:mkdir", "kwargs": {"path": "mark"}}]},
+    ],
+)
+def test_a_datasets_environment_does_not_choose_what_is_called(tmp_path, mark, monkeypatch, hostile):
+    """Its description names functions and their arguments; only Gymnasium's and registered ones are called."""
+    monkeypatch.chdir(tmp_path)
+    described = json.loads(gymnasium.spec("Pendulum-v1").to_json())
+    make_env(json.dumps(described)).close()
+    with user_error("the dataset's environment 'Pendulum-v2' is made by", "neither Gymnasium's nor an imported"):
+        make_env(json.dumps(described | {"id": "Pendulum-v2"} | hostile))

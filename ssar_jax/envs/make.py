@@ -1,8 +1,10 @@
 """Builds environments by name, with D4RL v2's physics or Gymnasium's."""
 
 import dataclasses
+import importlib.util
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -174,12 +176,24 @@ def _is_description(environment: str) -> bool:
     return environment.startswith("{")
 
 
+_TRUSTED_ENVIRONMENTS = tuple(
+    f"{package}.envs.{family}"
+    for package, families in (
+        ("gymnasium", ("box2d.", "classic_control.", "mujoco.", "tabular.", "toy_text.")),
+        ("gymnasium_robotics", ("",)),
+    )
+    for family in families
+)
+"""The beginnings of the places whose environments a dataset may name."""
+
+
 def _make_described(description: str, name: str) -> gymnasium.Env:
     """Make the environment that a dataset describes, although it may be registered differently here or not at all."""
     known = {field.name for field in dataclasses.fields(EnvSpec)}
     # Older versions of Gymnasium wrote fields that have no meaning any more.
     fields = {key: value for key, value in json.loads(description).items() if key in known}
     fields.setdefault("additional_wrappers", [])
+    _require_known_code(fields, name)
     try:
         return gymnasium.make(EnvSpec.from_json(json.dumps(fields)), disable_env_checker=True)
     except ImportError as error:
@@ -189,6 +203,29 @@ def _make_described(description: str, name: str) -> gymnasium.Env:
     # A module, a class or an argument of the environment may not exist in the installed version.
     except (gymnasium.error.Error, AttributeError, TypeError, ValueError, OSError) as error:
         raise _cannot_be_made(name, error, "set") from error
+
+
+def _require_known_code(fields: dict[str, Any], name: str) -> None:
+    """Require the classes that a description names to be Gymnasium's, or environments of modules that are imported.
+
+    A description names functions to call and their arguments, so that making any other one would run whatever the
+    author of a dataset likes.
+    """
+    named = [(fields.get("entry_point"), gymnasium.Env, _TRUSTED_ENVIRONMENTS)]
+    for wrapper in fields["additional_wrappers"] or ():
+        entry_point = wrapper.get("entry_point") if isinstance(wrapper, dict) else None
+        named.append((entry_point, gymnasium.Wrapper, ("gymnasium.wrappers.",)))
+    for entry_point, kind, trusted in named:
+        place, _, attribute = str(entry_point).partition(":")
+        if entry_point is None or importlib.util.find_spec(place.partition(".")[0]) is None:
+            continue  # there is nothing to run
+        known = place in sys.modules and getattr(sys.modules[place], attribute, kind)
+        if not (str(entry_point).startswith(trusted) or (isinstance(known, type) and issubclass(known, kind))):
+            raise UserError(
+                f"the dataset's environment {name!r} is made by {entry_point!r}, which is neither Gymnasium's nor an "
+                f"imported {kind.__name__}: if you trust it, add --import={place} to the command, or set "
+                "--config.environment.id to another one, or to off for training without evaluation"
+            )
 
 
 def _cannot_be_made(name: str, error: Exception, remedy: str) -> UserError:

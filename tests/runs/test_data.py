@@ -403,7 +403,7 @@ def test_the_config_chooses_another_environment_or_none(point_goal, tmp_path):
 
 def test_an_environment_with_other_observations_is_refused(point_goal):
     """Three of four arrays have another size, although the sum of all sizes is the same."""
-    point_goal(env=spec(entry_point="tests.runs.test_data:other_point_goal"))
+    point_goal(env=spec(entry_point="tests.runs.test_data:OtherPointGoal"))
     with user_error(
         "observations are achieved_goal (1), desired_goal (1), observation (2), but the dataset's environment "
         "PointGoal-v0 has achieved_goal (2), desired_goal (1), observation (1): choose the environment"
@@ -411,10 +411,19 @@ def test_an_environment_with_other_observations_is_refused(point_goal):
         load_data(point_goal_config())
 
 
-def other_point_goal():
-    env = PointGoal()
-    env.observation_space = goal_space(achieved_goal=2, desired_goal=1, observation=1)
-    return env
+class OtherPointGoal(PointGoal):
+    """Its arrays have other sizes, and the same sum of sizes."""
+
+    def __init__(self):
+        super().__init__()
+        self.observation_space = goal_space(achieved_goal=2, desired_goal=1, observation=1)
+
+    def reset(self, *, seed=None, options=None):
+        _, info = super().reset(seed=seed)
+        return self.observation_space.sample(), info
+
+    def step(self, action):
+        return self.observation_space.sample(), *super().step(action)[1:]
 
 
 def test_an_environment_of_a_set_that_cannot_be_made_names_the_remedy(point_goal):

@@ -79,7 +79,7 @@ def test_overrides_set_fields_in_their_types_and_the_last_one_counts():
         (
             "evaluation.every",
             "3",
-            "unknown field --config.evaluation.every; evaluation has episodes, interval; "
+            "unknown field --config.evaluation.every; evaluation has episodes, interval, max_episode_steps; "
             "did you mean --config.checkpoint.every?",
         ),
         ("selection.zzz", "3", "unknown field --config.selection.zzz; selection has expectile, fraction, "),
@@ -111,7 +111,7 @@ def test_wrong_overrides_are_named_with_a_hint(name, text, message):
         ("evaluate.interval", ["evaluation.interval"]),
         ("episodes", ["evaluation.episodes"]),
         ("online.steps", ["online.num_steps"]),
-        ("steps", ["coefficient.decay_steps", "dataset.embedded.num_steps", "online.num_steps"]),
+        ("steps", ["coefficient.decay_steps", "dataset.embedded.num_steps", "evaluation.max_episode_steps"]),
         ("gibberish", []),
     ],
 )
