@@ -31,6 +31,7 @@ import csv
 import json
 import logging
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,7 @@ def generate() -> None:
     from ssar_jax.behaviour import statistics
 
     table = _table()
-    rows, _ = _generated()
+    rows = _generated()
     print(statistics.markdown_table(rows), end="")
     if table is not None:
         _write_page(table, rows, "embedded", "")
@@ -210,8 +211,7 @@ def examine() -> None:
     if others:
         raise UserError(f"--systems: no published scores for {others[0]}: choose among {', '.join(ranking.SYSTEMS)}")
     examination = Examination(systems, tasks, _UPDATES.value, _JOBS.value, resolve_path(_RUNS.value), _NUM_STEPS.value)
-    rows, hashes = _generated()
-    examination.require_data(hashes)
+    rows = _generated(examination.require_data)
     scores = examination.train()
     section = ranking.markdown(ranking.compare(scores), _UPDATES.value)
     print(section, end="")
@@ -229,8 +229,8 @@ def _table() -> Path | None:
     return table
 
 
-def _generated() -> tuple[list[Any], dict[str, str]]:
-    """Generate the missing datasets of --tasks; return the statistics and, by task, the content hashes of all."""
+def _generated(check: Callable[[str, Any], None] = lambda task, dataset: None) -> list[Any]:
+    """Generate the missing datasets of --tasks and return the statistics of all; each is checked."""
     from ssar_jax.behaviour import statistics, suite
     from ssar_jax.behaviour.generate import load_or_generate
 
@@ -243,13 +243,13 @@ def _generated() -> tuple[list[Any], dict[str, str]]:
             f"{work.gigabytes:.1f} GB and {work.seconds / 60:.0f} min",
             flush=True,
         )
-    rows, hashes = [], {}
+    rows = []
     for task, num_steps in sizes:
         dataset = load_or_generate(task, num_steps)
         print(dataset.card(), flush=True)
         rows.append(statistics.describe(task, dataset))
-        hashes[task.name] = dataset.content_hash
-    return rows, hashes
+        check(task.name, dataset)
+    return rows
 
 
 def _write_page(path: Path, rows: list[Any], subcommand: str, section: str) -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,9 @@ import numpy as np
 from experiments.sweeping import cores
 from experiments.sweeping.plan import PlannedRun, Settings, make_plan
 from experiments.sweeping.pool import Pool
+from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.files import require_writable
+from ssar_jax.data.selection import keep_top_fraction
 from ssar_jax.errors import UserError
 from ssar_jax.run_format import read_json
 from ssar_jax.runs.interruption import watch_signals
@@ -47,21 +49,24 @@ class Examination:
             fields.append(("dataset.embedded.num_steps", str(num_steps)))
         self._runs = make_plan(systems, tasks, Settings("paper", "offline", 0, 1, fields, root))
 
-    def require_data(self, hashes: Mapping[str, str]) -> None:
-        """Requires that runs of an earlier call were trained on the present datasets.
+    def require_data(self, task: str, dataset: OfflineDataset) -> None:
+        """Requires that runs of an earlier call were trained on the present dataset.
 
         Args:
-            hashes: task -> content hash of its dataset.
+            task: a task.
+            dataset: its dataset.
 
         Raises:
             UserError: if a run was trained on other data.
         """
         for run in self._runs:
             path = run.folder / "data.json"
-            if path.exists() and read_json(path)["dataset_hash"] != hashes[run.config.task]:
+            if run.config.task != task or not path.exists():
+                continue
+            kept = keep_top_fraction(dataset, run.config.dataset.keep_fraction)
+            if read_json(path)["dataset_hash"] != kept.content_hash:
                 raise UserError(
-                    f"{run.folder} was trained on an older dataset of {run.config.task}: delete it, or choose another "
-                    "--runs"
+                    f"{run.folder} was trained on an older dataset of {task}: delete it, or choose another --runs"
                 )
 
     def train(self) -> dict[tuple[str, str], float]:
@@ -75,7 +80,7 @@ class Examination:
         """
         with watch_signals() as interruption:
             outcomes = Pool(self._runs, self._shares, {}, self._report).run(interruption)
-        if interruption.exit_status is not None:
+        if interruption.signal_number is not None:
             print("to continue, repeat the command")
             sys.exit(interruption.exit_status)
         for run in self._runs:
