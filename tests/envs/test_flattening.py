@@ -78,6 +78,13 @@ def test_fields_of_older_versions_of_gymnasium_are_left_out():
     assert make_env(description).observation_space.shape == (4,)
 
 
+class Failing(gymnasium.Env):
+    """Does not fit what is installed."""
+
+    def __init__(self):
+        raise AssertionError
+
+
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
@@ -87,6 +94,7 @@ def test_fields_of_older_versions_of_gymnasium_are_left_out():
         ),
         ({"entry_point": "tests.envs.point_goal:Gone"}, ("Gone",)),
         ({"kwargs": {"gravity": 1.0}}, ("gravity",)),
+        ({"entry_point": "tests.envs.test_flattening:Failing"}, ("cannot be made: AssertionError",)),
         ({"entry_point": None}, ("PointGoal-v0",)),
     ],
 )
