@@ -324,6 +324,8 @@ def custom_environment(config: Any) -> str | None:
     """
     if config.environment.id is not None:
         return None if config.environment.id == NO_ENVIRONMENT else config.environment.id
+    if config.dataset.path is None:
+        return None
     description = _minari_description(Path(resolve_dataset(config.dataset.path)))
     return None if description is None else description.environment
 
