@@ -32,14 +32,17 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "zero or more": (
         "seed", "warmup_steps", "bc_steps", "noise", "noise_clip", "temperature", "temperature_multiplier", "bc_weight",
-        "penalty_weight", "balance_low", "balance_high",
+        "penalty_weight", "low", "high",
     ),
     "between 0 and 1": ("discount", "selection_min_fraction", "anneal_floor"),
     "at least 0 and below 1": ("dropout",),
     "above 0 and at most 1": ("tau", "selection_fraction", "clip_actions", "keep_fraction"),
     "between 0 and 1, ends excluded": ("expectile",),
     "larger than 1": ("max_ratio",),
-    "finite": ("reward_bias", "threshold", "decay_steps", "target_gap", "difference_min", "difference_max"),
+    "finite": (
+        "reward_bias", "threshold", "decay_steps", "target_gap", "difference_min", "difference_max", "action_low",
+        "action_high",
+    ),
 }
 # fmt: on
 
@@ -108,3 +111,22 @@ def require_hyperparameters(record: Any) -> None:
                 raise UserError(f"{name}={value!r} must be a tuple of positive integers such as (256, 256)")
         elif isinstance(value, Real | str) and not isinstance(value, bool) and value != _UNLIMITED.get(name):
             require_in_range(name, value)
+
+
+def require_ordered(record: Any, low: str, high: str, *, distinct: bool = False) -> None:
+    """Requires a hyperparameter to be at most another; traced arrays are not checked.
+
+    Args:
+        record: a NamedTuple of hyperparameters.
+        low: name of the smaller one.
+        high: name of the larger one.
+        distinct: whether they must differ.
+
+    Raises:
+        UserError: `<low>=<value> must be at most <high>=<value>`, or `below`.
+    """
+    first, second = getattr(record, low), getattr(record, high)
+    if not (isinstance(first, Real) and isinstance(second, Real)):
+        return
+    if first > second or (distinct and first == second):
+        raise UserError(f"{low}={first} must be {'below' if distinct else 'at most'} {high}={second}")

@@ -38,7 +38,7 @@ from ssar_jax.ops.gradients import apply_gradients, create_train_state, gradient
 from ssar_jax.ops.losses import conservative_difference, soft_td_target
 from ssar_jax.ops.shapes import assert_batch
 from ssar_jax.ops.trees import averages, copy_params, polyak
-from ssar_jax.ranges import require_hyperparameters
+from ssar_jax.ranges import require_hyperparameters, require_ordered
 from ssar_jax.types import Array, Batch, Key, Metrics, Params, TrainState
 
 DIFFERENCE = partial(conservative_difference, temperature=1.0, minimum=-math.inf, maximum=math.inf)
@@ -137,9 +137,10 @@ def fam_cql(action_size: int, config: FamCQLConfig = PUBLISHED) -> Algorithm:
         config: the hyperparameters.
 
     Raises:
-        UserError: if a hyperparameter is out of its range, such as `tau=7`.
+        UserError: if a hyperparameter is out of its range, such as `tau=7`, or `low` is above `high`.
     """
     require_hyperparameters(config)
+    require_ordered(config, "low", "high")
     actor = TanhGaussianActor(config.actor_hidden_sizes, action_size, mlp_options=MLP_OPTIONS)
     balance = TanhGaussianActor(config.balance_hidden_sizes, 1, mlp_options=MLP_OPTIONS)
     critics = make_ensemble([Critic(config.critic_hidden_sizes, config.critic_layer_norm, MLP_OPTIONS)] * 2)

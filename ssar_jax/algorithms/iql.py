@@ -171,12 +171,12 @@ def iql(action_size: int, coefficient: Coefficient = PLAIN, config: IQLConfig = 
 
         Q and the advantages use V from before its step in CORL's program and from after its step in the authors'.
         """
-        next_values = networks.value(values.value.params, batch.next_observations)
+        before = values.value.params
         values, advantages, value_loss = value_step(networks, values, batch, config.expectile)
         if official:
             target = jnp.min(networks.critics.apply(values.target_critics, batch.observations, batch.actions), axis=0)
             advantages = target - networks.value(values.value.params, batch.observations)
-            next_values = networks.value(values.value.params, batch.next_observations)
+        next_values = networks.value(values.value.params if official else before, batch.next_observations)
         values, critic_loss, q_mean = critic_step(
             networks, values, batch, next_values,
             discount=config.discount, tau=config.tau, reduction=jnp.sum if official else jnp.mean,

@@ -27,6 +27,10 @@ from ssar_jax.envs.antmaze import GOAL_RADIUS, AntMazeEnv
 from ssar_jax.envs.make import TerminalAliveBonus
 from ssar_jax.envs.stepping import name_of
 
+_ROWS_PER_THREAD = 32
+"""Fewer environments per thread than this are stepped by one thread: between two steps a thread must get Python's lock,
+and with few of them waiting for it takes longer than the steps."""
+
 
 class BatchOutcome(NamedTuple):
     """Result of one step in n environments.
@@ -152,10 +156,10 @@ class Simulator:
 
     def _simulate(self, actions: np.ndarray, rows: Sequence[int]) -> None:
         """Advance the simulations; this thread takes a share, because it would wait otherwise."""
-        if self._pool is None or len(rows) == 1:
+        shares = min(self._threads, len(rows) // _ROWS_PER_THREAD)
+        if self._pool is None or shares < 2:
             self._advance(actions, rows, 0, len(rows))
             return
-        shares = min(self._threads, len(rows))
         bounds = [len(rows) * share // shares for share in range(shares + 1)]
         others = [self._pool.submit(self._advance, actions, rows, *bounds[s : s + 2]) for s in range(1, shares)]
         self._advance(actions, rows, *bounds[:2])

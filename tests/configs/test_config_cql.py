@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from configs import cql
+from configs import cql, td3_bc
 from configs.checks import check_config
 from configs.common import PRESETS
 from ssar_jax.errors import UserError
@@ -170,6 +170,16 @@ def test_library_preset_on_locomotion():
         "coefficient.anneal": "linear",
         "online.trust": "one",
     }
+
+
+def test_the_library_preset_selects_where_the_programs_threshold_selects_nothing():
+    """As TD3+BC(SA) in the same program."""
+    for task in ("halfcheetah-m", "halfcheetah-mr"):
+        selection, other = get(f"{task},preset=library").selection, td3_bc.get_config(task).selection
+        assert {name: selection[name] for name in ("rule", "threshold", "expectile")} == {
+            name: other[name] for name in ("rule", "threshold", "expectile")
+        }
+        assert get(f"{task},variant=base,preset=library").selection.rule == "none"
 
 
 def test_library_preset_on_antmaze():

@@ -1,6 +1,7 @@
 """FamCQL: updates against NumPy, which draw reaches which network, CQL as its limit, acting, the initial state."""
 
 import itertools
+import math
 
 import jax
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from ssar_jax.algorithms import cql, fam_cql
 from ssar_jax.coefficients.constant import constant
+from ssar_jax.errors import UserError
 from ssar_jax.networks import balance
 from tests.algorithms.cql import small_cql
 from tests.algorithms.cql.small_cql import BATCH, make_batch
@@ -242,3 +244,18 @@ def test_initial_state():
     assert "layernorm0" not in actor
     for params in (actor, balance_net):
         assert (float(params["log_std_multiplier"]), float(params["log_std_offset"])) == (1.0, -1.0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "message"),
+    [
+        (-0.1, 1.5, "low=-0.1 must be zero or more"),
+        (0.5, math.nan, "high=nan must be zero or more"),
+        (math.inf, 1.5, "low=inf must be finite"),
+        (0.5, math.inf, "high=inf must be finite"),
+        (2.0, 1.5, "low=2.0 must be at most high=1.5"),
+    ],
+)
+def test_a_range_of_coefficients_that_is_none_is_refused(low, high, message):
+    with pytest.raises(UserError, match=f"^{message}$"):
+        fam_cql.fam_cql(3, fam_cql.FamCQLConfig(low=low, high=high))
