@@ -64,7 +64,7 @@ def test_two_seeds_on_two_devices_equal_two_runs(dataset, tmp_path):
         assert status == 0, messages
     versions = json.loads((tmp_path / "both" / "versions.json").read_text())
     assert versions["device"].startswith("2 x ")
-    assert versions["xla_flags"] == flags
+    assert versions["environment"]["XLA_FLAGS"] == flags
     for seed in (0, 1):
         for name in ("train.csv", "eval.csv"):
             rows = [

@@ -191,11 +191,11 @@ def test_a_whole_run_is_resumed_with_its_density_models(tmp_path, monkeypatch):
     last = {"evaluations": 0}
     evaluate = offline._OfflineRun._evaluate
 
-    def killed_at_the_third(run, progress):
+    def killed_at_the_third(run, *arguments):
         last["evaluations"] += 1
         if last["evaluations"] == 3:
             raise KeyboardInterrupt
-        evaluate(run, progress)
+        return evaluate(run, *arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(offline._OfflineRun, "_evaluate", killed_at_the_third)
