@@ -151,7 +151,7 @@ def train(agent: str) -> None:
 
 
 def choose(tier: str, run: Path) -> None:
-    """Write the policy of a tier that a training run contains, for `medium` with the snapshots before it.
+    """Write the policy of a tier that a training run contains; for `medium` also the snapshots that make a replay.
 
     Args:
         tier: `medium`, `expert`, or `direction` for the ant.
@@ -196,7 +196,7 @@ def examine() -> None:
     Raises:
         UserError: A task has no published scores, a file cannot be written, or a run did not finish.
     """
-    from experiments.cli.examination import Examination
+    from experiments.sweeping.examination import Examination
     from ssar_jax.behaviour import ranking
 
     table = _table()

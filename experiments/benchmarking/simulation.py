@@ -11,22 +11,22 @@ import numpy as np
 
 
 class _Recorder:
-    """Plays episodes and keeps the actions of every step.
+    """Stands for `FirstEpisodes` and keeps the actions of every step.
 
     Args:
-        envs: `FirstEpisodes`.
+        episodes: the environments that play.
+        actions: the list to which the actions of every step are added, [N, A] each.
     """
 
-    def __init__(self, envs: Any) -> None:
-        self._envs = envs
-        self.actions: list[np.ndarray] = []
+    def __init__(self, episodes: Any, actions: list[np.ndarray]) -> None:
+        self._episodes, self._actions = episodes, actions
 
     def play(self, policy: Callable[[np.ndarray], np.ndarray], *arguments: Any) -> Any:
         def recorded(observations: np.ndarray) -> np.ndarray:
-            self.actions.append(np.array(policy(observations)))
-            return self.actions[-1]
+            self._actions.append(np.array(policy(observations)))
+            return self._actions[-1]
 
-        return self._envs.play(recorded, *arguments)
+        return self._episodes.play(recorded, *arguments)
 
 
 def evaluation(config: Any, repeats: int) -> dict[str, Any]:
@@ -58,16 +58,16 @@ def evaluation(config: Any, repeats: int) -> dict[str, Any]:
     evaluator = Evaluator(
         algorithm, build, seeds, config.evaluation.episodes, ObservationScaling.identity(task.observation_size)
     )
-    recorder = _Recorder(evaluator._envs)
-    evaluator._envs = recorder  # pyright: ignore[reportAttributeAccessIssue]
+    episodes, actions = evaluator.episodes, []
+    evaluator.episodes = _Recorder(episodes, actions)  # pyright: ignore[reportAttributeAccessIssue]
     evaluator(policies)
-    evaluator._envs = recorder._envs
+    evaluator.episodes = episodes
     steps, rate, engine = 0, 0.0, 0.0
     for _ in range(repeats):  # in turns, so that a temporary slowdown affects both
         start = time.perf_counter()
         steps = int(evaluator(policies).lengths.sum())
         rate = max(rate, steps / (time.perf_counter() - start))
-        engine = max(engine, engine_rate(build, evaluator._reset_seeds, recorder.actions))
+        engine = max(engine, engine_rate(build, evaluator.reset_seeds, actions))
     threads = len(os.sched_getaffinity(0))
     return {
         "num_seeds": len(seeds),

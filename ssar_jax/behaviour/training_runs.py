@@ -74,7 +74,7 @@ class TrainingRun:
         """Read the snapshot after a number of steps."""
         return policies.read(snapshot_path(self._folder, steps))[0]
 
-    def choose(self, name: str, episodes_seed: int = 0) -> Choice:
+    def choose(self, name: str) -> Choice:
         """Examine snapshots until one belongs to a tier.
 
         A policy on the way up is not taken after an evaluation of its training that lay above the tier: it would be a
@@ -83,7 +83,6 @@ class TrainingRun:
 
         Args:
             name: Name of the tier, such as `medium`.
-            episodes_seed: Seed of the episodes of the examinations.
 
         Returns:
             The choice.
@@ -97,7 +96,7 @@ class TrainingRun:
             raise UserError(f"there is no tier {agent!r} {name!r}: choose one of {known}")
         tier = TIERS[agent, name]
         for steps in self._candidates(tier):
-            mark = examine(agent, self.policy(steps), np.random.default_rng((episodes_seed, steps)))
+            mark = examine(agent, self.policy(steps), np.random.default_rng((0, steps)))
             _LOG.info("%s after %s steps: %s", agent, f"{steps:,}", mark)
             if mark.is_in(tier):
                 return Choice(self.policy(steps), steps, mark)

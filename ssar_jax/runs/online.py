@@ -20,7 +20,8 @@ from ssar_jax.envs.make import make_env, time_limit
 from ssar_jax.errors import UserError
 from ssar_jax.logs.run_log import RunLog, require_dashboards
 from ssar_jax.runs.checkpoints import Checkpoints
-from ssar_jax.runs.data import TaskData, custom_environment, load_data
+from ssar_jax.runs.custom_data import custom_environment
+from ssar_jax.runs.data import TaskData, load_data
 from ssar_jax.runs.divergence import DivergenceGuard
 from ssar_jax.runs.folder import RunFolder
 from ssar_jax.runs.interruption import Interruption, watch_signals

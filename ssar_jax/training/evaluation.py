@@ -46,6 +46,10 @@ class Evaluator:
         action_scaling: maps actions from [-1, 1] to the environment's range; None if the ranges are the same.
         max_episode_steps: number of steps after which an episode is cut; None means that all episodes must end by
             themselves.
+
+    Attributes:
+        episodes: the environments of all episodes, which play them.
+        reset_seeds: their reset seeds.
     """
 
     def __init__(
@@ -59,8 +63,8 @@ class Evaluator:
         max_episode_steps: int | None = None,
     ) -> None:
         self._shape = (len(seeds), episodes)
-        self._envs = FirstEpisodes(make_env, len(seeds) * episodes, max_episode_steps)
-        self._reset_seeds = [episode_seed(seed, i) for seed in seeds for i in range(episodes)]
+        self.episodes = FirstEpisodes(make_env, len(seeds) * episodes, max_episode_steps)
+        self.reset_seeds = [episode_seed(seed, i) for seed in seeds for i in range(episodes)]
         self._act = jax.jit(jax.vmap(lambda params, observations: algorithm.act(params, observations, None)))
         self._scaling = observation_scaling
         self._action_scaling = action_scaling
@@ -88,11 +92,11 @@ class Evaluator:
             flat = actions.reshape(len(observations), -1)
             return flat if self._action_scaling is None else self._action_scaling.from_unit(flat)
 
-        return _result(self._envs.play(act, self._reset_seeds, stop), self._shape)
+        return _result(self.episodes.play(act, self.reset_seeds, stop), self._shape)
 
     def close(self) -> None:
         """Closes the environments."""
-        self._envs.close()
+        self.episodes.close()
 
 
 def evaluate(

@@ -122,10 +122,10 @@ def _kill(process: "subprocess.Popen[bytes]", folder: Path, after: float, rng: r
         if late and (not in_write or _is_writing(folder)):
             time.sleep(rng.random() * 0.003)
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            process.communicate()
             return True
         time.sleep(0.001)
-    return False
+    return False  # whoever started it reads its messages
 
 
 def _is_writing(folder: Path) -> bool:
@@ -147,8 +147,6 @@ def campaign(kills: int, seed: int, report: Callable[[str], None] = print) -> di
     rng, counts = random.Random(seed), {}
     with tempfile.TemporaryDirectory(prefix="kill-campaign-") as name:
         root = Path(name)
-        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(root / "compiled"))
-        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
         dataset, parent = small_run.write_dataset(root / "data.npz"), root / "parent"
         everything = subjects(dataset, parent)
         _undisturbed(everything[0], parent)
