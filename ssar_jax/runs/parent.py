@@ -8,6 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ssar_jax.algorithms.base import Algorithm
+from ssar_jax.data.files import one_line
 from ssar_jax.errors import UserError
 from ssar_jax.run_format import FREE_ONLINE, config_differences, data_differences, read_json
 from ssar_jax.runs.checkpoints import Checkpoints
@@ -42,13 +43,18 @@ class ParentRun:
             state = "is not finished" if (path / "config.json").exists() else "is not a run"
             raise UserError(f"{path} {state}: --offline_run needs a finished run of experiments.offline")
         summary = read_json(path / "summary.json")
-        if summary["phase"] != "offline":
-            raise UserError(f"{path} is a run of the {summary['phase']} phase: --offline_run needs an offline one")
+        if summary.get("phase") != "offline":
+            raise UserError(f"{path} is a run of the {summary.get('phase')} phase: --offline_run needs an offline one")
         note_differences(path)
         self.path, self._config = path, read_json(path / "config.json")
-        self.num_updates: int = summary["num_updates"]
-        self.stopped = {int(seed): stop for seed, stop in summary["stopped_seeds"].items()}
-        self.scores: list[float | None] = summary.get("final_score", summary.get("final_return"))
+        self.num_updates: int
+        self.scores: list[float | None]
+        try:
+            self.num_updates = int(summary["num_updates"])
+            self.stopped = {int(seed): dict(stop) for seed, stop in summary["stopped_seeds"].items()}
+            self.scores = list(summary["final_score"] if "final_score" in summary else summary["final_return"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{path / 'summary.json'} is damaged ({one_line(error)}): train the run again") from error
 
     def require_config(self, config: dict[str, Any]) -> None:
         """Requires the config of the online phase to agree with that of this run, except in `FREE_ONLINE`.

@@ -280,6 +280,8 @@ def _read_columns(path: Path, *, with_next: bool) -> dict[str, np.ndarray]:
             found = {key: entry for key in wanted if isinstance(entry := file.get(key), h5py.Dataset)}
             for entry in found.values():
                 require_inside(path, entry.id)
+            if (key := next((key for key, entry in found.items() if entry.shape is None), None)) is not None:
+                raise UserError(f"{path}: {key} is an HDF5 dataset without any value; write the column into it")
             for key in wanted:
                 if key not in found and key not in ("timeouts", "next_observations"):
                     raise UserError(f"{path}: missing key {key!r}; the file has {', '.join(sorted(file)) or 'none'}")
