@@ -8,8 +8,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ssar_jax.algorithms.base import Algorithm
-from ssar_jax.data.files import one_line
 from ssar_jax.errors import UserError
+from ssar_jax.files import one_line
 from ssar_jax.run_format import FREE_ONLINE, config_differences, data_differences, read_json
 from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.data import TaskData
