@@ -54,7 +54,7 @@ def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(system: str, t
     kill_after(again / "checkpoints" / "100", "offline", flags(system, again))
     finish("offline", flags(system, again, "--resume"))
     small_run.assert_same_numbers(whole / "offline", again)
-    parent = f"--offline_run={again}"
+    parent = f"--offline_run={whole / 'offline'}"
     kill_after(killed / "checkpoints" / "150", "online", flags(system, killed, parent))
     finish("online", flags(system, killed, parent, "--resume"))
     small_run.assert_same_numbers(whole, killed)
