@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "ops": MATHEMATICS,
     "networks": MATHEMATICS | {"ops"},
     "coefficients": MATHEMATICS | {"ops", "networks"},
-    "algorithms": MATHEMATICS | {"ops", "networks", "coefficients"},
+    "algorithms": MATHEMATICS | {TRANSITIONS, "ops", "networks", "coefficients"},
     "data": {ERRORS, EPISODES, TRANSITIONS, CHOICES, OBSERVATIONS},
     "envs": {ERRORS, EPISODES, CHOICES, OBSERVATIONS},
     "behaviour": {ERRORS, EPISODES, "data", "envs"},
