@@ -17,7 +17,10 @@ from ssar_jax.training.trainer import OfflineTrainer
 from tests.conftest import random_rows
 
 SEEDS = (3, 4)
-SYSTEMS = {"td3_bc": "sa", "cql": "sa", "iql": "corl", "spot": "base", "fam_cql": "base"}
+SYSTEMS = {
+    **{"td3_bc": "sa", "cql": "sa", "iql": "corl", "spot": "base", "fam_cql": "base"},
+    **{"rebrac": "sa", "awac": "base"},
+}
 
 
 def small_algorithm(name, variant):
@@ -32,7 +35,7 @@ def small_algorithm(name, variant):
 
 
 def make_trainer(algorithm):
-    trainer = OfflineTrainer(algorithm, random_rows(), seeds=SEEDS, batch_size=8)
+    trainer = OfflineTrainer(algorithm, random_rows(algorithm.columns), seeds=SEEDS, batch_size=8)
     if algorithm.pretraining is not None:
         missing = algorithm.pretraining.installed(trainer.states())
         trainer.install_pretrained(jax.tree.map(lambda leaf: np.full_like(leaf, 0.1), missing))
