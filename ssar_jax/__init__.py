@@ -27,6 +27,7 @@ _HOMES = {
     "BCConfig": "algorithms.bc",
     "Batch": "types",
     "CQLConfig": "algorithms.cql",
+    "EDACConfig": "algorithms.edac",
     "FamCQLConfig": "algorithms.fam_cql",
     "IQLConfig": "algorithms.iql",
     "Pretraining": "algorithms.base",
@@ -36,6 +37,7 @@ _HOMES = {
     "TrainState": "types",
     "bc": "algorithms.bc",
     "cql": "algorithms.cql",
+    "edac": "algorithms.edac",
     "fam_cql": "algorithms.fam_cql",
     "iql": "algorithms.iql",
     "sac": "algorithms.sac",
@@ -68,6 +70,7 @@ __all__ = [
     "Batch",
     "CQLConfig",
     "Coefficient",
+    "EDACConfig",
     "FamCQLConfig",
     "FineTuner",
     "IQLConfig",
@@ -88,6 +91,7 @@ __all__ = [
     "bc",
     "constant",
     "cql",
+    "edac",
     "evaluate",
     "fam_cql",
     "fine_tune",
@@ -114,6 +118,8 @@ if TYPE_CHECKING:
     from ssar_jax.algorithms.bc import bc as bc
     from ssar_jax.algorithms.cql import CQLConfig as CQLConfig
     from ssar_jax.algorithms.cql import cql as cql
+    from ssar_jax.algorithms.edac import EDACConfig as EDACConfig
+    from ssar_jax.algorithms.edac import edac as edac
     from ssar_jax.algorithms.fam_cql import FamCQLConfig as FamCQLConfig
     from ssar_jax.algorithms.fam_cql import fam_cql as fam_cql
     from ssar_jax.algorithms.iql import IQLConfig as IQLConfig

@@ -6,12 +6,14 @@ import pytest
 
 from ssar_jax import (
     CQLConfig,
+    EDACConfig,
     FamCQLConfig,
     IQLConfig,
     SACConfig,
     SPOTConfig,
     TD3BCConfig,
     cql,
+    edac,
     fam_cql,
     iql,
     sac,
@@ -35,6 +37,7 @@ CONSTRUCTORS = {
         FamCQLConfig(actor_hidden_sizes=SMALL, balance_hidden_sizes=SMALL, critic_hidden_sizes=SMALL, num_actions=2),
     ),
     "sac": (sac, SACConfig(hidden_sizes=SMALL)),
+    "edac": (edac, EDACConfig(actor_hidden_sizes=SMALL, critic_hidden_sizes=SMALL, num_critics=2)),
 }
 
 

@@ -17,7 +17,7 @@ from ssar_jax.training.trainer import OfflineTrainer
 from tests.conftest import random_rows
 
 SEEDS = (3, 4)
-SYSTEMS = {"td3_bc": "sa", "cql": "sa", "iql": "corl", "spot": "base", "fam_cql": "base"}
+SYSTEMS = {"td3_bc": "sa", "cql": "sa", "iql": "corl", "spot": "base", "fam_cql": "base", "edac": "base"}
 
 
 def small_algorithm(name, variant):
