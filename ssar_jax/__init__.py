@@ -36,6 +36,7 @@ _HOMES = {
     "TD3BCConfig": "algorithms.td3_bc",
     "TrainState": "types",
     "bc": "algorithms.bc",
+    "cal_ql": "algorithms.cal_ql",
     "cql": "algorithms.cql",
     "edac": "algorithms.edac",
     "fam_cql": "algorithms.fam_cql",
@@ -89,6 +90,7 @@ __all__ = [
     "__version__",
     "anneal",
     "bc",
+    "cal_ql",
     "constant",
     "cql",
     "edac",
@@ -116,6 +118,7 @@ if TYPE_CHECKING:
     from ssar_jax.algorithms.base import Pretraining as Pretraining
     from ssar_jax.algorithms.bc import BCConfig as BCConfig
     from ssar_jax.algorithms.bc import bc as bc
+    from ssar_jax.algorithms.cal_ql import cal_ql as cal_ql
     from ssar_jax.algorithms.cql import CQLConfig as CQLConfig
     from ssar_jax.algorithms.cql import cql as cql
     from ssar_jax.algorithms.edac import EDACConfig as EDACConfig

@@ -40,8 +40,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "between 0 and 1, ends excluded": ("expectile",),
     "larger than 1": ("max_ratio",),
     "finite": (
-        "reward_bias", "threshold", "decay_steps", "target_gap", "difference_min", "difference_max", "action_low",
-        "action_high",
+        "reward_bias", "failure_reward", "threshold", "decay_steps", "target_gap", "difference_min", "difference_max",
+        "action_low", "action_high",
     ),
 }
 # fmt: on

@@ -12,6 +12,7 @@ from ssar_jax import (
     SACConfig,
     SPOTConfig,
     TD3BCConfig,
+    cal_ql,
     cql,
     edac,
     fam_cql,
@@ -30,6 +31,7 @@ SMALL = (4,)
 CONSTRUCTORS = {
     "td3_bc": (td3_bc, TD3BCConfig(critic_hidden_sizes=SMALL, actor_hidden_sizes=SMALL)),
     "cql": (cql, CQLConfig(actor_hidden_sizes=SMALL, critic_hidden_sizes=(SMALL, SMALL), num_actions=2)),
+    "cal_ql": (cal_ql, CQLConfig(actor_hidden_sizes=SMALL, critic_hidden_sizes=(SMALL, SMALL), num_actions=2)),
     "iql": (iql, IQLConfig(hidden_sizes=SMALL)),
     "spot": (spot, SPOTConfig(critic_hidden_sizes=SMALL, actor_hidden_sizes=SMALL, density_hidden_sizes=SMALL)),
     "fam_cql": (
@@ -63,6 +65,7 @@ BATCH = Batch(
     masks=np.ones(6, np.float32),
     next_observations=np.zeros((6, 3), np.float32),
     trusted=np.ones(6, np.float32),
+    extras={"returns_to_go": np.zeros(6, np.float32)},
 )
 WRONG = {
     "rewards": np.zeros((6, 1), np.float32),

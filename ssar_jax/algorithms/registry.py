@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ssar_jax.algorithms import bc, cql, edac, fam_cql, iql, spot, td3_bc
+from ssar_jax.algorithms import bc, cal_ql, cql, edac, fam_cql, iql, spot, td3_bc
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.errors import UserError
 
@@ -48,6 +48,9 @@ _ENTRIES: dict[str, Entry] = {
     "fam_cql": Entry(fam_cql.from_config, {"base": "FamCQL"}, fam_cql.operations),
     "bc": Entry(bc.from_config, {"base": "BC", "top10": "10 % BC"}, bc.operations, offline_only=True),
     "edac": Entry(edac.from_config, {"base": "EDAC", "sac_n": "SAC-N"}, edac.operations),
+    "cal_ql": Entry(
+        cal_ql.from_config, {"base": "Cal-QL", "corl": "Cal-QL (CORL's form)", "sa": "Cal-QL(SA)"}, cql.operations
+    ),
 }
 
 

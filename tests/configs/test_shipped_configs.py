@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from configs import bc, cql, edac, fam_cql, iql, spot, td3_bc
+from configs import bc, cal_ql, cql, edac, fam_cql, iql, spot, td3_bc
 from configs.checks import CHOICES, check_config
 from configs.common import IDENTITY, PRESETS, fields
 from ssar_jax.algorithms import registry
@@ -22,6 +22,7 @@ FILES: dict[str, tuple[ModuleType, list[str], int]] = {
     "bc": (bc, TASKS, 19 * 2 * 3),
     "fam_cql": (fam_cql, LOCOMOTION, 13 * 1 * 3),
     "edac": (edac, TASKS, 19 * 2 * 3),
+    "cal_ql": (cal_ql, TASKS, 19 * 3 * 3),
 }
 UNCHECKED = {*IDENTITY, "dataset.path", "environment.id", "critic.hidden_layers"}  # the last has a check of CQL's own
 

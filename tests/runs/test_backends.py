@@ -17,7 +17,15 @@ from ssar_jax.training.trainer import OfflineTrainer
 from tests.conftest import random_rows
 
 SEEDS = (3, 4)
-SYSTEMS = {"td3_bc": "sa", "cql": "sa", "iql": "corl", "spot": "base", "fam_cql": "base", "edac": "base"}
+SYSTEMS = {
+    "td3_bc": "sa",
+    "cql": "sa",
+    "iql": "corl",
+    "spot": "base",
+    "fam_cql": "base",
+    "edac": "base",
+    "cal_ql": "sa",
+}
 
 
 def small_algorithm(name, variant):
@@ -33,7 +41,11 @@ def small_algorithm(name, variant):
 
 def make_trainer(algorithm, vmapped):
     trainer = OfflineTrainer(
-        algorithm, random_rows(), seeds=SEEDS, batch_size=8, layout=choose_layout(len(SEEDS), vmapped)
+        algorithm,
+        random_rows(columns=algorithm.columns),
+        seeds=SEEDS,
+        batch_size=8,
+        layout=choose_layout(len(SEEDS), vmapped),
     )
     if algorithm.pretraining is not None:
         missing = algorithm.pretraining.installed(trainer.states())

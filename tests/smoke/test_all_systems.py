@@ -20,6 +20,8 @@ SYSTEMS = {
     "iql.py:hopper-m": ("critic.hidden_sizes=(8,)",),
     "spot.py:hopper-m": (*SMALL_CRITICS, "density.hidden_sizes=(8,)", "density.num_updates=10"),
     "fam_cql.py:hopper-m": (*SMALL_CRITICS, "balance.hidden_sizes=(8,)", "online.steps_between_updates=100"),
+    "cal_ql.py:hopper-m": ("critic.width=8", "actor.hidden_sizes=(8,)"),
+    "cal_ql.py:hopper-m,variant=sa": ("critic.width=8", "actor.hidden_sizes=(8,)", "coefficient.hidden_sizes=(8,)"),
     "edac.py:hopper-m": (*SMALL_CRITICS, "critic.num_critics=3"),
     "edac.py:hopper-m,variant=sac_n": (*SMALL_CRITICS, "critic.num_critics=3"),
 }
@@ -32,7 +34,7 @@ LENGTHS = (
 # Slow: those whose kind of update is also tested by another system or smoke test.
 SLOW = (
     *("td3_bc.py:hopper-m", "td3_bc.py:hopper-m,variant=base", "cql.py:hopper-m", "cql.py:hopper-m,variant=base"),
-    *("iql.py:hopper-m,variant=sa", "edac.py:hopper-m,variant=sac_n"),
+    *("iql.py:hopper-m,variant=sa", "edac.py:hopper-m,variant=sac_n", "cal_ql.py:hopper-m,variant=sa"),
 )
 
 

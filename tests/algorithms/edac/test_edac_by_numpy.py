@@ -78,7 +78,7 @@ class NumpyEDAC:
 def test_three_updates_agree_with_numpy(eta):
     config = SMALL._replace(eta=eta)
     with jax.enable_x64(True):
-        state = make_state(seed=3)
+        state = make_state(seed=330)  # several critics are the smallest somewhere, and few units are off
         reference = NumpyEDAC(state, config)
         update = jax.jit(edac.edac(2, config).update, static_argnames="phase")
         for step in range(1, 4):
