@@ -12,7 +12,7 @@ from ssar_jax.errors import UserError, unreadable
 from ssar_jax.nested import flatten
 
 FILES = (
-    "config.json", "summary.json", "versions.json", "data.json", "stopped.json",
+    "config.json", "summary.json", "versions.json", "data.json", "stopped.json", "offline_run.json",
     "train.csv", "eval.csv", "metrics.jsonl", "preparation.npz",
 )  # fmt: skip
 FOLDERS = ("checkpoints", "diagnostics", "evaluations", "tensorboard", "wandb")
@@ -41,14 +41,14 @@ def default_folder(root: Path, config: Any, phase: str) -> Path:
     return root / config.algorithm.replace(":", ".") / config.task / name  # no colon: Windows refuses it
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> dict[str, Any]:
     """Reads a JSON file of a run; config fields that were renamed have their current names.
 
     Args:
         path: the file.
 
     Returns:
-        Its content.
+        Its content, which is an object in every file of a run.
 
     Raises:
         UserError: if the file is missing or damaged.
@@ -56,11 +56,13 @@ def read_json(path: Path) -> Any:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         if not isinstance(error, FileNotFoundError) and (cause := unreadable(path, error)) is not None:
             raise cause from error
         raise UserError(f"{path} cannot be read ({error}): check that its folder is a run") from error
-    return rename_fields(content) if isinstance(content, dict) else content
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged (not a JSON object): check that its folder is a run")
+    return rename_fields(content)
 
 
 def require_imported(config: dict[str, Any], path: Path) -> None:

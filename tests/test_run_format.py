@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from configs import td3_bc
 from configs.common import fields
 from ssar_jax.run_format import RENAMED_FIELDS, differences, read_json, rename_fields
+from tests.data.helpers import user_error
 
 OLD = {"tau": 0.005, "coefficient": {"mask_regulariser": True, "base": 0.4}, "mask_regulariser": 3}
 NEW = {"tau": 0.005, "coefficient": {"mask_regularizer": True, "base": 0.4}, "mask_regulariser": 3}
@@ -26,3 +29,10 @@ def test_current_names_are_fields_and_stay_in_their_group():
         assert new in known
         assert old not in known
         assert old.rpartition(".")[0] == new.rpartition(".")[0]
+
+
+@pytest.mark.parametrize("text", ["[]", "7", "[" * 100_000, "{"])
+def test_a_file_that_holds_no_object_is_named(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with user_error(str(tmp_path / "config.json"), "check that its folder is a run"):
+        read_json(tmp_path / "config.json")

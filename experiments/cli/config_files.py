@@ -12,8 +12,8 @@ from ml_collections import ConfigDict
 from configs.common import IDENTITY, Config, did_you_mean, fields
 from experiments.cli.overrides import current_name, suggest_fields
 from experiments.cli.values import restore_value
-from ssar_jax.data.files import resolve_path
 from ssar_jax.errors import UserError, unreadable
+from ssar_jax.files import resolve_path
 from ssar_jax.nested import flatten
 from ssar_jax.run_format import require_imported
 
@@ -110,7 +110,7 @@ def _restore_config(path: Path) -> Config:
     """Rebuilds a saved config: the shipped config with the saved values."""
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise unreadable(path, error) or UserError(f"{path} is not a readable JSON file: {error}") from error
     if not isinstance(saved, dict) or not all(isinstance(saved.get(name), str) for name in IDENTITY):
         raise UserError(f"{path} is not a saved config: it must name {', '.join(IDENTITY)}")

@@ -5,8 +5,8 @@ from typing import Any, TypedDict
 
 from absl import flags
 
-from ssar_jax.data.files import resolve_path
 from ssar_jax.errors import UserError
+from ssar_jax.files import resolve_path
 from ssar_jax.run_format import default_folder
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run folder; the default is a folder in runs/.")

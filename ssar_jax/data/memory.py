@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ssar_jax.errors import UserError
+from ssar_jax.files import ARCHIVE_ERRORS
 
 
 class Header(NamedTuple):
@@ -90,7 +91,7 @@ def npz_headers(path: Path) -> dict[str, Header]:
                     read = np.lib.format.read_array_header_1_0
                     shape, _, dtype = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(member)
                 headers[name.removesuffix(".npy")] = Header(shape, dtype)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
+    except ARCHIVE_ERRORS:
         return {}
     return headers
 

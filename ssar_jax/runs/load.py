@@ -1,7 +1,8 @@
 """Loads policies from the checkpoints of finished and unfinished runs."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -12,11 +13,11 @@ import numpy as np
 from ssar_jax.algorithms import registry
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
-from ssar_jax.data.files import resolve_path
 from ssar_jax.data.scaling import ObservationScaling
 from ssar_jax.data.tasks import CUSTOM, NO_ENVIRONMENT, Task, custom_task, get_task
 from ssar_jax.envs.actions import ActionBounds
 from ssar_jax.errors import UserError
+from ssar_jax.files import one_line, resolve_path
 from ssar_jax.observations import Layout
 from ssar_jax.run_format import read_json, require_imported
 from ssar_jax.runs.checkpoints import Checkpoints
@@ -83,12 +84,15 @@ def _load(folder: Path, step: int | None, seed: int | None) -> StoredPolicies:
     stored = read_json(folder / "config.json")
     require_imported(stored, folder / "config.json")
     config = _as_namespace(stored)
-    seeds = range(config.seed, config.seed + config.num_seeds)
+    with _damage_named(folder / "config.json"):
+        seeds = range(config.seed, config.seed + config.num_seeds)
     if seed is not None and seed not in seeds:
         raise UserError(f"{folder} did not train seed {seed}: choose one of {', '.join(map(str, seeds))}")
     scaling, action_scaling, action_size = load_preparation(folder / "preparation.npz")
-    algorithm = registry.build(config, action_size)
-    step, states = _restore(folder, step, abstract_states(algorithm, len(seeds), len(scaling.mean), action_size))
+    with _damage_named(folder / "config.json"):
+        algorithm = registry.build(config, action_size)
+        like = abstract_states(algorithm, len(seeds), len(scaling.mean), action_size)
+    step, states = _restore(folder, step, like)
     chosen = slice(None) if seed is None else slice(seeds.index(seed), seeds.index(seed) + 1)
     _warn_of_stopped(folder, step, seeds[chosen])
     return StoredPolicies(
@@ -102,6 +106,17 @@ def _load(folder: Path, step: int | None, seed: int | None) -> StoredPolicies:
         action_scaling=action_scaling,
         action_bounds=load_action_bounds(folder / "preparation.npz"),
     )
+
+
+@contextmanager
+def _damage_named(config: Path) -> Iterator[None]:
+    """Turns the errors that values of wrong types in a stored config lead to into one that names the file."""
+    try:
+        yield
+    except (UserError, _MissingFieldError):
+        raise
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{config} has a value that no run was trained with ({one_line(error)}): restore it") from error
 
 
 def _warn_of_stopped(folder: Path, step: int, seeds: Sequence[int]) -> None:

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.errors import UserError
+from ssar_jax.files import one_line
 from ssar_jax.run_format import FREE_ONLINE, config_differences, data_differences, read_json
 from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.data import TaskData
@@ -42,13 +43,38 @@ class ParentRun:
             state = "is not finished" if (path / "config.json").exists() else "is not a run"
             raise UserError(f"{path} {state}: --offline_run needs a finished run of experiments.offline")
         summary = read_json(path / "summary.json")
-        if summary["phase"] != "offline":
-            raise UserError(f"{path} is a run of the {summary['phase']} phase: --offline_run needs an offline one")
+        if summary.get("phase") != "offline":
+            raise UserError(f"{path} is a run of the {summary.get('phase')} phase: --offline_run needs an offline one")
         note_differences(path)
         self.path, self._config = path, read_json(path / "config.json")
-        self.num_updates: int = summary["num_updates"]
-        self.stopped = {int(seed): stop for seed, stop in summary["stopped_seeds"].items()}
-        self.scores: list[float | None] = summary.get("final_score", summary.get("final_return"))
+        self.num_updates: int
+        self.scores: list[float | None]
+        try:
+            self.num_updates = int(summary["num_updates"])
+            self.stopped = {int(seed): dict(stop) for seed, stop in summary["stopped_seeds"].items()}
+            self.scores = list(summary["final_score"] if "final_score" in summary else summary["final_return"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{path / 'summary.json'} is damaged ({one_line(error)}): train the run again") from error
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what an online run records about this run before it starts: its folder and its number of updates."""
+        return {"path": str(self.path), "num_updates": self.num_updates}
+
+    def require_length(self, record: Path) -> None:
+        """Requires that this run has not been lengthened since an online run started from it.
+
+        Args:
+            record: the file in which the online run stored `describe()`; a run of an older version has none.
+
+        Raises:
+            UserError: if it has.
+        """
+        known = read_json(record).get("num_updates") if record.exists() else self.num_updates
+        if known != self.num_updates:
+            raise UserError(
+                f"cannot resume {record.parent}: it started from {known} updates of {self.path}, which has "
+                f"{self.num_updates} now; start a new online run with --workdir"
+            )
 
     def require_config(self, config: dict[str, Any]) -> None:
         """Requires the config of the online phase to agree with that of this run, except in `FREE_ONLINE`.

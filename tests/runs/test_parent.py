@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 from configs import iql as iql_configs
 from ssar_jax.algorithms import iql
@@ -51,6 +52,19 @@ def test_a_decaying_rate_ends_with_the_offline_run(tmp_path, monkeypatch):
     assert built[0].actor_decay_steps == 200_000
     assert config.num_updates == 1_000_000
     assert parent.stopped == {1: {"step": 7}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"num_updates": None}, {"stopped_seeds": [1]}, {"stopped_seeds": {"one": {}}}, {"final_score": 3}],
+    ids=str,
+)
+def test_a_damaged_summary_is_named(tmp_path, changes):
+    summary = {"phase": "offline", "num_updates": 9, "stopped_seeds": {}, "final_score": [1.0]}
+    (tmp_path / "summary.json").write_text(json.dumps(summary | changes))
+    (tmp_path / "config.json").write_text("{}")
+    with user_error(str(tmp_path / "summary.json"), "is damaged", "train the run again"):
+        ParentRun(tmp_path)
 
 
 def test_the_data_of_the_offline_run_may_have_moved(tmp_path):

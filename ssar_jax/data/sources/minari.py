@@ -1,6 +1,7 @@
 """Minari datasets on this machine: the local folder, and conversion to transitions. Nothing is downloaded."""
 
 import json
+import logging
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -8,20 +9,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
+import h5py.h5i
 import h5py.h5o
 import numpy as np
 
 from ssar_jax.data import checks, hdf5
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import DataSource, OfflineDataset
-from ssar_jax.data.files import exists, is_folder, one_line, resolve_path, user_folder
 from ssar_jax.data.hdf5 import open_hdf5, require_inside
 from ssar_jax.data.memory import Header, require_memory
 from ssar_jax.data.sources.embedded import EMBEDDED_NAMESPACE
 from ssar_jax.data.sources.minari_spaces import MinariDescription, describe
 from ssar_jax.errors import UserError
+from ssar_jax.files import exists, is_folder, one_line, resolve_path, user_folder
 from ssar_jax.observations import Entry, Layout, arrange
 from ssar_jax.transitions import Transitions
+
+_LOG = logging.getLogger(__name__)
 
 _DATASET_ID = re.compile(r"([-\w]+/)*[-\w]+-v[0-9]+")
 
@@ -155,7 +159,7 @@ def read_minari(
     file = data / "main_data.hdf5" if storage == "hdf5" else data
     try:
         if storage == "hdf5":
-            if not description.knows_observations:
+            if description.observation_size is None:
                 layout = _stored_layout(file, description.environment_id)
             episodes = list(_hdf5_episodes(file, int(metadata["total_episodes"]), layout))
         else:
@@ -166,8 +170,36 @@ def read_minari(
         raise _failure(data, file, error) from error
     if not episodes:
         raise UserError(f"{source}: the dataset is empty; at least one episode is needed")
-    notes = () if layout is None else (f"observations are {layout}, in this order",)
+    _require_described(episodes, description, source)
+    notes = _notes(source, metadata, layout, sum(len(each.rewards) for each in episodes if each.rewards.ndim))
     return _concatenate(episodes, source, action_scaling=action_scaling, clip_actions=clip_actions, notes=notes)
+
+
+def _require_described(episodes: list[_Columns], description: MinariDescription, source: DataSource) -> None:
+    """Require the observations and actions of every episode to have the sizes in the metadata, where these tell them.
+
+    A column of single numbers is left to `_concatenate`.
+    """
+    sizes = {"observations": description.observation_size, "actions": description.action_size}
+    for number, columns in enumerate(episodes):
+        for key, size in sizes.items():
+            shape = getattr(columns, key).shape
+            if size is not None and shape and shape[1:] != (size,):
+                raise UserError(
+                    f"{source}: {key} of episode {number} have shape {shape}, but metadata.json describes vectors of "
+                    f"{size} values; correct the metadata, or copy or download the dataset again"
+                )
+
+
+def _notes(source: DataSource, metadata: Mapping[str, Any], layout: Layout | None, steps: int) -> tuple[str, ...]:
+    """Return the lines for the dataset card, and log a warning if the metadata tell another number of steps."""
+    notes = () if layout is None else (f"observations are {layout}, in this order",)
+    told = metadata.get("total_steps", steps)
+    if told == steps:
+        return notes
+    note = f"the episodes have {steps:,} steps, but total_steps in metadata.json is {told!r}; all episodes are used"
+    _LOG.warning("%s: %s", source, note)
+    return (*notes, note)
 
 
 def _headers(metadata: Mapping[str, Any]) -> dict[str, Header]:
@@ -247,6 +279,9 @@ def _hdf5_episodes(path: Path, num_episodes: int, layout: Layout | None) -> Iter
     (`truncations`, every entry of `infos`), and h5py's high-level interface doubles the time of the others.
     """
     with open_hdf5(path) as file:
+        stored = sum(name.startswith(b"episode_") for name in file.id)
+        if stored != num_episodes:
+            raise ValueError(f"it holds {stored:,} episodes, but total_episodes in metadata.json is {num_episodes:,}")
         for i in range(num_episodes):
             group = h5py.h5g.open(file.id, f"episode_{i}".encode())
             if layout is None:
@@ -290,6 +325,8 @@ def _stored_entries(group: h5py.Group, path: tuple[str, ...] = ()) -> Iterator[E
 def _read_array(path: Path, dataset: Any) -> np.ndarray:
     """Read all of a low-level h5py dataset."""
     require_inside(path, dataset)
+    if dataset.shape is None:
+        raise ValueError(f"{h5py.h5i.get_name(dataset).decode()} has no value")
     array = np.empty(dataset.shape, dataset.dtype)
     dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
     return array

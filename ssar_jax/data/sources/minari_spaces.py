@@ -24,7 +24,8 @@ class MinariDescription(NamedTuple):
     Attributes:
         layout: Which entries of a dictionary observation become the vector; None for vectors, and if the metadata do
             not describe the observations.
-        knows_observations: Whether the metadata describe the observations.
+        observation_size: Number of values of an observation; None if the metadata do not describe the observations.
+        action_size: Number of values of an action; None if they do not describe the actions.
         action_low: Lower bounds of the actions, [A]; None if they are unknown or infinite.
         action_high: Upper bounds, [A].
         environment: The environment for evaluation, or else the one that the data are from, in Gymnasium's JSON; None
@@ -33,7 +34,8 @@ class MinariDescription(NamedTuple):
     """
 
     layout: Layout | None
-    knows_observations: bool
+    observation_size: int | None
+    action_size: int | None
     action_low: np.ndarray | None
     action_high: np.ndarray | None
     environment: str | None
@@ -57,21 +59,22 @@ def describe(metadata: Mapping[str, Any], where: str) -> MinariDescription:
     environment, environment_id = _environment(metadata, where)
     observations = _read_json(metadata, "observation_space", where)
     actions = _read_json(metadata, "action_space", where)
-    layout = None
+    layout = observation_size = action_size = None
     if observations is not None:
         _require_numbers(observations, "observations", where)
         if observations["type"] == "Dict":
             layout = arrange(_entries(observations, where), environment_id or _guess(metadata))
         elif len(observations["shape"]) != 1:
             raise _unsupported(f"observations have shape {tuple(observations['shape'])}", "vectors", where)
+        observation_size = observations["shape"][0] if layout is None else sum(each.size for each in layout.entries)
     bounds = None, None
     if actions is not None:
         _require_numbers(actions, "actions", where)
         if actions["type"] == "Dict" or len(actions["shape"]) != 1:
             shape = "dictionaries" if actions["type"] == "Dict" else f"arrays of shape {tuple(actions['shape'])}"
             raise _unsupported(f"actions are {shape}", "vectors", where)
-        bounds = _bounds(actions)
-    return MinariDescription(layout, observations is not None, *bounds, environment, environment_id)
+        bounds, action_size = _bounds(actions), actions["shape"][0]
+    return MinariDescription(layout, observation_size, action_size, *bounds, environment, environment_id)
 
 
 def _environment(metadata: Mapping[str, Any], where: str) -> tuple[str | None, str | None]:

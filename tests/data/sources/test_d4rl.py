@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -200,6 +201,15 @@ def test_inferred_timeouts_follow_the_walk(terminals: list[bool], horizon: int) 
 def test_refuses(tmp_path: Path, changes: dict[str, Any], parts: tuple[str, ...]) -> None:
     path = write_hdf5(tmp_path / "a.hdf5", ten_rows(**changes))
     with user_error(str(path), *parts):
+        read_hdf5(path, horizon=1000)
+
+
+def test_refuses_a_column_without_any_value(tmp_path: Path) -> None:
+    path = write_hdf5(tmp_path / "a.hdf5", ten_rows())
+    with h5py.File(path, "a") as file:
+        del file["rewards"]
+        file["rewards"] = h5py.Empty("f4")
+    with user_error(str(path), "rewards is an HDF5 dataset without any value"):
         read_hdf5(path, horizon=1000)
 
 

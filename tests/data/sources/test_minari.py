@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 import h5py
 import minari
@@ -228,6 +229,40 @@ def test_a_set_that_is_not_here_is_not_looked_for_elsewhere(root: Path) -> None:
         read_minari("mujoco/hopper/medium-v0")
 
 
+def test_metadata_of_other_sizes(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Another width is refused; another number of steps is only a note, since the episodes themselves agree."""
+    folder = write_minari(NAME, two_episodes(), description="")
+    metadata = folder / "data" / "metadata.json"
+    table = json.loads(metadata.read_text())
+    metadata.write_text(json.dumps({**table, "total_steps": 4}))
+    dataset = read_minari(NAME)
+    assert_is_two_episodes(dataset)
+    note = "the episodes have 5 steps, but total_steps in metadata.json is 4; all episodes are used"
+    assert note in caplog.text
+    assert note in dataset.card()
+    for key in ("observation", "action"):
+        space = json.loads(table[f"{key}_space"])
+        wider = {**space, "shape": [7], "low": [-1.0] * 7, "high": [1.0] * 7}
+        metadata.write_text(json.dumps({**table, f"{key}_space": json.dumps(wider)}))
+        with user_error(str(folder), f"{key}s of episode 0 have shape", "metadata.json describes vectors of 7 values"):
+            read_minari(NAME)
+
+
+def test_a_flipped_bit_of_a_written_set_is_noticed(root: Path) -> None:
+    """Wherever the values are stored: every byte of one column."""
+    folder = write_minari(NAME, two_episodes(), description="")
+    main = folder / "data" / "main_data.hdf5"
+    whole = main.read_bytes()
+    with h5py.File(main) as file:
+        stored = cast(h5py.Dataset, file["episode_1/observations"]).id.get_chunk_info(0)
+    for place in range(stored.byte_offset, stored.byte_offset + stored.size):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 8
+        main.write_bytes(changed)
+        with user_error("damaged or half-written Minari dataset"):
+            read_minari(NAME)
+
+
 def test_damaged_sets(root: Path) -> None:
     folder = write_minari(NAME, two_episodes(), description="")
     main, metadata = folder / "data" / "main_data.hdf5", folder / "data" / "metadata.json"
@@ -250,9 +285,10 @@ def test_damaged_sets(root: Path) -> None:
     metadata.write_text("[]")
     with user_error(*damaged):
         read_minari(NAME)
-    metadata.write_text(json.dumps({**table, "total_episodes": 0}))
-    with user_error("the dataset is empty"):
-        read_minari(NAME)
+    for number in (0, 1):  # Minari would read as many
+        metadata.write_text(json.dumps({**table, "total_episodes": number}))
+        with user_error(*damaged, f"it holds 2 episodes, but total_episodes in metadata.json is {number}"):
+            read_minari(NAME)
     metadata.write_text(json.dumps({**table, "observation_space": "{"}))
     with user_error(str(folder), "observation_space of metadata.json is not JSON"):
         read_minari(NAME)
@@ -272,7 +308,7 @@ def test_damaged_sets(root: Path) -> None:
     ("key", "value", "parts"),
     [
         ("rewards", np.zeros(3), ("episode 0 is damaged", "[3, 2, 3, 2] rows where T+1, T, T, T are needed")),
-        ("observations", np.zeros((3, 5)), ("episode 1 has observations or actions of another size",)),
+        ("observations", np.zeros((3, 5)), ("observations of episode 0 have shape (3, 5)", "vectors of 2 values")),
         ("rewards", np.array([0.0, np.nan]), ("rewards holds nan in row 1",)),
         ("rewards", np.float64(1.0), ("episode 0 is damaged; it holds a single number",)),
         ("actions", None, ("damaged or half-written",)),
@@ -285,6 +321,19 @@ def test_damaged_episodes(key: str, value: object, parts: tuple[str, ...]) -> No
         if value is not None:
             file[f"episode_0/{key}"] = value
     with user_error(*parts):
+        read_minari(NAME)
+
+
+def test_episodes_of_different_sizes_without_a_described_space() -> None:
+    folder = write_minari(NAME, two_episodes(), description="")
+    metadata = folder / "data" / "metadata.json"
+    table = json.loads(metadata.read_text())
+    metadata.write_text(json.dumps({key: value for key, value in table.items() if key != "observation_space"}))
+    assert_is_two_episodes(read_minari(NAME))
+    with h5py.File(folder / "data" / "main_data.hdf5", "a") as file:
+        del file["episode_0/observations"]
+        file["episode_0/observations"] = np.zeros((3, 5))
+    with user_error("episode 1 has observations or actions of another size than episode 0"):
         read_minari(NAME)
 
 

@@ -2,12 +2,15 @@
 
 import errno
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ssar_jax.data.files import (
+from ssar_jax.data.memory import npz_headers
+from ssar_jax.errors import UnreadableError, UserError
+from ssar_jax.files import (
     add_hint,
     exists,
     is_folder,
@@ -18,7 +21,6 @@ from ssar_jax.data.files import (
     resolve_path,
     user_folder,
 )
-from ssar_jax.errors import UnreadableError, UserError
 from tests.data.helpers import deny, user_error
 
 
@@ -127,6 +129,16 @@ def test_a_damaged_archive_is_damaged(tmp_path, cut):
     changed[cut : cut + 20] = b"\xff" * 20
     path.write_bytes(changed)
     with pytest.raises(UserError):
+        open_npz(path)
+
+
+def test_a_header_that_is_no_python_literal_is_damage(tmp_path):
+    """NumPy reads it with Python's tokenizer, which has an error of its own."""
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.npy", b"\x93NUMPY\x01\x00\x10\x00{'descr': ('<f4'\n")
+    assert npz_headers(path) == {}
+    with user_error(str(path), "not a readable .npz file, truncated or damaged"):
         open_npz(path)
 
 

@@ -3,6 +3,7 @@
 import os
 import stat
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -140,7 +141,7 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
         raise
     except MemoryError as error:  # a damaged header may ask for any amount
         raise UnreadableError(f"{path}: its arrays need more memory than is free, or it is damaged") from error
-    except _DAMAGE as error:
+    except ARCHIVE_ERRORS as error:
         if (cause := unreadable(path, error)) is not None:
             raise cause from error
         if "Object arrays" in str(error):
@@ -151,9 +152,9 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 # NumPy and zipfile raise all of these for damaged bytes.
-_DAMAGE = (
+ARCHIVE_ERRORS = (
     *(OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, OverflowError),
-    *(RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error),
+    *(RuntimeError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
 
 
