@@ -5,18 +5,22 @@ import numpy as np
 import pytest
 
 from ssar_jax import (
+    AWACConfig,
     CQLConfig,
     EDACConfig,
     FamCQLConfig,
     IQLConfig,
+    ReBRACConfig,
     SACConfig,
     SPOTConfig,
     TD3BCConfig,
+    awac,
     cal_ql,
     cql,
     edac,
     fam_cql,
     iql,
+    rebrac,
     sac,
     spot,
     state_adaptive,
@@ -39,6 +43,8 @@ CONSTRUCTORS = {
         FamCQLConfig(actor_hidden_sizes=SMALL, balance_hidden_sizes=SMALL, critic_hidden_sizes=SMALL, num_actions=2),
     ),
     "sac": (sac, SACConfig(hidden_sizes=SMALL)),
+    "rebrac": (rebrac, ReBRACConfig(critic_hidden_sizes=SMALL, actor_hidden_sizes=SMALL, critic_penalty=0.0)),
+    "awac": (awac, AWACConfig(hidden_sizes=SMALL)),
     "edac": (edac, EDACConfig(actor_hidden_sizes=SMALL, critic_hidden_sizes=SMALL, num_critics=2)),
 }
 

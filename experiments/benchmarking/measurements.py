@@ -174,7 +174,7 @@ def random_data(observation_size: int, action_size: int, rows: int, columns: Seq
         observation_size: observation size O.
         action_size: action size A.
         rows: number of rows N, in episodes of 1,000.
-        columns: the columns that the algorithm needs in addition.
+        columns: the columns that the algorithm declares.
 
     Returns:
         The prepared dataset.
