@@ -12,6 +12,7 @@ from ssar_jax.algorithms.cal_ql import cal_ql
 from ssar_jax.algorithms.conservative import bounded_below
 from ssar_jax.coefficients.constant import constant
 from ssar_jax.coefficients.state_adaptive import state_adaptive
+from ssar_jax.types import Batch
 from tests.algorithms.cql import small_cql
 from tests.algorithms.cql.small_cql import BETA, NUMBERS, ROWS, make_batch, make_draws, make_state, sample
 from tests.algorithms.td3_bc.small_td3_bc import assert_close, equal
@@ -112,6 +113,7 @@ def compiled(name):
         "cal_ql": lambda: cal_ql(2, constant(BETA), LOCOMOTION),
         "antmaze": lambda: cal_ql(2, constant(BETA), ANTMAZE, failure_reward=-5.0),
         "offline_only": lambda: cal_ql(2, constant(BETA), LOCOMOTION, bounds_online=False),
+        "cql": lambda: cql.cql(2, constant(BETA), LOCOMOTION),
         "sa": lambda: cal_ql(2, at_base(), LOCOMOTION),
     }
     return jax.jit(algorithms[name]().update, static_argnames="phase")
@@ -159,6 +161,17 @@ def with_returns(value):
     return make_batch()._replace(extras={"returns_to_go": np.full(ROWS, value)})
 
 
+def test_without_a_bound_it_is_cql():
+    """To the rounding of two compiled programs."""
+    state, draws = make_state(small_cql.antmaze), make_draws()
+    expected, expected_metrics = updated("cql", state, with_returns(-np.inf), draws)
+    after, metrics = updated("cal_ql", state, with_returns(-np.inf), draws)
+    assert_close(after, expected, atol=1e-14)
+    assert metrics.pop("critic/bounded_share") == 0.0
+    assert metrics == pytest.approx(expected_metrics, rel=1e-12)
+
+
+@pytest.mark.slow  # nothing is compiled
 def test_without_a_bound_it_is_cql_exactly():
     """Operation by operation; two compiled programs may differ in the last bits."""
     state, draws = make_state(small_cql.antmaze), make_draws()
@@ -202,6 +215,37 @@ def test_a_coefficient_at_its_base_value_is_cal_ql_exactly():
         assert_close(getattr(after, name), getattr(expected, name), atol=1e-13)
     moved = jax.tree.map(np.array_equal, after.coefficient.network.params, coefficient.network.params)
     assert not all(jax.tree.leaves(moved))
+
+
+def test_values_of_a_bandit_with_and_without_a_bound():
+    """One state that ends with reward 1 for each of the data's actions; penalty weight 1.
+
+    A common offset c of Q cancels in CQL's difference, so that the values of the data average 1. With a bound far above
+    all values the logsumexp is constant and (c - 1)^2 - c remains, whose minimum is at 1 + 1/2.
+    """
+    rows = 32
+    actions, ones = np.linspace(-0.8, 0.0, rows, dtype=np.float32)[:, None], np.ones(rows, np.float32)
+    config = cql.CQLConfig(
+        discount=0.9, tau=0.05, actor_hidden_sizes=(8,), actor_learning_rate=1e-6, critic_layer_norm=False,
+        critic_hidden_sizes=((32, 32), (32, 32)), critic_learning_rate=3e-3, num_actions=4,
+    )  # fmt: skip
+    algorithm = cal_ql(1, constant(1.0), config)
+
+    @jax.jit
+    def train(bound):
+        states = ones[:, None]
+        batch = Batch(states, actions, ones, 0.0 * ones, states, ones, {"returns_to_go": bound * ones})
+
+        def body(step, state):
+            draws = algorithm.draw(jax.random.key(step), batch)
+            return algorithm.update(state, batch, draws, step=step, annealing=1.0, phase="offline")[0]
+
+        start = algorithm.init(jax.random.key(0), states, actions)
+        return jax.lax.fori_loop(1, 1_001, body, start).critics.params
+
+    for bound, expected in ((-np.inf, 1.0), (100.0, 1.5)):
+        for params in as_numpy(train(bound)):
+            assert np.mean(critic(params, ones[:, None], actions)) == pytest.approx(expected, abs=0.05)
 
 
 def test_failing_forever_needs_a_discount():
