@@ -53,6 +53,8 @@ setup(
         "report": _REPORT,
         "video": _VIDEO,
         "dev": [*_TOOLS, *_LOG, *_REPORT, *_VIDEO],
+        "ray": ["ray>=2.40"],
+        "slurm": ["submitit>=1.5"],
         "cuda12": ["jax[cuda12]"],
         "tpu": ["jax[tpu]"],
     },
