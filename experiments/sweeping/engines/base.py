@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from experiments.sweeping.outcomes import Outcome
 from experiments.sweeping.plan import PlannedRun
 
-ON = "  # on "
-"""Between a command in a log and the machine that executes it."""
+ON = "# on "
+"""First characters of the line in a log that names the machine, after the line of the command."""
 
 _TAIL_BYTES = 2**16
 
@@ -106,8 +106,8 @@ def last_line(run: PlannedRun) -> str:
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
     except FileNotFoundError:
         return ""
-    places = [line.rpartition(ON)[2] for line in lines if line.startswith("$ ") and ON in line]
-    line = lines[-1] if lines and not lines[-1].startswith("$ ") else ""
+    places = [line.removeprefix(ON) for line in lines if line.startswith(ON)]
+    line = lines[-1] if lines and not lines[-1].startswith(("$ ", ON)) else ""
     return ": ".join(filter(None, [*places[-1:], line]))
 
 

@@ -11,7 +11,7 @@ class Process:
 
     Args:
         command: the program and its arguments.
-        text: the command as text, the first line in the file.
+        text: the command as text, the first line in the file, and perhaps further lines.
         log: the file; its folder is made if missing.
         environment: environment variables in addition to those of this process.
         folder: working folder; None for that of this process.

@@ -132,7 +132,7 @@ def _attempt(task: Task, locks: list[int]) -> Outcome:
     run, begin = task.run, time.monotonic()
     # A worker that is killed takes the run with it; what outlives it keeps the locks of its cores.
     command = [sys.executable, "-m", "experiments.sweeping.leash", str(os.getpid()), *run.command()]
-    text = f"{run.command_text()}{base.ON}{socket.gethostname()}"
+    text = f"{run.command_text()}\n{base.ON}{socket.gethostname()}"
     process = Process(command, text, run.log, task.environment, folder=task.folder, keep=locks)
     sent = None
     try:
