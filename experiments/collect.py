@@ -41,8 +41,8 @@ from absl import flags
 
 from experiments.cli import command
 from experiments.cli.integers import define_integer
-from ssar_jax.data.files import require_writable, require_writable_file, resolve_path, write_atomically
 from ssar_jax.errors import UserError
+from ssar_jax.files import require_writable, require_writable_file, resolve_path, write_atomically
 
 _LOG = logging.getLogger(__name__)
 

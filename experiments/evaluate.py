@@ -21,8 +21,8 @@ from absl import flags
 
 from experiments.cli import command, devices, films
 from experiments.cli.integers import define_integer
-from ssar_jax.data.files import exists, require_writable, resolve_path, write_atomically
 from ssar_jax.errors import UserError
+from ssar_jax.files import exists, require_writable, resolve_path, write_atomically
 
 _EPISODES = define_integer("episodes", None, "Episodes per seed; the default is that of the run.", lower_bound=1)
 _STEP = define_integer("step", None, "Step of the checkpoint; the default is the latest.")

@@ -13,8 +13,8 @@ from typing import Any
 from absl import flags
 
 from experiments.cli import command, devices, run_flags
-from ssar_jax.data.files import resolve_path
 from ssar_jax.errors import UserError
+from ssar_jax.files import resolve_path
 from ssar_jax.run_format import default_folder
 
 flags.adopt_module_key_flags(run_flags)

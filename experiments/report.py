@@ -17,9 +17,9 @@ from absl import flags
 from experiments.cli import command
 from experiments.cli.config_files import preset_config
 from experiments.cli.maze_views import maze_view
-from ssar_jax.data.files import require_writable_file, resolve_path, write_atomically
 from ssar_jax.data.tasks import TASKS
 from ssar_jax.errors import UserError
+from ssar_jax.files import require_writable_file, resolve_path, write_atomically
 from ssar_jax.reporting.figures.datasets import MazeView
 from ssar_jax.reporting.page.document import markdown
 from ssar_jax.reporting.page.html import write_page

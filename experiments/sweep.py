@@ -25,8 +25,8 @@ from experiments.cli.integers import define_integer
 from experiments.cli.overrides import split_overrides
 from experiments.sweeping import paper
 from experiments.sweeping.plan import PlannedRun, Settings, make_plan
-from ssar_jax.data.files import require_writable, resolve_path
 from ssar_jax.errors import UserError
+from ssar_jax.files import require_writable, resolve_path
 
 _SYSTEMS = flags.DEFINE_list("systems", [], "Systems, such as td3_bc,td3_bc:base,cql.")
 _TASKS = flags.DEFINE_list("tasks", [], "Tasks, such as hopper-m,antmaze-u.")

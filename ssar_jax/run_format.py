@@ -12,7 +12,7 @@ from ssar_jax.errors import UserError, unreadable
 from ssar_jax.nested import flatten
 
 FILES = (
-    "config.json", "summary.json", "versions.json", "data.json", "stopped.json",
+    "config.json", "summary.json", "versions.json", "data.json", "stopped.json", "offline_run.json",
     "train.csv", "eval.csv", "metrics.jsonl", "preparation.npz",
 )  # fmt: skip
 FOLDERS = ("checkpoints", "diagnostics", "evaluations", "tensorboard", "wandb")

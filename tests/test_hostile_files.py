@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from experiments.cli.config_files import load_config
-from ssar_jax.data.files import open_npz
 from ssar_jax.data.sources.d4rl import read_hdf5
 from ssar_jax.data.sources.find import read_path
 from ssar_jax.data.sources.minari import read_minari
 from ssar_jax.data.tasks import get_task
 from ssar_jax.envs.make import make_env
 from ssar_jax.errors import UserError
+from ssar_jax.files import open_npz
 from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.load import load_policy
 from ssar_jax.runs.pretraining.advantage import _read

@@ -10,12 +10,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # What each part of the library may import from the library besides itself. `errors`, `types`,
-# `episodes`, `nested`, `observations` and `transitions` are single files at the bottom.
-ERRORS, TYPES, EPISODES, NESTED, RUN_FORMAT = "errors", "types", "episodes", "nested", "run_format"
+# `episodes`, `nested`, `observations`, `transitions` and `files` are single files at the bottom.
+ERRORS, TYPES, EPISODES, NESTED, RUN_FORMAT, FILES = "errors", "types", "episodes", "nested", "run_format", "files"
 TRANSITIONS, CHOICES, RANGES, OBSERVATIONS = "transitions", "choices", "ranges", "observations"
 MATHEMATICS = {ERRORS, TYPES, CHOICES, RANGES}
 TRAINING = {
-    *MATHEMATICS, EPISODES, TRANSITIONS, OBSERVATIONS,
+    *MATHEMATICS, EPISODES, TRANSITIONS, OBSERVATIONS, FILES,
     "ops", "networks", "coefficients", "algorithms", "data", "envs", "behaviour",
 }  # fmt: skip
 MAY_IMPORT = {
@@ -27,15 +27,16 @@ MAY_IMPORT = {
     CHOICES: set(),
     RANGES: {ERRORS},
     OBSERVATIONS: {ERRORS},
+    FILES: {ERRORS},
     "ops": MATHEMATICS,
     "networks": MATHEMATICS | {"ops"},
     "coefficients": MATHEMATICS | {"ops", "networks"},
     "algorithms": MATHEMATICS | {"ops", "networks", "coefficients"},
-    "data": {ERRORS, EPISODES, TRANSITIONS, CHOICES, OBSERVATIONS},
+    "data": {ERRORS, FILES, EPISODES, TRANSITIONS, CHOICES, OBSERVATIONS},
     "envs": {ERRORS, EPISODES, CHOICES, OBSERVATIONS},
-    "behaviour": {ERRORS, EPISODES, "data", "envs"},
+    "behaviour": {ERRORS, FILES, EPISODES, "data", "envs"},
     RUN_FORMAT: {ERRORS, NESTED},
-    "logs": {ERRORS, RUN_FORMAT},
+    "logs": {ERRORS, FILES, RUN_FORMAT},
     "reporting": {ERRORS, NESTED, RUN_FORMAT},
     "training": TRAINING,
     "runs": TRAINING | {"training", "logs", RUN_FORMAT, NESTED},
@@ -51,6 +52,7 @@ MAY_USE = {
     CHOICES: set(),
     RANGES: set(),
     EPISODES: {"numpy"},
+    FILES: {"numpy"},
     OBSERVATIONS: {"numpy"},
     TRANSITIONS: set(),
     TYPES: MATHEMATICS_PACKAGES,

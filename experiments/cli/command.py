@@ -4,8 +4,10 @@
 """
 
 import contextlib
+import errno
 import importlib
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +25,15 @@ from ssar_jax.errors import Interrupted, UserError, unreadable
 
 _USER_ERROR = 2
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+# Errors of the system that are nobody's bug, wherever they are raised, and the remedy.
+_REFUSALS = {
+    errno.EACCES: "check its permissions and those of its folders",
+    errno.EPERM: "check its permissions and those of its folders",
+    errno.EROFS: "mount its disk for writing, or choose another folder",
+    errno.ENOSPC: "free some space, then repeat the command; a run continues with --resume",
+    errno.EDQUOT: "free some space, then repeat the command; a run continues with --resume",
+    errno.EIO: "check that its disk works",
+}
 _CONFIG_HELP = (
     "What to run: configs/<algorithm>.py:<task>[,variant=<name>][,preset=<name>], or the config.json of a run to "
     "repeat it. --config.<field>=<value> sets a single field."
@@ -40,9 +51,9 @@ def run(main: Callable[[list[str]], int | None], *, needs_config: Literal[False]
 def run(main: Callable[[Any], int | None], *, needs_config: bool = False) -> None:
     """Reads the command line, calls `main` and ends the process.
 
-    The exit status is what `main` returns (None is 0), 2 after a `UserError` or for lack of a permission, which are
-    printed as one line, that of an `Interrupted`, and 130 after any other Ctrl-C. Any other exception is a bug and
-    keeps its traceback.
+    The exit status is what `main` returns (None is 0), 2 after a `UserError` or if the system refuses a file, which
+    are printed as one line, that of an `Interrupted`, and 130 after any other Ctrl-C. Any other exception is a bug
+    and keeps its traceback.
 
     Args:
         main: a function of the checked config, or without a config of the arguments that are not flags.
@@ -78,10 +89,10 @@ def _errors_in_one_line() -> Iterator[None]:
     except UserError as error:
         print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
         sys.exit(_USER_ERROR)
-    except PermissionError as error:  # whatever file it is, the remedy is the same
-        if error.filename is None:
+    except OSError as error:
+        if error.errno not in _REFUSALS:
             raise
-        print("error:", unreadable(error.filename, error), file=sys.stderr)
+        print("error:", _refusal(error), file=sys.stderr)
         sys.exit(_USER_ERROR)
     except Interrupted as interrupted:
         print(interrupted, file=sys.stderr)
@@ -89,6 +100,15 @@ def _errors_in_one_line() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(_INTERRUPTED)
+
+
+def _refusal(error: OSError) -> str:
+    """Returns the line about a file that the system refuses to read or write."""
+    if isinstance(error, PermissionError) and error.filename is not None:
+        return str(unreadable(error.filename, error))
+    file = "a file" if error.filename is None else str(error.filename)
+    assert error.errno is not None
+    return f"{file} cannot be written or read ({os.strerror(error.errno)}): {_REFUSALS[error.errno]}"
 
 
 def _read_arguments(argv: list[str]) -> list[str]:

@@ -12,8 +12,8 @@ from ml_collections import ConfigDict
 from configs.common import IDENTITY, Config, did_you_mean, fields
 from experiments.cli.overrides import current_name, suggest_fields
 from experiments.cli.values import restore_value
-from ssar_jax.data.files import resolve_path
 from ssar_jax.errors import UserError, unreadable
+from ssar_jax.files import resolve_path
 from ssar_jax.nested import flatten
 from ssar_jax.run_format import require_imported
 

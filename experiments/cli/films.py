@@ -12,8 +12,8 @@ import imageio.v3 as imageio
 import numpy as np
 
 from experiments.cli import children
-from ssar_jax.data.files import require_writable_file, write_atomically
 from ssar_jax.errors import UserError
+from ssar_jax.files import require_writable_file, write_atomically
 
 _GAP = 4  # white pixels between the pictures of a strip
 

@@ -11,9 +11,9 @@ from experiments.sweeping.engines.local import LocalEngine
 from experiments.sweeping.plan import PlannedRun, Settings, make_plan
 from experiments.sweeping.pool import Pool
 from ssar_jax.data.dataset import OfflineDataset
-from ssar_jax.data.files import require_writable
 from ssar_jax.data.selection import keep_top_fraction
 from ssar_jax.errors import UserError
+from ssar_jax.files import require_writable
 from ssar_jax.run_format import read_json
 from ssar_jax.runs.interruption import watch_signals
 

@@ -266,6 +266,15 @@ def from_config(config: Any, action_size: int) -> Algorithm:
     return iql(action_size, build_coefficient.from_config(adaptive), iql_config._replace(delta=adaptive.delta))
 
 
+def length_matters(config: Any) -> bool:
+    """Whether the actor's learning rate decays over the whole offline phase.
+
+    Args:
+        config: a config of `configs/iql.py`.
+    """
+    return config.actor.schedule != "constant" and config.actor.decay_steps is None
+
+
 def operations(config: Any, observation_size: int, action_size: int) -> float:
     """Counts the floating-point operations per update, see `algorithms.operations`.
 

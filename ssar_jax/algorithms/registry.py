@@ -19,12 +19,21 @@ class Entry(NamedTuple):
         operations: (config, observation size, action size) -> floating-point operations per update, for estimates and
             benchmarks; None if unknown.
         offline_only: whether it learns from a dataset alone, so that there is no online phase.
+        length_matters: config -> whether an update depends on the number of updates of the whole run, such as through
+            a learning rate that decays to 0 at its end; such a run cannot be lengthened. By default it does.
     """
 
     from_config: Callable[[Any, int], Algorithm]
     display_names: Mapping[str, str] = {}
     operations: Callable[[Any, int, int], float] | None = None
     offline_only: bool = False
+    length_matters: Callable[[Any], bool] = lambda config: True
+
+
+def _never(config: Any) -> bool:
+    """Says of every config that the length of the run does not matter."""
+    del config
+    return False
 
 
 _ENTRIES: dict[str, Entry] = {
@@ -32,6 +41,7 @@ _ENTRIES: dict[str, Entry] = {
         td3_bc.from_config,
         {"base": "TD3+BC", "sa": "TD3+BC(SA)", "base_ln": "TD3+BC with LayerNorm"},
         td3_bc.operations,
+        length_matters=_never,
     ),
     "cql": Entry(
         cql.from_config,
@@ -42,11 +52,23 @@ _ENTRIES: dict[str, Entry] = {
             "base_finetune": "CQL with CORL's networks for fine-tuning",
         },
         cql.operations,
+        length_matters=_never,
     ),
-    "iql": Entry(iql.from_config, {"corl": "IQL", "official": "IQL (authors' form)", "sa": "IQL(SA)"}, iql.operations),
-    "spot": Entry(spot.from_config, {"base": "SPOT", "sa": "SPOT(SA)"}, spot.operations),
-    "fam_cql": Entry(fam_cql.from_config, {"base": "FamCQL"}, fam_cql.operations),
-    "bc": Entry(bc.from_config, {"base": "BC", "top10": "10 % BC"}, bc.operations, offline_only=True),
+    "iql": Entry(
+        iql.from_config,
+        {"corl": "IQL", "official": "IQL (authors' form)", "sa": "IQL(SA)"},
+        iql.operations,
+        length_matters=iql.length_matters,
+    ),
+    "spot": Entry(spot.from_config, {"base": "SPOT", "sa": "SPOT(SA)"}, spot.operations, length_matters=_never),
+    "fam_cql": Entry(fam_cql.from_config, {"base": "FamCQL"}, fam_cql.operations, length_matters=_never),
+    "bc": Entry(
+        bc.from_config,
+        {"base": "BC", "top10": "10 % BC"},
+        bc.operations,
+        offline_only=True,
+        length_matters=_never,
+    ),
 }
 
 

@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike
 
 from ssar_jax.data import checks, precision
 from ssar_jax.data.actions import ActionScaling
-from ssar_jax.data.files import open_npz, resolve_path, write_atomically
 from ssar_jax.data.memory import npz_headers, require_memory
 from ssar_jax.data.segments import Segments, find_jumps, find_segments
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError
+from ssar_jax.files import open_npz, resolve_path, write_atomically
 from ssar_jax.transitions import Transitions
 
 _LOG = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ import h5py
 import h5py.h5i
 import h5py.h5l
 
-from ssar_jax.data.files import require_file
 from ssar_jax.errors import UnreadableError, UserError, unreadable
+from ssar_jax.files import require_file
 
 # h5py raises these for damaged bytes, and the first also for everything that the operating system refuses.
 ERRORS = (OSError, RuntimeError, KeyError)

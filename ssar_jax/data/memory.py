@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssar_jax.data.files import ARCHIVE_ERRORS
 from ssar_jax.errors import UserError
+from ssar_jax.files import ARCHIVE_ERRORS
 
 
 class Header(NamedTuple):

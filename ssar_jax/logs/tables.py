@@ -4,12 +4,14 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ssar_jax.errors import UserError
+from ssar_jax.files import one_line, write_atomically
 
 
 class CsvTable:
@@ -69,8 +71,9 @@ class CsvTable:
             self._columns += new
             self._rewrite()
             return
-        with self._path.open("a", newline="") as file:
-            csv.DictWriter(file, self._columns).writerow(cells)
+        line = io.StringIO(newline="")
+        csv.DictWriter(line, self._columns).writerow(cells)
+        _append(self._path, line.getvalue())
 
     def _rewrite(self) -> None:
         text = io.StringIO(newline="")
@@ -125,8 +128,7 @@ class JsonLines:
         Args:
             row: field -> value, as `json_values` returns them.
         """
-        with self._path.open("a", encoding="utf-8", newline="") as file:
-            file.write(_line(row))
+        _append(self._path, _line(row))
 
 
 def json_values(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,8 +172,22 @@ def _whole_lines(path: Path) -> tuple[list[str], bool]:
     return whole, whole != lines
 
 
+def _append(path: Path, text: str) -> None:
+    """Appends a text to a file, which is created if missing.
+
+    Args:
+        path: the file.
+        text: whole lines.
+
+    Raises:
+        UserError: if the file cannot be written, such as on a full disk.
+    """
+    try:
+        with path.open("a", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {one_line(error)}") from error
+
+
 def _replace(path: Path, text: str) -> None:
-    """Rewrites a file atomically."""
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(text, encoding="utf-8", newline="")
-    os.replace(temporary, path)
+    write_atomically(path, lambda file: file.write(text.encode()))

@@ -1,7 +1,9 @@
 """Checkpoints: everything needed to resume a run, written atomically."""
 
 import contextlib
+import functools
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from ssar_jax.data.files import one_line
 from ssar_jax.errors import UserError
+from ssar_jax.files import one_line
 
 _REASON_LENGTH = 200
 """Maximum number of characters of an Orbax error in a message; the rest describes its storage."""
@@ -77,9 +79,10 @@ class Checkpoints:
             with _without_orbax_tracebacks():
                 self._manager.save(step, args=ocp.args.Composite(**items))
         except (OSError, ValueError) as error:
-            reason = one_line(error).rpartition(": ")[2]
-            if not isinstance(error, OSError) and "os_error_code" not in reason:
+            message = one_line(error)
+            if not isinstance(error, OSError) and "os_error_code" not in message:
                 raise
+            reason = message.partition(" [")[0].rpartition(": ")[2]  # the rest describes the storage
             raise UserError(
                 f"cannot write checkpoint {step} to {self._manager.directory} ({reason}): free some space, then "
                 "continue from the previous checkpoint with --resume"
@@ -183,13 +186,29 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def _without_orbax_tracebacks() -> Iterator[None]:
-    """Suppresses the tracebacks that Orbax's threads log in addition to raising the error."""
+    """Suppresses the tracebacks that Orbax and TensorStore print in addition to raising the error."""
+    _ignore_late_results()
     logger = logging.getLogger("absl")
     logger.addFilter(_is_not_from_thread)
     try:
         yield
     finally:
         logger.removeFilter(_is_not_from_thread)
+
+
+@functools.cache  # once in a process
+def _ignore_late_results() -> None:
+    """Suppresses the traceback of every array that TensorStore finishes after another one has failed.
+
+    Orbax has then closed the event loop that waits for them, perhaps long before.
+    """
+    show = sys.unraisablehook
+
+    def show_others(unraisable: "sys.UnraisableHookArgs") -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            show(unraisable)
+
+    sys.unraisablehook = show_others
 
 
 def _is_not_from_thread(record: logging.LogRecord) -> bool:

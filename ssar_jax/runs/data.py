@@ -10,7 +10,6 @@ import numpy as np
 from ssar_jax.behaviour.generate import load_or_generate
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import OfflineDataset
-from ssar_jax.data.files import open_npz, write_atomically
 from ssar_jax.data.scaling import ObservationScaling, PreparedData, prepare
 from ssar_jax.data.selection import (
     Selection,
@@ -26,6 +25,7 @@ from ssar_jax.envs.actions import ActionBounds
 from ssar_jax.envs.make import AGENTS, environment_name
 from ssar_jax.envs.physics import Physics
 from ssar_jax.errors import UserError
+from ssar_jax.files import open_npz, write_atomically
 from ssar_jax.observations import Layout
 from ssar_jax.runs.custom_data import load_custom
 from ssar_jax.runs.pretraining.advantage import select_by_advantage

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ssar_jax.data.files import write_atomically
 from ssar_jax.data.scaling import PreparedData
+from ssar_jax.files import write_atomically
 from ssar_jax.training.trainer import OfflineTrainer
 
 MAX_ROWS = 20_000

@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import IO, Any
 
-from ssar_jax.data.files import write_atomically
 from ssar_jax.errors import UserError
+from ssar_jax.files import write_atomically
 from ssar_jax.run_format import (
     FILES,
     FOLDERS,

@@ -1,49 +1,54 @@
-"""Lengthening of an offline run: resuming it with more updates than it was started with."""
+"""Lengthening of a run: resuming it with more updates or environment steps than it was started with."""
 
 from pathlib import Path
-from typing import Any
-
-from ml_collections import ConfigDict
+from typing import Any, Literal
 
 from ssar_jax.algorithms import registry
 from ssar_jax.errors import UserError
+from ssar_jax.nested import flatten
 from ssar_jax.run_format import read_json
+from ssar_jax.runs.folder import RunFolder
+
+LengthField = Literal["num_updates", "online.num_steps"]
 
 
-def shorter_length(config: Any, path: Path) -> int | None:
-    """Returns the number of updates of a run that is to be resumed with more.
+def shorter_config(config: Any, path: Path, field: LengthField) -> dict[str, Any] | None:
+    """Returns the config of a run that is to be resumed with a larger length.
+
+    An online run can always be lengthened: its schedules count from its start, or from that of the offline run.
 
     Args:
         config: the config to resume with.
         path: the run folder.
+        field: the field with the length of the run's phase.
 
     Returns:
-        The number in the folder; None if there is no run, or `config.num_updates` is not larger.
+        The config with the length in the folder; None if there is no run, or the length is not larger.
 
     Raises:
-        UserError: if the algorithm depends on the number of updates.
+        UserError: if an update depends on the length.
     """
     if not (path / "config.json").exists():
         return None
-    old = read_json(path / "config.json").get("num_updates")
-    if not isinstance(old, int) or config.num_updates <= old:
+    now = config.to_dict()
+    old, new = flatten(read_json(path / "config.json")).get(field), flatten(now)[field]
+    if not isinstance(old, int) or new <= old:
         return None
-    if _depends_on_length(config):
+    if field == "num_updates" and registry.get_entry(config.algorithm).length_matters(config):
         raise UserError(
-            f"cannot lengthen {path} from num_updates={old} to {config.num_updates}: a schedule of {config.algorithm} "
-            "is over the whole of num_updates, such as a learning rate that decays to 0 at its end; start a new run "
+            f"cannot lengthen {path} from num_updates={old} to {new}: a schedule of {config.algorithm} is over the "
+            "whole of num_updates, such as a learning rate that decays to 0 at its end, or may be; start a new run "
             "with --workdir"
         )
-    return old
+    return now | ({"num_updates": old} if field == "num_updates" else {"online": now["online"] | {"num_steps": old}})
 
 
-def _depends_on_length(config: Any) -> bool:
-    """Whether the algorithm cannot be built from a config without the number of updates."""
-    rest = ConfigDict({name: value for name, value in config.items() if name != "num_updates"})
-    try:
-        registry.build(rest, action_size=1)
-    except (AttributeError, KeyError) as error:
-        if "num_updates" not in str(error):
-            raise
-        return True
-    return False
+def begin_lengthening(folder: RunFolder, config: dict[str, Any]) -> None:
+    """Turns the folder of a run into that of the longer one, which is not finished.
+
+    Args:
+        folder: the folder.
+        config: the config of the longer run.
+    """
+    folder.file("summary.json").unlink(missing_ok=True)  # first: a folder with a summary is finished
+    folder.write_json("config.json", config)

@@ -13,11 +13,11 @@ import numpy as np
 from ssar_jax.algorithms import registry
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
-from ssar_jax.data.files import one_line, resolve_path
 from ssar_jax.data.scaling import ObservationScaling
 from ssar_jax.data.tasks import CUSTOM, NO_ENVIRONMENT, Task, custom_task, get_task
 from ssar_jax.envs.actions import ActionBounds
 from ssar_jax.errors import UserError
+from ssar_jax.files import one_line, resolve_path
 from ssar_jax.observations import Layout
 from ssar_jax.run_format import read_json, require_imported
 from ssar_jax.runs.checkpoints import Checkpoints

@@ -20,7 +20,7 @@ from ssar_jax.runs.diagnostics import Diagnostics
 from ssar_jax.runs.divergence import DivergenceGuard
 from ssar_jax.runs.folder import RunFolder
 from ssar_jax.runs.interruption import Interruption, watch_signals
-from ssar_jax.runs.lengthening import shorter_length
+from ssar_jax.runs.lengthening import begin_lengthening, shorter_config
 from ssar_jax.runs.pretraining.models import pretrain
 from ssar_jax.runs.progress import Progress, stops
 from ssar_jax.runs.scores import Scorer, add_metrics, finish_or_save
@@ -64,12 +64,13 @@ def run(
     """
     require_dashboards(dashboards)
     registry.get_entry(config.algorithm)
-    old_length = shorter_length(config, path) if resume else None
-    known = config.to_dict() if old_length is None else config.to_dict() | {"num_updates": old_length}
+    shorter = shorter_config(config, path, "num_updates") if resume else None
     with ExitStack() as stack:
         stack.enter_context(jax.default_matmul_precision(config.precision))
-        folder = stack.enter_context(closing(RunFolder(path, known, resume=resume, overwrite=overwrite)))
-        if resume and old_length is None and folder.file("summary.json").exists():
+        folder = stack.enter_context(
+            closing(RunFolder(path, shorter or config.to_dict(), resume=resume, overwrite=overwrite))
+        )
+        if resume and shorter is None and folder.file("summary.json").exists():
             print(f"{path} is finished: nothing to resume")
             return 0
         data = load_data(config)  # after the check of the folder: generating data may take minutes
@@ -83,9 +84,8 @@ def run(
         # Nothing has been overwritten up to here.
         interruption = stack.enter_context(watch_signals())
         folder.start()
-        if old_length is not None:
-            folder.file("summary.json").unlink(missing_ok=True)  # first: a folder with a summary is finished
-            folder.write_json("config.json", config.to_dict())
+        if shorter is not None:
+            begin_lengthening(folder, config.to_dict())
         folder.write_json("data.json", data.describe())
         data.save_preparation(folder.file("preparation.npz"))
         offline_run = _OfflineRun(config, algorithm, data, folder, dashboards, models)

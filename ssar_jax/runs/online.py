@@ -25,6 +25,7 @@ from ssar_jax.runs.data import TaskData, load_data
 from ssar_jax.runs.divergence import DivergenceGuard
 from ssar_jax.runs.folder import RunFolder
 from ssar_jax.runs.interruption import Interruption, watch_signals
+from ssar_jax.runs.lengthening import begin_lengthening, shorter_config
 from ssar_jax.runs.parent import ParentRun, with_fresh_optimizers
 from ssar_jax.runs.progress import Progress, stops
 from ssar_jax.runs.scores import Scorer, add_metrics, finish_or_save
@@ -33,6 +34,8 @@ from ssar_jax.training import initial_buffer
 from ssar_jax.training.fine_tuner import FineTuner, Protocol
 
 _LOG = logging.getLogger(__name__)
+
+_PARENT = "offline_run.json"
 
 LOG_INTERVAL = 1_000
 """Number of environment steps per row of train.csv."""
@@ -53,7 +56,8 @@ def run(
         config: a checked config of `configs/`.
         path: the run folder.
         offline_path: the folder of the finished offline run.
-        resume: whether to continue the run in the folder; on the same machine the results are bitwise the same.
+        resume: whether to continue the run in the folder; on the same machine the results are bitwise the same. With
+            a larger `online.num_steps` the run is lengthened.
         overwrite: whether to replace the run in the folder.
         dashboards: where to write metrics in addition to the folder's tables: `tensorboard`, `wandb`.
 
@@ -70,11 +74,15 @@ def run(
     registry.require_online_phase(config)
     with ExitStack() as stack:
         stack.enter_context(jax.default_matmul_precision(config.precision))
-        folder = stack.enter_context(closing(RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite)))
-        if resume and folder.file("summary.json").exists():
+        shorter = shorter_config(config, path, "online.num_steps") if resume else None
+        known = shorter or config.to_dict()
+        folder = stack.enter_context(closing(RunFolder(path, known, resume=resume, overwrite=overwrite)))
+        if resume and shorter is None and folder.file("summary.json").exists():
             print(f"{path} is finished: nothing to resume")
             return 0
         parent = ParentRun(offline_path)
+        if resume:
+            parent.require_length(folder.file(_PARENT))
         parent.require_config(config.to_dict())
         data = load_data(config)
         parent.require_data(data)
@@ -84,7 +92,10 @@ def run(
         print(f"replay buffers ({config.online.buffer}): {kept:,} offline transitions, {size:,.0f} MiB")
         folder.require_data(data.describe())
         folder.start()
+        if shorter is not None:
+            begin_lengthening(folder, config.to_dict())
         folder.write_json("data.json", data.describe())
+        folder.write_json(_PARENT, parent.describe())
         data.save_preparation(folder.file("preparation.npz"))
         interruption = stack.enter_context(watch_signals())
         online_run = _OnlineRun(config, data, buffer, parent, folder, dashboards)
@@ -107,7 +118,8 @@ def require_startable(config: Any, path: Path, *, resume: bool, overwrite: bool)
     """
     _require_environment(config)
     registry.require_online_phase(config)
-    RunFolder(path, config.to_dict(), resume=resume, overwrite=overwrite).close()
+    shorter = shorter_config(config, path, "online.num_steps") if resume else None
+    RunFolder(path, shorter or config.to_dict(), resume=resume, overwrite=overwrite).close()
 
 
 def require_trainable(config: Any, data: TaskData) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ssar_jax.algorithms.base import Algorithm
-from ssar_jax.data.files import one_line
 from ssar_jax.errors import UserError
+from ssar_jax.files import one_line
 from ssar_jax.run_format import FREE_ONLINE, config_differences, data_differences, read_json
 from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.data import TaskData
@@ -55,6 +55,26 @@ class ParentRun:
             self.scores = list(summary["final_score"] if "final_score" in summary else summary["final_return"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"{path / 'summary.json'} is damaged ({one_line(error)}): train the run again") from error
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what an online run records about this run before it starts: its folder and its number of updates."""
+        return {"path": str(self.path), "num_updates": self.num_updates}
+
+    def require_length(self, record: Path) -> None:
+        """Requires that this run has not been lengthened since an online run started from it.
+
+        Args:
+            record: the file in which the online run stored `describe()`; a run of an older version has none.
+
+        Raises:
+            UserError: if it has.
+        """
+        known = read_json(record).get("num_updates") if record.exists() else self.num_updates
+        if known != self.num_updates:
+            raise UserError(
+                f"cannot resume {record.parent}: it started from {known} updates of {self.path}, which has "
+                f"{self.num_updates} now; start a new online run with --workdir"
+            )
 
     def require_config(self, config: dict[str, Any]) -> None:
         """Requires the config of the online phase to agree with that of this run, except in `FREE_ONLINE`.

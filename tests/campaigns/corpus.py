@@ -23,6 +23,7 @@ from tests.campaigns.odd_files import Case, Outcome, make_cases
 from tests.smoke import small_run
 
 _LIMIT = 60.0  # s, for one file
+_START_LIMIT = 300.0  # s, for the imports of a worker
 
 
 class Result(NamedTuple):
@@ -64,16 +65,22 @@ class _Worker:
             text=True,
         )
 
+        assert self._answer(_START_LIMIT), "the worker does not start"
+
+    def _answer(self, limit: float) -> str | None:
+        """Returns the next line of output: None if there is none in time, empty if the process has died."""
+        output = self._process.stdout
+        assert output is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(output, selectors.EVENT_READ)
+            return output.readline() if selector.select(limit) else None
+
     def read(self, case: Case) -> Result:
         """Reads a file; after anything but an answer the worker is dead."""
-        process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps([case.kind, str(case.path)]) + "\n")
-        process.stdin.flush()
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            answer = process.stdout.readline() if selector.select(_LIMIT) else None
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([case.kind, str(case.path)]) + "\n")
+        self._process.stdin.flush()
+        answer = self._answer(_LIMIT)
         if answer:
             found, message = json.loads(answer)
             return Result(case, found, message)

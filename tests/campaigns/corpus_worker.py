@@ -1,6 +1,7 @@
 """Reads files that it is told of and says what came of each; see `tests.campaigns.corpus`.
 
-Every line of the input is a JSON list of kind and path, every line of the output one of outcome and message.
+Every line of the input is a JSON list of kind and path. The output is `ready`, then a JSON list of outcome and message
+for every line of the input.
 """
 
 import contextlib
@@ -56,6 +57,7 @@ def main() -> None:
     """Answers until the input ends."""
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
+    print("ready", flush=True)
     for line in sys.stdin:
         kind, path = json.loads(line)
         try:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ssar_jax.logs.tables import CsvTable, JsonLines, json_values
+from tests.data.helpers import user_error
 
 
 @pytest.fixture
@@ -22,6 +23,16 @@ def read(path: Path) -> list[dict[str, str]]:
         rows = list(csv.DictReader(file))
     assert all(None not in row and None not in row.values() for row in rows)
     return rows
+
+
+@pytest.mark.parametrize("kind", [CsvTable, JsonLines])
+def test_a_row_that_cannot_be_written_is_one_line(path, kind):
+    table = kind(path)
+    table.add({"step": 1})
+    path.unlink()
+    path.mkdir()  # even root cannot append to a folder
+    with user_error(f"cannot write {path}: Is a directory"):
+        table.add({"step": 2})
 
 
 def test_rows_are_in_the_file_as_soon_as_they_are_added(path):

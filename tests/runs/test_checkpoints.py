@@ -97,7 +97,7 @@ def test_a_checkpoint_that_cannot_be_written_is_one_line_and_is_not_there(folder
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     message, latest, same = result.stdout.splitlines()
-    assert message.startswith(f"cannot write checkpoint 10 to {folder} (File too large ")
+    assert message.startswith(f"cannot write checkpoint 10 to {folder} (File too large): free some space")
     assert message.endswith("--resume")
     assert (latest, same) == ("None", "True")
     assert "_SignalingThread" not in result.stderr  # TensorStore itself may still print that a loop is closed

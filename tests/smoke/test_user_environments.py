@@ -1,7 +1,9 @@
 """Runs in environments of the user's own, which check, fail, never end, and report successes."""
 
 import csv
+import json
 import os
+import shutil
 import signal
 
 import gymnasium
@@ -12,6 +14,7 @@ from experiments.cli.config_files import load_config
 from ssar_jax.logs.run_log import RunLog
 from ssar_jax.runs import offline, online
 from ssar_jax.runs.evaluate import evaluate_checkpoint
+from ssar_jax.runs.lengthening import shorter_config
 from ssar_jax.runs.load import load_policy
 from ssar_jax.runs.scores import Scorer
 from tests.data.helpers import user_error
@@ -247,6 +250,28 @@ def test_a_lengthened_run_is_the_long_run(config, whole, tmp_path):
         offline.run(config, path, resume=True)
 
 
+def test_a_lengthened_online_run_is_the_long_run(config, whole, tuned, tmp_path):
+    path = tmp_path / "run"
+    total, config.online.num_steps = config.online.num_steps, 40
+    assert online.run(config, path, whole) == 0
+    config.online.num_steps = total
+    online.require_startable(config, path, resume=True, overwrite=False)
+    assert online.run(config, path, whole, resume=True) == 0
+    small_run.assert_same_numbers(tuned, path)
+    assert (path / "config.json").read_bytes() == (tuned / "config.json").read_bytes()
+
+
+def test_an_online_run_does_not_go_on_from_a_lengthened_offline_run(config, tuned, whole, tmp_path):
+    path, parent = tmp_path / "run", tmp_path / "parent"
+    shutil.copytree(tuned, path)
+    shutil.copytree(whole, parent)
+    (path / "summary.json").unlink()
+    summary = json.loads((parent / "summary.json").read_text())
+    (parent / "summary.json").write_text(json.dumps(summary | {"num_updates": 80}))
+    with user_error(f"cannot resume {path}: it started from 60 updates of {parent}, which has 80 now"):
+        online.run(config, path, parent, resume=True)
+
+
 def test_a_run_is_not_lengthened_with_another_config(config, tmp_path):
     (tmp_path / "config.json").write_text(config.to_json_best_effort())
     (tmp_path / "summary.json").write_text("{}")
@@ -265,3 +290,8 @@ def test_a_schedule_over_the_whole_run_cannot_be_lengthened(tmp_path):
         f"cannot lengthen {tmp_path} from num_updates=10 to 20000: a schedule of iql is over the whole of num_updates"
     ):
         offline.run(config, tmp_path, resume=True)
+    config.actor.schedule = "constant"
+    shorter = shorter_config(config, tmp_path, "num_updates")
+    assert shorter == config.to_dict() | {"num_updates": 10}
+    config.actor.update({"schedule": "cosine", "decay_steps": 500})
+    assert shorter_config(config, tmp_path, "num_updates") is not None

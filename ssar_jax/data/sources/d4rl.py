@@ -12,12 +12,12 @@ from ssar_jax.data import checks, hdf5, precision
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.d4rl_files import D4RLFile
 from ssar_jax.data.dataset import DataSource, OfflineDataset
-from ssar_jax.data.files import exists, one_line, require_file, resolve_path, user_folder, write_atomically
 from ssar_jax.data.hdf5 import open_hdf5, require_inside
 from ssar_jax.data.memory import Header, require_memory
 from ssar_jax.data.segments import Segments, find_jumps
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError, unreadable
+from ssar_jax.files import exists, one_line, require_file, resolve_path, user_folder, write_atomically
 from ssar_jax.transitions import Transitions
 
 _LOG = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from ssar_jax.data.d4rl_files import D4RL_BASE_URL, D4RLFile
-from ssar_jax.data.files import exists, one_line, resolve_path
 from ssar_jax.data.sources.d4rl import d4rl_directory, verify_file
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UnreadableError, UserError
+from ssar_jax.files import exists, one_line, resolve_path
 
 _CHUNK = 1 << 20  # bytes per read
 

@@ -8,11 +8,11 @@ from typing import get_args
 from ssar_jax.choices import Source
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import DataSource, OfflineDataset
-from ssar_jax.data.files import exists, is_folder, resolve_path
 from ssar_jax.data.sources.d4rl import d4rl_directory, is_official, load_d4rl, read_hdf5
 from ssar_jax.data.sources.minari import has_minari, is_minari_id, read_minari
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError
+from ssar_jax.files import exists, is_folder, resolve_path
 
 _LOG = logging.getLogger(__name__)
 

@@ -16,12 +16,12 @@ import numpy as np
 from ssar_jax.data import checks, hdf5
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import DataSource, OfflineDataset
-from ssar_jax.data.files import exists, is_folder, one_line, resolve_path, user_folder
 from ssar_jax.data.hdf5 import open_hdf5, require_inside
 from ssar_jax.data.memory import Header, require_memory
 from ssar_jax.data.sources.embedded import EMBEDDED_NAMESPACE
 from ssar_jax.data.sources.minari_spaces import MinariDescription, describe
 from ssar_jax.errors import UserError
+from ssar_jax.files import exists, is_folder, one_line, resolve_path, user_folder
 from ssar_jax.observations import Entry, Layout, arrange
 from ssar_jax.transitions import Transitions
 

@@ -11,10 +11,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ssar_jax.data.files import exists, one_line
 from ssar_jax.data.sources.minari import has_minari, is_minari_id, minari_directory, read_minari_metadata
 from ssar_jax.episodes import Episode
 from ssar_jax.errors import UserError
+from ssar_jax.files import exists, one_line
 
 _BLOCK = 1 << 25  # bytes by which the file grows in memory
 

@@ -42,4 +42,9 @@ def report_sections(
         sections.run_details(groups),
         sections.published_alone(blocks),
     ]
-    return [section for section in found if section.tables or section.pictures or section.details]
+    return [each for each in found if each.tables or each.pictures or each.details or _is_notice(each)]
+
+
+def _is_notice(section: Section) -> bool:
+    """Whether a section says only what is left out, since nothing of it could be read."""
+    return any(sentence.startswith("Left out: ") for sentence in section.sentences)

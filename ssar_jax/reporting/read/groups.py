@@ -144,7 +144,10 @@ def _setup(run: Run) -> dict[str, Any]:
     unread = ["seed", "num_seeds", "checkpoint", "num_updates"] + ["online"] * (run.key.phase == "offline")
     read = {name: value for name, value in run.config.items() if name not in unread}
     offline_updates = run.summary["num_updates"] - run.summary.get("online_updates", 0)
-    return flatten(read) | {"dataset_hash": run.summary.get("dataset_hash"), "offline_updates": offline_updates}
+    dataset = run.summary.get("dataset_hash")
+    setup = flatten(read) | {"dataset_hash": dataset, "offline_updates": offline_updates}
+    # The same data may be in different places on different machines.
+    return setup if dataset is None else setup | {"dataset.path": None}
 
 
 def _inherited(group: Group) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from ssar_jax.algorithms.iql_values import (
     make_value_networks,
     value_algorithm,
 )
-from ssar_jax.data.files import one_line
 from ssar_jax.data.scaling import PreparedData
 from ssar_jax.data.selection import Selection
 from ssar_jax.errors import UserError, unreadable
+from ssar_jax.files import one_line
 from ssar_jax.runs.interruption import Interruption
 from ssar_jax.runs.pretraining import cache
 from ssar_jax.runs.pretraining.partial_results import PartialResult

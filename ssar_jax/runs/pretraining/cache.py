@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ssar_jax.algorithms.base import Algorithm
-from ssar_jax.data.files import require_writable, user_folder, write_atomically
 from ssar_jax.data.scaling import PreparedData
 from ssar_jax.errors import Interrupted, UserError
+from ssar_jax.files import require_writable, user_folder, write_atomically
 from ssar_jax.runs.interruption import Interruption, watch_signals
 from ssar_jax.runs.pretraining.partial_results import PartialResult
 from ssar_jax.runs.progress import Progress

@@ -11,9 +11,9 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from ssar_jax.algorithms.base import Algorithm, Pretraining
-from ssar_jax.data.files import add_hint, open_npz
 from ssar_jax.data.scaling import PreparedData
 from ssar_jax.errors import UserError
+from ssar_jax.files import add_hint, open_npz
 from ssar_jax.runs.interruption import Interruption
 from ssar_jax.runs.pretraining import cache
 from ssar_jax.runs.pretraining.partial_results import PartialResult

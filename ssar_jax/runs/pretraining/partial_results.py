@@ -5,8 +5,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from ssar_jax.data.files import add_hint, open_npz, write_atomically
 from ssar_jax.errors import UserError
+from ssar_jax.files import add_hint, open_npz, write_atomically
 from ssar_jax.training.trainer import OfflineTrainer
 
 

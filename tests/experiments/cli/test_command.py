@@ -28,6 +28,8 @@ def main(config):
         raise UserError("no space left\\nin full")
     if _WORKDIR.value == "forbidden":
         raise PermissionError(13, "Permission denied", "/secret/config.json")
+    if _WORKDIR.value == "spent":
+        raise OSError(28, "No space left on device", "/full/curve.csv")
     if _WORKDIR.value == "bug":
         raise KeyError("bug")
     if _WORKDIR.value == "interrupt":
@@ -151,6 +153,13 @@ def test_outside_the_repository_root(start, tmp_path):
 def test_a_missing_permission_is_one_line(start):
     result = start("--config=configs/td3_bc.py:hopper-m", "--workdir=forbidden")
     assert_one_line(result, "/secret/config.json cannot be read (Permission denied): check its permissions")
+    assert result.returncode == 2
+
+
+def test_a_full_disk_is_one_line(start):
+    """Wherever the file was written."""
+    result = start("--config=configs/td3_bc.py:hopper-m", "--workdir=spent")
+    assert_one_line(result, "/full/curve.csv cannot be written or read (No space left on device): free some space")
     assert result.returncode == 2
 
 

@@ -12,7 +12,7 @@ from ssar_jax.reporting.page.html.markup import Html, element
 from ssar_jax.reporting.page.report import report_sections
 from ssar_jax.reporting.read.folders import read_runs
 from ssar_jax.reporting.read.groups import group_runs
-from tests.reporting.report_runs import groups_of, write_run, write_runs
+from tests.reporting.report_runs import ADAPTIVE, groups_of, write_run, write_runs
 
 VOID = {"meta"}
 
@@ -88,6 +88,19 @@ def test_sections_in_their_order(built):
         *("Comparison with the paper: online fine-tuning", "Results on other datasets", "Aggregate scores"),
         *("Performance profiles", "State-adaptive coefficient", "Training speed", "Folders", "Run details"),
     ]  # fmt: skip
+
+
+def test_a_coefficient_that_cannot_be_read_is_named(tmp_path):
+    """Also where it is the only one; a report without adaptive runs does not have the section."""
+    for number, config in enumerate((ADAPTIVE, {})):
+        folder = tmp_path / str(number)
+        run = write_run(folder / "run", config=config)
+        groups, skipped = groups_of(folder)
+        sections = report_sections(groups, skipped, {}, tmp_path / "figures")
+        found = [each.sentences for each in sections if each.title == "State-adaptive coefficient"]
+        assert len(found) == (1 if config else 0)
+        if config:
+            assert found[0][-1].startswith(f"Left out: {run} has no metric coefficient/beta")
 
 
 @pytest.mark.parametrize(("source", "number"), [("embedded", 2), ("d4rl", 1)])

@@ -52,6 +52,17 @@ def test_runs_of_one_key_with_other_settings_or_data_are_not_mixed(tmp_path):
     assert skipped == []
 
 
+def test_runs_on_the_same_data_in_different_places_are_pooled(tmp_path):
+    """As on the machines of a cluster; where the content is unknown, another place may be other data."""
+    for seed, (place, content) in enumerate((("/a/x.npz", "abc"), ("/b/y.npz", "abc"), ("/c/x.npz", None))):
+        config = {"seed": seed, "num_seeds": 1, "dataset": {"path": place}}
+        summary = {"seeds": [seed], "dataset_hash": content}
+        write_run(tmp_path / str(seed), {0: (1.0,)}, config=config, summary=summary)
+    found, skipped = groups_of(tmp_path)
+    assert [group.seeds for group in found] == [(0, 1), (2,)]
+    assert skipped == []
+
+
 def test_a_new_field_that_is_unset_does_not_separate_runs_of_older_versions(tmp_path):
     """A field that is set does."""
     for seed, evaluation in enumerate(({}, {"max_episode_steps": None}, {"max_episode_steps": 9})):

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssar_jax.data.files import (
+from ssar_jax.data.memory import npz_headers
+from ssar_jax.errors import UnreadableError, UserError
+from ssar_jax.files import (
     add_hint,
     exists,
     is_folder,
@@ -19,8 +21,6 @@ from ssar_jax.data.files import (
     resolve_path,
     user_folder,
 )
-from ssar_jax.data.memory import npz_headers
-from ssar_jax.errors import UnreadableError, UserError
 from tests.data.helpers import deny, user_error
 
 
