@@ -23,6 +23,7 @@ _HOMES = {
     "select_successful": "data.selection",
     "select_top_fraction": "data.selection",
     # Algorithms
+    "AWACConfig": "algorithms.awac",
     "Algorithm": "algorithms.base",
     "BCConfig": "algorithms.bc",
     "Batch": "types",
@@ -30,14 +31,17 @@ _HOMES = {
     "FamCQLConfig": "algorithms.fam_cql",
     "IQLConfig": "algorithms.iql",
     "Pretraining": "algorithms.base",
+    "ReBRACConfig": "algorithms.rebrac",
     "SACConfig": "algorithms.sac",
     "SPOTConfig": "algorithms.spot",
     "TD3BCConfig": "algorithms.td3_bc",
     "TrainState": "types",
+    "awac": "algorithms.awac",
     "bc": "algorithms.bc",
     "cql": "algorithms.cql",
     "fam_cql": "algorithms.fam_cql",
     "iql": "algorithms.iql",
+    "rebrac": "algorithms.rebrac",
     "sac": "algorithms.sac",
     "spot": "algorithms.spot",
     "td3_bc": "algorithms.td3_bc",
@@ -62,6 +66,7 @@ _HOMES = {
 """The module below `ssar_jax` that defines each public name."""
 
 __all__ = [
+    "AWACConfig",
     "ActionScaling",
     "Algorithm",
     "BCConfig",
@@ -76,6 +81,7 @@ __all__ = [
     "PreparedData",
     "Pretraining",
     "Protocol",
+    "ReBRACConfig",
     "SACConfig",
     "SPOTConfig",
     "Selection",
@@ -85,6 +91,7 @@ __all__ = [
     "UserError",
     "__version__",
     "anneal",
+    "awac",
     "bc",
     "constant",
     "cql",
@@ -97,6 +104,7 @@ __all__ = [
     "make_env",
     "prepare",
     "pretrain",
+    "rebrac",
     "sac",
     "select_all",
     "select_by_return",
@@ -108,6 +116,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from ssar_jax.algorithms.awac import AWACConfig as AWACConfig
+    from ssar_jax.algorithms.awac import awac as awac
     from ssar_jax.algorithms.base import Algorithm as Algorithm
     from ssar_jax.algorithms.base import Pretraining as Pretraining
     from ssar_jax.algorithms.bc import BCConfig as BCConfig
@@ -118,6 +128,8 @@ if TYPE_CHECKING:
     from ssar_jax.algorithms.fam_cql import fam_cql as fam_cql
     from ssar_jax.algorithms.iql import IQLConfig as IQLConfig
     from ssar_jax.algorithms.iql import iql as iql
+    from ssar_jax.algorithms.rebrac import ReBRACConfig as ReBRACConfig
+    from ssar_jax.algorithms.rebrac import rebrac as rebrac
     from ssar_jax.algorithms.sac import SACConfig as SACConfig
     from ssar_jax.algorithms.sac import sac as sac
     from ssar_jax.algorithms.spot import SPOTConfig as SPOTConfig

@@ -30,6 +30,9 @@ IN_USE = "another process is writing to"
 RENAMED_FIELDS = {"coefficient.mask_regulariser": "coefficient.mask_regularizer"}
 """Old names of config fields and their current names, which are in the same group. Old names are still accepted."""
 
+IMPLIED_FIELDS = {"layout": "auto", "dataset.keep_fraction": 1.0}
+"""Config fields that older runs do not have, and the value that is implied there."""
+
 
 def default_folder(root: Path, config: Any, phase: str) -> Path:
     """Returns `<root>/<algorithm>/<task>/<phase>-<variant>-<preset>-s<first seed>-<last seed>`.
@@ -144,7 +147,9 @@ def config_differences(old: dict[str, Any], new: dict[str, Any], *, may_move: bo
     """
     if may_move or moved_dataset(old, new) is None:
         new = {**new, "dataset": {**new.get("dataset", {}), "path": old.get("dataset", {}).get("path")}}
-    return differences(old, new)
+    known = flatten(new)
+    implied = {name: value for name, value in IMPLIED_FIELDS.items() if name in known}
+    return differences(implied | flatten(old), known)
 
 
 def moved_dataset(old: dict[str, Any], new: dict[str, Any]) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from configs import bc, common, cql, fam_cql, iql, spot, td3_bc
+from configs import awac, bc, common, cql, fam_cql, iql, rebrac, spot, td3_bc
 from ssar_jax.algorithms import registry
 from ssar_jax.behaviour import statistics
 
@@ -100,7 +100,7 @@ def test_commands_name_what_exists(page):
         td3_bc.get_config(argument)
     known = {
         name
-        for config in (bc, cql, fam_cql, iql, spot, td3_bc)
+        for config in (awac, bc, cql, fam_cql, iql, rebrac, spot, td3_bc)
         for name in common.fields(config.get_config("hopper-m"))
     }
     assert set(re.findall(r"--config\.([a-z_.]+[a-z])", text)) <= known

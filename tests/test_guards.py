@@ -5,15 +5,19 @@ import numpy as np
 import pytest
 
 from ssar_jax import (
+    AWACConfig,
     CQLConfig,
     FamCQLConfig,
     IQLConfig,
+    ReBRACConfig,
     SACConfig,
     SPOTConfig,
     TD3BCConfig,
+    awac,
     cql,
     fam_cql,
     iql,
+    rebrac,
     sac,
     spot,
     state_adaptive,
@@ -35,6 +39,8 @@ CONSTRUCTORS = {
         FamCQLConfig(actor_hidden_sizes=SMALL, balance_hidden_sizes=SMALL, critic_hidden_sizes=SMALL, num_actions=2),
     ),
     "sac": (sac, SACConfig(hidden_sizes=SMALL)),
+    "rebrac": (rebrac, ReBRACConfig(critic_hidden_sizes=SMALL, actor_hidden_sizes=SMALL, critic_penalty=0.0)),
+    "awac": (awac, AWACConfig(hidden_sizes=SMALL)),
 }
 
 

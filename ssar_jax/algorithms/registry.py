@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ssar_jax.algorithms import bc, cql, fam_cql, iql, spot, td3_bc
+from ssar_jax.algorithms import awac, bc, cql, fam_cql, iql, rebrac, spot, td3_bc
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.errors import UserError
 
@@ -69,6 +69,13 @@ _ENTRIES: dict[str, Entry] = {
         offline_only=True,
         length_matters=_never,
     ),
+    "rebrac": Entry(
+        rebrac.from_config,
+        {"base": "ReBRAC", "sa": "ReBRAC(SA)"},
+        rebrac.operations,
+        length_matters=_never,
+    ),
+    "awac": Entry(awac.from_config, {"base": "AWAC"}, awac.operations, length_matters=_never),
 }
 
 

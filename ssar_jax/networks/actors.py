@@ -48,19 +48,21 @@ class GaussianActor(nn.Module):
     """The stochastic actor of IQL, N(tanh(MLP(s)), exp(log_std)^2), with one trainable log-std per action dimension.
 
     Unlike SAC's actor, the distribution itself is not squashed. Kostrikov et al., 2021,
-    https://arxiv.org/abs/2110.06169.
+    https://arxiv.org/abs/2110.06169. AWAC's actor does not squash the mean either: N(MLP(s), exp(log_std)^2).
 
     Attributes:
         hidden_sizes: widths of the hidden layers.
         action_size: number of action dimensions A.
         log_std_min: lower clip on the log-std; the upper clip is 2.
         mlp_options: further arguments of `MLP`, such as initializers.
+        squash_mean: whether the mean passes through tanh.
     """
 
     hidden_sizes: Sequence[int]
     action_size: int
     log_std_min: float = -20.0
     mlp_options: dict[str, Any] | None = None
+    squash_mean: bool = True
 
     @nn.compact
     def __call__(self, observations: Array) -> tuple[Array, Array]:
@@ -68,7 +70,8 @@ class GaussianActor(nn.Module):
         mlp = MLP(self.hidden_sizes, self.action_size, **(self.mlp_options or {}))
         nn.share_scope(self, mlp)
         log_std = self.param("log_std", nn.initializers.zeros, (self.action_size,))
-        return jnp.tanh(mlp(observations)), jnp.clip(log_std, self.log_std_min, 2.0)
+        mean = mlp(observations)
+        return jnp.tanh(mean) if self.squash_mean else mean, jnp.clip(log_std, self.log_std_min, 2.0)
 
 
 class TanhGaussianActor(nn.Module):

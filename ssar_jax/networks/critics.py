@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ssar_jax.networks.backend import batch_critics
+from ssar_jax.networks.backend import is_batched
 from ssar_jax.networks.mlp import MLP
 from ssar_jax.types import Array, Key, Params
 
@@ -82,7 +82,7 @@ def make_ensemble(critics: Sequence[Critic], batched: bool | None = None) -> Cri
 
     def apply(params: Params, observations: Array, actions: Array) -> Array:
         # Asked at trace time, so that building an algorithm touches no device.
-        in_batch = alike and batch_critics() if batched is None else batched
+        in_batch = alike and is_batched() if batched is None else batched
         return (apply_batched if in_batch else apply_in_turn)(params, observations, actions)
 
     return CriticEnsemble(init, apply, apply_first)
