@@ -25,6 +25,10 @@ def main(parent: int, command: list[str]) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it has ended in the meantime
             sys.exit(128 + signal.SIGTERM)
+    # Ray blocks SIGINT in its workers, and a child would inherit that: the run could not be asked to save.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     os.execvp(command[0], command)
 
 

@@ -101,7 +101,9 @@ def test_a_failing_run_does_not_stop_the_others(ray, dataset, tmp_path):
     process = start(dataset, tmp_path, "--engine=ray", f"--address={ray.address}", *others)
     status, output, messages = small_run.finish(process)
     assert (status, messages) == (1, "")
-    rows = {line.split()[1]: line.split()[3] for line in output.splitlines() if line.startswith("td3_bc ")}
+    table, _, reasons = output.partition("\nsystem  task ")[2].partition("\ntd3_bc walker2d-m offline failed: ")
+    rows = {line.split()[1]: line.split()[3] for line in table.splitlines()[-2:]}
+    assert "walker2d" in reasons
     assert rows == {"walker2d-m": "failed", "hopper-m": "finished"}
 
 

@@ -144,6 +144,18 @@ def test_a_run_ends_with_the_worker_that_is_killed(tmp_path):
     wait_for(lambda: base.last_line(task.run).endswith(f"saved {int(signal.SIGTERM)}"))
 
 
+def test_a_run_receives_signals_that_its_worker_blocks(tmp_path):
+    """As Ray's workers do; the run says whether SIGINT is blocked or ignored."""
+    report = "print(signal.pthread_sigmask(signal.SIG_BLOCK, []), signal.getsignal(signal.SIGINT).__name__)\n"
+    task = make_task(tmp_path, report + DONE)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        assert remote.execute(task).status == "finished"
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    assert base.last_line(task.run).endswith("set() default_int_handler")
+
+
 def test_claimed_cores_are_disjoint_until_the_last_process_ends(tmp_path, monkeypatch):
     """Four cores: two claims of one, one of two with one free core left, which shares another."""
     monkeypatch.setattr(cores.tempfile, "gettempdir", lambda: str(tmp_path))
