@@ -129,7 +129,7 @@ def _check_coefficient(config: Config) -> None:
             f"coefficient.n_end={coefficient.n_end} is below coefficient.n_start={coefficient.n_start}; "
             "n never decreases"
         )
-    if config.algorithm == "cql" and coefficient.kind == "state_adaptive":
+    if config.algorithm in ("cql", "cal_ql") and coefficient.kind == "state_adaptive":
         limit = config.dataset.clip_actions
         if limit is None or np.float32(limit) >= 1:  # training holds actions in float32
             raise UserError(

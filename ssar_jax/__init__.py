@@ -28,6 +28,7 @@ _HOMES = {
     "BCConfig": "algorithms.bc",
     "Batch": "types",
     "CQLConfig": "algorithms.cql",
+    "EDACConfig": "algorithms.edac",
     "FamCQLConfig": "algorithms.fam_cql",
     "IQLConfig": "algorithms.iql",
     "Pretraining": "algorithms.base",
@@ -38,7 +39,9 @@ _HOMES = {
     "TrainState": "types",
     "awac": "algorithms.awac",
     "bc": "algorithms.bc",
+    "cal_ql": "algorithms.cal_ql",
     "cql": "algorithms.cql",
+    "edac": "algorithms.edac",
     "fam_cql": "algorithms.fam_cql",
     "iql": "algorithms.iql",
     "rebrac": "algorithms.rebrac",
@@ -73,6 +76,7 @@ __all__ = [
     "Batch",
     "CQLConfig",
     "Coefficient",
+    "EDACConfig",
     "FamCQLConfig",
     "FineTuner",
     "IQLConfig",
@@ -93,8 +97,10 @@ __all__ = [
     "anneal",
     "awac",
     "bc",
+    "cal_ql",
     "constant",
     "cql",
+    "edac",
     "evaluate",
     "fam_cql",
     "fine_tune",
@@ -122,8 +128,11 @@ if TYPE_CHECKING:
     from ssar_jax.algorithms.base import Pretraining as Pretraining
     from ssar_jax.algorithms.bc import BCConfig as BCConfig
     from ssar_jax.algorithms.bc import bc as bc
+    from ssar_jax.algorithms.cal_ql import cal_ql as cal_ql
     from ssar_jax.algorithms.cql import CQLConfig as CQLConfig
     from ssar_jax.algorithms.cql import cql as cql
+    from ssar_jax.algorithms.edac import EDACConfig as EDACConfig
+    from ssar_jax.algorithms.edac import edac as edac
     from ssar_jax.algorithms.fam_cql import FamCQLConfig as FamCQLConfig
     from ssar_jax.algorithms.fam_cql import fam_cql as fam_cql
     from ssar_jax.algorithms.iql import IQLConfig as IQLConfig

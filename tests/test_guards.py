@@ -7,6 +7,7 @@ import pytest
 from ssar_jax import (
     AWACConfig,
     CQLConfig,
+    EDACConfig,
     FamCQLConfig,
     IQLConfig,
     ReBRACConfig,
@@ -14,7 +15,9 @@ from ssar_jax import (
     SPOTConfig,
     TD3BCConfig,
     awac,
+    cal_ql,
     cql,
+    edac,
     fam_cql,
     iql,
     rebrac,
@@ -32,6 +35,7 @@ SMALL = (4,)
 CONSTRUCTORS = {
     "td3_bc": (td3_bc, TD3BCConfig(critic_hidden_sizes=SMALL, actor_hidden_sizes=SMALL)),
     "cql": (cql, CQLConfig(actor_hidden_sizes=SMALL, critic_hidden_sizes=(SMALL, SMALL), num_actions=2)),
+    "cal_ql": (cal_ql, CQLConfig(actor_hidden_sizes=SMALL, critic_hidden_sizes=(SMALL, SMALL), num_actions=2)),
     "iql": (iql, IQLConfig(hidden_sizes=SMALL)),
     "spot": (spot, SPOTConfig(critic_hidden_sizes=SMALL, actor_hidden_sizes=SMALL, density_hidden_sizes=SMALL)),
     "fam_cql": (
@@ -41,6 +45,7 @@ CONSTRUCTORS = {
     "sac": (sac, SACConfig(hidden_sizes=SMALL)),
     "rebrac": (rebrac, ReBRACConfig(critic_hidden_sizes=SMALL, actor_hidden_sizes=SMALL, critic_penalty=0.0)),
     "awac": (awac, AWACConfig(hidden_sizes=SMALL)),
+    "edac": (edac, EDACConfig(actor_hidden_sizes=SMALL, critic_hidden_sizes=SMALL, num_critics=2)),
 }
 
 
@@ -66,6 +71,7 @@ BATCH = Batch(
     masks=np.ones(6, np.float32),
     next_observations=np.zeros((6, 3), np.float32),
     trusted=np.ones(6, np.float32),
+    extras={"returns_to_go": np.zeros(6, np.float32)},
 )
 WRONG = {
     "rewards": np.zeros((6, 1), np.float32),

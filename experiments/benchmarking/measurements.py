@@ -192,7 +192,9 @@ def random_data(observation_size: int, action_size: int, rows: int, columns: Seq
         masks=np.ones(rows, np.float32),
         next_observations=np.roll(observations, -1, axis=0),
     )
-    transitions = with_columns(transitions, np.arange(rows) % 1_000 == 999, columns)
+    ends = np.arange(1, rows + 1) % 1_000 == 0
+    ends[-1] = True
+    transitions = with_columns(transitions, ends, columns)
     return PreparedData(transitions, ObservationScaling.identity(observation_size), RewardMap())
 
 

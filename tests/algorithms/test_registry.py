@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from configs import awac, bc, cql, fam_cql, iql, rebrac, spot
+from configs import awac, bc, cal_ql, cql, edac, fam_cql, iql, rebrac, spot
 from configs import td3_bc as td3_bc_config
 from ssar_jax.algorithms import registry, td3_bc
 from ssar_jax.algorithms.registry import Entry
@@ -17,7 +17,7 @@ from ssar_jax.errors import UserError
 
 CONFIGS = {
     **{"td3_bc": td3_bc_config, "cql": cql, "iql": iql, "spot": spot, "fam_cql": fam_cql, "bc": bc},
-    **{"rebrac": rebrac, "awac": awac},
+    **{"rebrac": rebrac, "awac": awac, "edac": edac, "cal_ql": cal_ql},
 }
 NAMES = {
     ("td3_bc", "sa"): "TD3+BC(SA)",
@@ -38,6 +38,11 @@ NAMES = {
     ("rebrac", "base"): "ReBRAC",
     ("rebrac", "sa"): "ReBRAC(SA)",
     ("awac", "base"): "AWAC",
+    ("edac", "base"): "EDAC",
+    ("edac", "sac_n"): "SAC-N",
+    ("cal_ql", "base"): "Cal-QL",
+    ("cal_ql", "corl"): "Cal-QL (CORL's form)",
+    ("cal_ql", "sa"): "Cal-QL(SA)",
 }
 
 
@@ -118,7 +123,8 @@ def test_unknown_names_get_one_line():
     config = td3_bc_config.get_config("hopper-m").copy_and_resolve_references()
     config.algorithm = "td3"
     message = (
-        r"^algorithm 'td3' is unknown: choose one of td3_bc, cql, iql, spot, fam_cql, bc, rebrac, awac, or name a "
+        r"^algorithm 'td3' is unknown: choose one of td3_bc, cql, iql, spot, fam_cql, bc, rebrac, awac, edac, cal_ql, "
+        r"or name a "
         r"custom one as <module>:<entry>$"
     )
     for function in (lambda: registry.build(config, 3), lambda: registry.display_name(config)):

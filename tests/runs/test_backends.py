@@ -19,7 +19,7 @@ from tests.conftest import random_rows
 SEEDS = (3, 4)
 SYSTEMS = {
     **{"td3_bc": "sa", "cql": "sa", "iql": "corl", "spot": "base", "fam_cql": "base"},
-    **{"rebrac": "sa", "awac": "base"},
+    **{"rebrac": "sa", "awac": "base", "edac": "base", "cal_ql": "sa"},
 }
 
 

@@ -23,6 +23,10 @@ SYSTEMS = {
     "rebrac.py:hopper-m": (*SMALL_CRITICS, "online.critic_factor=0.5"),
     "rebrac.py:hopper-m,variant=sa": (*SMALL_CRITICS, "coefficient.hidden_sizes=(8,)", "critic.adaptive_penalty=True"),
     "awac.py:hopper-m": ("critic.hidden_sizes=(8,)",),
+    "cal_ql.py:hopper-m": ("critic.width=8", "actor.hidden_sizes=(8,)"),
+    "cal_ql.py:hopper-m,variant=sa": ("critic.width=8", "actor.hidden_sizes=(8,)", "coefficient.hidden_sizes=(8,)"),
+    "edac.py:hopper-m": (*SMALL_CRITICS, "critic.num_critics=3"),
+    "edac.py:hopper-m,variant=sac_n": (*SMALL_CRITICS, "critic.num_critics=3"),
 }
 LENGTHS = (
     *("num_updates=200", "batch_size=16", "evaluation.interval=100", "evaluation.episodes=1", "checkpoint.every=200"),
@@ -34,6 +38,7 @@ LENGTHS = (
 SLOW = (
     *("td3_bc.py:hopper-m", "td3_bc.py:hopper-m,variant=base", "cql.py:hopper-m", "cql.py:hopper-m,variant=base"),
     *("iql.py:hopper-m,variant=sa", "rebrac.py:hopper-m,variant=sa", "awac.py:hopper-m"),
+    *("edac.py:hopper-m,variant=sac_n", "cal_ql.py:hopper-m,variant=sa"),
 )
 
 
