@@ -24,6 +24,9 @@ FREE_ONLINE = (
 )  # fmt: skip
 """Config fields that may differ between the offline run and the online run that starts from it."""
 
+IN_USE = "another process is writing to"
+"""The first words of the error message for a folder that is in use."""
+
 RENAMED_FIELDS = {"coefficient.mask_regulariser": "coefficient.mask_regularizer"}
 """Old names of config fields and their current names, which are in the same group. Old names are still accepted."""
 
@@ -39,9 +42,17 @@ def default_folder(root: Path, config: Any, phase: str) -> Path:
         config: the run's config.
         phase: `offline` or `online`.
     """
-    last = config.seed + config.num_seeds - 1
-    name = f"{phase}-{config.variant}-{config.preset}-s{config.seed}-{last}"
+    name = f"{phase}-{config.variant}-{config.preset}-{seeds_name(config)}"
     return root / config.algorithm.replace(":", ".") / config.task / name  # no colon: Windows refuses it
+
+
+def seeds_name(config: Any) -> str:
+    """Returns `s<first seed>-<last seed>`.
+
+    Args:
+        config: the run's config.
+    """
+    return f"s{config.seed}-{config.seed + config.num_seeds - 1}"
 
 
 def read_json(path: Path) -> dict[str, Any]:
