@@ -97,7 +97,11 @@ def test_a_finished_run_has_its_score(tmp_path, summary, score):
         ("", "hopper-m", "no --systems: name them, such as --systems=td3_bc,td3_bc:base"),
         ("td3_bc", "", "no --tasks"),
         ("td3bc", "hopper-m", "unknown system 'td3bc'; did you mean td3_bc?"),
-        ("sac", "hopper-m", "unknown system 'sac'; known are awac, bc, cql, fam_cql, iql, rebrac, spot, td3_bc"),
+        (
+            "sac",
+            "hopper-m",
+            "unknown system 'sac'; known are awac, bc, cal_ql, cql, edac, fam_cql, iql, rebrac, spot, td3_bc",
+        ),
         ("td3_bc:bas", "hopper-m", "unknown variant 'bas'; td3_bc has sa, base, base_ln; did you mean base"),
         ("td3_bc", "hoper-m", "unknown task 'hoper-m'; nearest: hopper-m"),
         ("td3_bc,td3_bc:sa", "hopper-m", "td3_bc hopper-m offline and td3_bc:sa hopper-m offline are the same run"),
