@@ -48,7 +48,7 @@ def main(roots: list[str]) -> None:
     if out.suffix != ".html":
         raise UserError(f"--out={out} does not end in .html: use --out={out / 'report.html'}")
     if not roots:
-        raise UserError("no folder of runs is given: use python -m experiments.report runs/")
+        raise UserError("no folder of runs is given: use ssar-jax report runs/")
     require_writable_file(out, "choose another --out")
     runs, skipped = read_runs(*map(resolve_path, roots))
     groups, repeated = group_runs(runs, _preset)

@@ -7,7 +7,6 @@ finished runs of the same system, or else the measured rate of matrix products, 
 """
 
 import statistics
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,7 +106,7 @@ class Estimator:
         """Returns the rate of matrix products, measured in a subprocess with the cores and devices of a run."""
         if num_seeds not in self._matmul_rates:
             with cores.bind(self._share):
-                command = [sys.executable, "-c", _MATMUL, str(num_seeds)]
+                command = children.script(_MATMUL, str(num_seeds))
                 gflops, devices = children.ask(command, failure="JAX cannot compute here")
             self._matmul_rates[num_seeds] = Rate(
                 value=1e9 * gflops / devices, devices=min(num_seeds, devices), is_bound=True
