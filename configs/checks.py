@@ -13,6 +13,7 @@ from ssar_jax.ranges import are_sizes, require_in_range
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "precision": get_args(choices.Precision),
+    "layout": get_args(choices.SeedLayout),
     "physics": ("auto", *get_args(choices.Physics)),
     "dataset.source": get_args(choices.Source),
     "selection.rule": get_args(choices.SelectionRule),
@@ -128,7 +129,7 @@ def _check_coefficient(config: Config) -> None:
             f"coefficient.n_end={coefficient.n_end} is below coefficient.n_start={coefficient.n_start}; "
             "n never decreases"
         )
-    if config.algorithm == "cql" and coefficient.kind == "state_adaptive":
+    if config.algorithm in ("cql", "cal_ql") and coefficient.kind == "state_adaptive":
         limit = config.dataset.clip_actions
         if limit is None or np.float32(limit) >= 1:  # training holds actions in float32
             raise UserError(

@@ -142,6 +142,9 @@ def shared_config(choice: Choice) -> Config:
             "discount": 0.99,  # program and CORL
             # Of matrix products. Ours: float32 on accelerators too, as PyTorch computes the published numbers.
             "precision": "highest",
+            # Ours: "vmap" trains all seeds and critics as one batched program, "loop" one after the other; "auto" is
+            # "vmap" on accelerators. They round differently.
+            "layout": "auto",
             "physics": "auto",  # ours: gymnasium for Minari's own datasets, else d4rl-v2
             "dataset": {
                 "source": "auto",  # ours: D4RL's file if it exists, else the embedded dataset with a warning

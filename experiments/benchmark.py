@@ -99,6 +99,15 @@ def _cases() -> list[tuple[int, int]]:
 def _measure(config: Any) -> dict[str, Any]:
     if _CORES.value is not None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: _CORES.value])
+    # Neither this import nor the `with` block starts JAX, whose settings depend on the number of seeds.
+    from ssar_jax.networks.backend import use_layout
+
+    with use_layout(config.layout):
+        return _measure_phase(config)
+
+
+def _measure_phase(config: Any) -> dict[str, Any]:
+    """Measures the phase of the command line."""
     match _PHASE.value:
         case "online":
             return measurements.online_steps(config, _UPDATES.value, _REPEATS.value, _ROWS.value)

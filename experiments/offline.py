@@ -1,6 +1,8 @@
 """Trains and evaluates one system offline.
 
 python -m experiments.offline --config=configs/td3_bc.py:hopper-m,preset=short
+
+--num_processes divides the seeds among processes, each with its run folder.
 """
 
 from typing import Any
@@ -21,6 +23,7 @@ def main(config: Any) -> int:
     Returns:
         Exit status.
     """
+    run_flags.take_share(config)
     devices.one_per_seed(config.num_seeds)
     from ssar_jax.runs import offline
 

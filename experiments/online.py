@@ -2,7 +2,8 @@
 
 python -m experiments.online --config=configs/td3_bc.py:hopper-m
 
-An existing offline run is used; --offline_run chooses another one.
+An existing offline run is used; --offline_run chooses another one. --num_processes divides the seeds among processes,
+each with its run folders.
 """
 
 from functools import partial
@@ -37,12 +38,15 @@ def main(config: Any) -> int:
     Raises:
         UserError: if config, data or folders do not allow the runs.
     """
+    run_flags.take_share(config)
     devices.one_per_seed(config.num_seeds)
     from ssar_jax.runs import offline, online
 
     path = run_flags.folder(config, "online")
     if _OFFLINE_RUN.value is not None:
-        return online.run(config, path, resolve_path(_OFFLINE_RUN.value), **run_flags.options())
+        return online.run(
+            config, path, run_flags.own_folder(resolve_path(_OFFLINE_RUN.value), config), **run_flags.options()
+        )
     options = run_flags.options(begun=_is_run(path))
     online.require_startable(config, path, resume=options["resume"], overwrite=options["overwrite"])
     default = default_folder(Path("runs"), config, "offline")

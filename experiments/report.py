@@ -4,6 +4,10 @@
 
 writes the page and, in its folder, `tables.md`, `tables.csv` and `figures/`. Only finished runs count; every other
 folder is named with the reason. Embedded datasets are not D4RL's: their results are in separate tables.
+
+    python -m experiments.report runs/ --keep=docs/results/runs
+
+also copies a few kilobytes of every run, from which the same tables can be made when the runs are gone.
 """
 
 import json
@@ -16,10 +20,11 @@ from absl import flags
 
 from experiments.cli import command
 from experiments.cli.config_files import preset_config
+from experiments.cli.kept_runs import keep_runs
 from experiments.cli.maze_views import maze_view
 from ssar_jax.data.tasks import TASKS
 from ssar_jax.errors import UserError
-from ssar_jax.files import require_writable_file, resolve_path, write_atomically
+from ssar_jax.files import require_writable, require_writable_file, resolve_path, write_atomically
 from ssar_jax.reporting.figures.datasets import MazeView
 from ssar_jax.reporting.page.document import markdown
 from ssar_jax.reporting.page.html import write_page
@@ -29,6 +34,9 @@ from ssar_jax.reporting.read.folders import read_runs
 from ssar_jax.reporting.read.groups import Group, group_runs
 from ssar_jax.reporting.read.runs import Run
 
+_KEEP = flags.DEFINE_string(
+    "keep", None, "Folder for copies of the runs' small files, such as docs/results/runs, to make a report from later."
+)
 _OUT = flags.DEFINE_string(
     "out", "report/report.html", "Path of the page; tables and figures are written into its folder."
 )
@@ -50,6 +58,9 @@ def main(roots: list[str]) -> None:
     if not roots:
         raise UserError("no folder of runs is given: use ssar-jax report runs/")
     require_writable_file(out, "choose another --out")
+    keep = None if _KEEP.value is None else resolve_path(_KEEP.value)
+    if keep is not None:
+        require_writable(keep, "choose another --keep")
     runs, skipped = read_runs(*map(resolve_path, roots))
     groups, repeated = group_runs(runs, _preset)
     left_out = [*skipped, *repeated]
@@ -57,6 +68,9 @@ def main(roots: list[str]) -> None:
         print(f"left out {each.path}: {each.reason}", file=sys.stderr)
     if not groups:
         raise UserError(f"no finished run below {', '.join(roots)}")
+    if keep is not None:
+        kept = keep_runs([run for group in groups for run in group.runs], keep)
+        print(f"kept {len(kept)} runs in {keep}")
     sections = report_sections(groups, left_out, _mazes(groups), out.parent / "figures")
     _write(out.parent / "tables.md", "\n".join(markdown(section) for section in sections if section.tables))
     _write(out.parent / "tables.csv", write_csv(groups))

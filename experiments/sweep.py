@@ -7,12 +7,15 @@ A system is `<algorithm>` or `<algorithm>:<variant>`. The sweep first shows its 
 whose seeds have all diverged, resumes interrupted ones and starts the others. The output of a run is in a `.log` file
 next to its folder. A run that fails does not stop the others; Ctrl-C saves and stops all of them.
 --config.<field>=<value> sets a field of all configs.
+
+--engine=ray executes the runs on a Ray cluster and --engine=slurm in the queue of SLURM, on a file system that all
+machines share. --table=offline or --table=online plans all systems and tasks of the paper's table.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from absl import flags
 
@@ -20,7 +23,7 @@ from configs.common import PRESETS
 from experiments.cli import command
 from experiments.cli.integers import define_integer
 from experiments.cli.overrides import split_overrides
-from experiments.sweeping import cores
+from experiments.sweeping import paper
 from experiments.sweeping.plan import PlannedRun, Settings, make_plan
 from ssar_jax.errors import UserError
 from ssar_jax.files import require_writable, resolve_path
@@ -30,8 +33,21 @@ _TASKS = flags.DEFINE_list("tasks", [], "Tasks, such as hopper-m,antmaze-u.")
 _PRESET = flags.DEFINE_enum("preset", PRESETS[0], PRESETS, "Preset of all configs.")
 _PHASE = flags.DEFINE_enum("phase", "offline", ["offline", "online"], "online: both phases, one after the other.")
 _SEED = define_integer("seed", 0, "The first seed.")
-_NUM_SEEDS = define_integer("num_seeds", 1, "Seeds of every run.")
-_JOBS = define_integer("jobs", 1, "Runs at a time; the cores are divided among them.")
+_NUM_SEEDS = define_integer("num_seeds", None, "Seeds of every system on every task; 1, with --table 5.")
+_SEEDS_PER_RUN = define_integer("seeds_per_run", None, "Seeds of every run; without it, all.", lower_bound=1)
+_TABLE = flags.DEFINE_enum(
+    "table", None, ["offline", "online"], "Everything in this table of the paper; --systems or --tasks restrict it."
+)
+_ENGINE = flags.DEFINE_enum("engine", "local", ["local", "ray", "slurm"], "Where the runs are executed.")
+_JOBS = define_integer(
+    "jobs", None, "Runs at a time. local: 1; the cores are divided among them. ray: what the cluster has room for."
+)
+_CORES = define_integer("cores", None, "Cores of every run with ray or slurm; 1.")
+_GPUS = flags.DEFINE_float("gpus", None, "GPUs of every run with ray or slurm; 0. A fraction shares a GPU, with ray.")
+_ADDRESS = flags.DEFINE_string(
+    "address", None, "Ray cluster, such as 10.0.0.1:6379. auto: that of this machine. local: a new one here."
+)
+_SLURM = flags.DEFINE_list("slurm", [], "Parameters of submitit, such as slurm_partition=gpu,timeout_min=2880.")
 _RUNS = flags.DEFINE_string("runs", "runs", "Folder of all run folders.")
 _LOG = flags.DEFINE_list("log", [], "Dashboards of all runs: tensorboard, wandb or both.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Show the plan and stop.")
@@ -52,19 +68,12 @@ def main(overrides: Sequence[tuple[str, str | None]], arguments: list[str]) -> i
     """
     if arguments:
         raise UserError(f"unexpected argument {arguments[0]!r}; flags begin with --, lists have no spaces")
-    shares = cores.divide(_JOBS.value)
     root = resolve_path(_RUNS.value)
     require_writable(root, "choose another --runs")
-    settings = Settings(
-        preset=_PRESET.value,
-        phase=_PHASE.value,
-        seed=_SEED.value,
-        num_seeds=_NUM_SEEDS.value,
-        overrides=overrides,
-        root=root,
-        dashboards=_LOG.value,
-    )
-    runs = make_plan(_SYSTEMS.value, _TASKS.value, settings)
+    systems, tasks, settings = _wanted(overrides, root)
+    without = () if _TABLE.value is None else paper.empty_cells(settings.phase)
+    runs = make_plan(systems, tasks, settings, without)
+    from experiments.sweeping.engines.choose import Resources, make_engine
     from experiments.sweeping.estimates import Estimator
     from experiments.sweeping.pool import Pool
     from experiments.sweeping.tables import outcome_text, plan_text
@@ -73,13 +82,16 @@ def main(overrides: Sequence[tuple[str, str | None]], arguments: list[str]) -> i
 
     require_dashboards(_LOG.value)
     _use_cpu()
-    estimator = Estimator(root, shares[0])
+    resources = Resources(_JOBS.value, _CORES.value, _GPUS.value, _ADDRESS.value, _SLURM.value)
+    engine = make_engine(_ENGINE.value, root, resources)
+    estimator = Estimator(root, engine)
     estimates = {run.folder: estimator(run) for run in runs if run.state() in ("new", "begun")}
-    print(plan_text(runs, estimates, len(shares), len(shares[0])), flush=True)
+    print(plan_text(runs, estimates, engine), flush=True)
     if _DRY_RUN.value:
         return 0
     with watch_signals() as interruption:
-        outcomes = Pool(runs, shares, _environment(len(shares)), partial(_report, runs)).run(interruption)
+        engine.check(root)
+        outcomes = Pool(runs, engine, partial(_report, runs)).run(interruption)
     print(outcome_text(runs, outcomes))
     if all(outcome.status.startswith("finished") for outcome in outcomes.values()):
         return 0
@@ -94,10 +106,25 @@ def _use_cpu() -> None:
     jax.config.update("jax_platforms", "cpu")
 
 
-def _environment(jobs: int) -> dict[str, str]:
-    """Returns environment variables of the runs: with several jobs, the first must not allocate a whole accelerator."""
-    name = "XLA_PYTHON_CLIENT_PREALLOCATE"
-    return {name: os.environ.get(name, "false")} if jobs > 1 else {}
+def _wanted(overrides: Sequence[tuple[str, str | None]], root: Path) -> tuple[Sequence[str], Sequence[str], Settings]:
+    """Returns the systems, the tasks and the settings that the flags ask for."""
+    systems, tasks, phase, num_seeds = _SYSTEMS.value, _TASKS.value, _PHASE.value, 1
+    if _TABLE.value is not None:
+        if flags.FLAGS["phase"].present and phase != _TABLE.value:
+            raise UserError(f"--table={_TABLE.value} contradicts --phase={phase}: leave one of them out")
+        phase, num_seeds = _TABLE.value, paper.NUM_SEEDS
+        systems, tasks = systems or paper.systems(phase), tasks or paper.tasks(phase)
+    settings = Settings(
+        preset=_PRESET.value,
+        phase=phase,
+        seed=_SEED.value,
+        num_seeds=num_seeds if _NUM_SEEDS.value is None else _NUM_SEEDS.value,
+        overrides=overrides,
+        root=root,
+        dashboards=_LOG.value,
+        seeds_per_run=_SEEDS_PER_RUN.value,
+    )
+    return systems, tasks, settings
 
 
 def _report(runs: Sequence[PlannedRun], run: PlannedRun, text: str) -> None:

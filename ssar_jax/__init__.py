@@ -23,21 +23,28 @@ _HOMES = {
     "select_successful": "data.selection",
     "select_top_fraction": "data.selection",
     # Algorithms
+    "AWACConfig": "algorithms.awac",
     "Algorithm": "algorithms.base",
     "BCConfig": "algorithms.bc",
     "Batch": "types",
     "CQLConfig": "algorithms.cql",
+    "EDACConfig": "algorithms.edac",
     "FamCQLConfig": "algorithms.fam_cql",
     "IQLConfig": "algorithms.iql",
     "Pretraining": "algorithms.base",
+    "ReBRACConfig": "algorithms.rebrac",
     "SACConfig": "algorithms.sac",
     "SPOTConfig": "algorithms.spot",
     "TD3BCConfig": "algorithms.td3_bc",
     "TrainState": "types",
+    "awac": "algorithms.awac",
     "bc": "algorithms.bc",
+    "cal_ql": "algorithms.cal_ql",
     "cql": "algorithms.cql",
+    "edac": "algorithms.edac",
     "fam_cql": "algorithms.fam_cql",
     "iql": "algorithms.iql",
+    "rebrac": "algorithms.rebrac",
     "sac": "algorithms.sac",
     "spot": "algorithms.spot",
     "td3_bc": "algorithms.td3_bc",
@@ -62,12 +69,14 @@ _HOMES = {
 """The module below `ssar_jax` that defines each public name."""
 
 __all__ = [
+    "AWACConfig",
     "ActionScaling",
     "Algorithm",
     "BCConfig",
     "Batch",
     "CQLConfig",
     "Coefficient",
+    "EDACConfig",
     "FamCQLConfig",
     "FineTuner",
     "IQLConfig",
@@ -76,6 +85,7 @@ __all__ = [
     "PreparedData",
     "Pretraining",
     "Protocol",
+    "ReBRACConfig",
     "SACConfig",
     "SPOTConfig",
     "Selection",
@@ -85,9 +95,12 @@ __all__ = [
     "UserError",
     "__version__",
     "anneal",
+    "awac",
     "bc",
+    "cal_ql",
     "constant",
     "cql",
+    "edac",
     "evaluate",
     "fam_cql",
     "fine_tune",
@@ -97,6 +110,7 @@ __all__ = [
     "make_env",
     "prepare",
     "pretrain",
+    "rebrac",
     "sac",
     "select_all",
     "select_by_return",
@@ -108,16 +122,23 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from ssar_jax.algorithms.awac import AWACConfig as AWACConfig
+    from ssar_jax.algorithms.awac import awac as awac
     from ssar_jax.algorithms.base import Algorithm as Algorithm
     from ssar_jax.algorithms.base import Pretraining as Pretraining
     from ssar_jax.algorithms.bc import BCConfig as BCConfig
     from ssar_jax.algorithms.bc import bc as bc
+    from ssar_jax.algorithms.cal_ql import cal_ql as cal_ql
     from ssar_jax.algorithms.cql import CQLConfig as CQLConfig
     from ssar_jax.algorithms.cql import cql as cql
+    from ssar_jax.algorithms.edac import EDACConfig as EDACConfig
+    from ssar_jax.algorithms.edac import edac as edac
     from ssar_jax.algorithms.fam_cql import FamCQLConfig as FamCQLConfig
     from ssar_jax.algorithms.fam_cql import fam_cql as fam_cql
     from ssar_jax.algorithms.iql import IQLConfig as IQLConfig
     from ssar_jax.algorithms.iql import iql as iql
+    from ssar_jax.algorithms.rebrac import ReBRACConfig as ReBRACConfig
+    from ssar_jax.algorithms.rebrac import rebrac as rebrac
     from ssar_jax.algorithms.sac import SACConfig as SACConfig
     from ssar_jax.algorithms.sac import sac as sac
     from ssar_jax.algorithms.spot import SPOTConfig as SPOTConfig

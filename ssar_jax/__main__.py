@@ -39,6 +39,8 @@ def main() -> None:
     # First, so that a folder of the user's called experiments/ or configs/ is not taken for ours. The current folder
     # comes last, where `python -m` has it first: --import finds modules of the user's in it.
     sys.path[:] = [str(home), *(entry for entry in sys.path if entry not in ("", os.getcwd())), os.getcwd()]
+    if home != _PACKAGE.parent:  # installed: workers of a cluster and other children import the commands too
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(home), *filter(None, [os.environ.get("PYTHONPATH")])])
     sys.argv[1:] = arguments
     runpy.run_module(f"experiments.{name}", run_name="__main__", alter_sys=True)
 

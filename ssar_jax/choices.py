@@ -9,6 +9,9 @@ environment, unchanged."""
 Precision = Literal["highest", "high", "default"]
 """JAX's precision of matrix products: `highest` is float32 everywhere, the others are faster on accelerators."""
 
+SeedLayout = Literal["auto", "loop", "vmap"]
+"""Whether seeds and critics run one after the other or as one batched program; `auto` batches on accelerators."""
+
 Source = Literal["auto", "d4rl", "minari", "embedded", "path"]
 """Where a task's dataset comes from: `auto` takes D4RL's file if there is one, else the embedded dataset."""
 

@@ -28,11 +28,11 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "updates_per_step", "steps_between_updates", "policy_freq", "target_update_period", "interval", "episodes",
         "every", "keep", "learning_rate", "max_grad_norm", "base", "delta", "n_start", "n_end", "n_period",
         "n_increments", "reward_scale", "width", "softmax_temperature", "output_gain", "output_bound",
-        "orthogonal_gain", "actor_decay_steps", "max_episode_steps",
+        "orthogonal_gain", "actor_decay_steps", "max_episode_steps", "kl_weight", "num_critics",
     ),
     "zero or more": (
         "seed", "warmup_steps", "bc_steps", "noise", "noise_clip", "temperature", "temperature_multiplier", "bc_weight",
-        "penalty_weight", "low", "high",
+        "penalty_weight", "low", "high", "penalty", "critic_factor", "eta",
     ),
     "between 0 and 1": ("discount", "selection_min_fraction", "anneal_floor"),
     "at least 0 and below 1": ("dropout",),
@@ -40,8 +40,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "between 0 and 1, ends excluded": ("expectile",),
     "larger than 1": ("max_ratio",),
     "finite": (
-        "reward_bias", "threshold", "decay_steps", "target_gap", "difference_min", "difference_max", "action_low",
-        "action_high",
+        "reward_bias", "failure_reward", "threshold", "decay_steps", "target_gap", "difference_min", "difference_max",
+        "action_low", "action_high",
     ),
 }
 # fmt: on

@@ -24,8 +24,14 @@ FREE_ONLINE = (
 )  # fmt: skip
 """Config fields that may differ between the offline run and the online run that starts from it."""
 
+IN_USE = "another process is writing to"
+"""The first words of the error message for a folder that is in use."""
+
 RENAMED_FIELDS = {"coefficient.mask_regulariser": "coefficient.mask_regularizer"}
 """Old names of config fields and their current names, which are in the same group. Old names are still accepted."""
+
+IMPLIED_FIELDS = {"layout": "auto", "dataset.keep_fraction": 1.0}
+"""Config fields that older runs do not have, and the value that is implied there."""
 
 
 def default_folder(root: Path, config: Any, phase: str) -> Path:
@@ -36,9 +42,17 @@ def default_folder(root: Path, config: Any, phase: str) -> Path:
         config: the run's config.
         phase: `offline` or `online`.
     """
-    last = config.seed + config.num_seeds - 1
-    name = f"{phase}-{config.variant}-{config.preset}-s{config.seed}-{last}"
+    name = f"{phase}-{config.variant}-{config.preset}-{seeds_name(config)}"
     return root / config.algorithm.replace(":", ".") / config.task / name  # no colon: Windows refuses it
+
+
+def seeds_name(config: Any) -> str:
+    """Returns `s<first seed>-<last seed>`.
+
+    Args:
+        config: the run's config.
+    """
+    return f"s{config.seed}-{config.seed + config.num_seeds - 1}"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -133,7 +147,9 @@ def config_differences(old: dict[str, Any], new: dict[str, Any], *, may_move: bo
     """
     if may_move or moved_dataset(old, new) is None:
         new = {**new, "dataset": {**new.get("dataset", {}), "path": old.get("dataset", {}).get("path")}}
-    return differences(old, new)
+    known = flatten(new)
+    implied = {name: value for name, value in IMPLIED_FIELDS.items() if name in known}
+    return differences(implied | flatten(old), known)
 
 
 def moved_dataset(old: dict[str, Any], new: dict[str, Any]) -> str | None:

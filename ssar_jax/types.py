@@ -4,6 +4,7 @@ Shapes: [S] seeds, [B] minibatch size, [O] observation size, [A] action size, [E
 actions per state, [H] width of a hidden layer, [N] dataset rows.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -29,6 +30,7 @@ class Batch(NamedTuple):
         masks: [B], 1 - terminated; a time-out keeps its mask of 1.
         next_observations: [B, O], normalized like `observations`.
         trusted: [B], 1 for transitions of the selected sub-dataset, else 0.
+        extras: the columns of `Algorithm.columns` by name, each [B] or [B, D].
     """
 
     observations: Array
@@ -37,6 +39,7 @@ class Batch(NamedTuple):
     masks: Array
     next_observations: Array
     trusted: Array
+    extras: Mapping[str, Array] = {}
 
 
 class TrainState(NamedTuple):

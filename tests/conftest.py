@@ -61,7 +61,7 @@ def _private_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def random_rows(observation_size=3, action_size=2):
+def random_rows(columns=(), observation_size=3, action_size=2):
     """Twenty random rows in four episodes, prepared; the first observation is the number of the row."""
     from ssar_jax.data.dataset import OfflineDataset
     from ssar_jax.data.scaling import prepare
@@ -76,7 +76,7 @@ def random_rows(observation_size=3, action_size=2):
         masks=np.arange(20) % 5 < 4,
         next_observations=observations[1:],
     )
-    return prepare(dataset, normalize_states=False)
+    return prepare(dataset, normalize_states=False, columns=columns)
 
 
 @pytest.fixture

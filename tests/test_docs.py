@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from configs import bc, common, cql, fam_cql, iql, spot, td3_bc
+from configs import awac, bc, cal_ql, common, cql, edac, fam_cql, iql, rebrac, spot, td3_bc
 from ssar_jax.algorithms import registry
 from ssar_jax.behaviour import statistics
 
@@ -36,7 +36,7 @@ def test_the_library_examples_run(capsys):
     """In order, in one namespace; the last one needs a finished run, which `tests/smoke` loads policies from."""
     found = blocks(ROOT / "docs" / "library.md")
     assert "load_policy(" in found.pop("The policy of a run")[0]
-    offline, spot_first, fine_tuning = found.values()
+    offline, spot_first, calibrated, fine_tuning = found.values()
     names = {"__name__": "library"}
     execute(offline, names)
     assert names["trainer"].step == 20
@@ -44,6 +44,8 @@ def test_the_library_examples_run(capsys):
     assert names["policy"](names["states"][:5]).shape == (5, 1)
     execute(spot_first, names)
     assert names["spot_trainer"].step == 20
+    execute(calibrated, names)
+    assert names["calibrated_trainer"].step == 20
     execute(fine_tuning, names)
     # 10 steps of warm-up, then an update per step.
     assert (names["tuner"].steps, names["tuner"].updates) == (30, 20)
@@ -102,7 +104,7 @@ def test_commands_name_what_exists(page):
         td3_bc.get_config(argument)
     known = {
         name
-        for config in (bc, cql, fam_cql, iql, spot, td3_bc)
+        for config in (awac, bc, cal_ql, cql, edac, fam_cql, iql, rebrac, spot, td3_bc)
         for name in common.fields(config.get_config("hopper-m"))
     }
     assert set(re.findall(r"--config\.([a-z_.]+[a-z])", text)) <= known

@@ -5,15 +5,22 @@ import numpy as np
 import pytest
 
 from ssar_jax import (
+    AWACConfig,
     CQLConfig,
+    EDACConfig,
     FamCQLConfig,
     IQLConfig,
+    ReBRACConfig,
     SACConfig,
     SPOTConfig,
     TD3BCConfig,
+    awac,
+    cal_ql,
     cql,
+    edac,
     fam_cql,
     iql,
+    rebrac,
     sac,
     spot,
     state_adaptive,
@@ -28,6 +35,7 @@ SMALL = (4,)
 CONSTRUCTORS = {
     "td3_bc": (td3_bc, TD3BCConfig(critic_hidden_sizes=SMALL, actor_hidden_sizes=SMALL)),
     "cql": (cql, CQLConfig(actor_hidden_sizes=SMALL, critic_hidden_sizes=(SMALL, SMALL), num_actions=2)),
+    "cal_ql": (cal_ql, CQLConfig(actor_hidden_sizes=SMALL, critic_hidden_sizes=(SMALL, SMALL), num_actions=2)),
     "iql": (iql, IQLConfig(hidden_sizes=SMALL)),
     "spot": (spot, SPOTConfig(critic_hidden_sizes=SMALL, actor_hidden_sizes=SMALL, density_hidden_sizes=SMALL)),
     "fam_cql": (
@@ -35,6 +43,9 @@ CONSTRUCTORS = {
         FamCQLConfig(actor_hidden_sizes=SMALL, balance_hidden_sizes=SMALL, critic_hidden_sizes=SMALL, num_actions=2),
     ),
     "sac": (sac, SACConfig(hidden_sizes=SMALL)),
+    "rebrac": (rebrac, ReBRACConfig(critic_hidden_sizes=SMALL, actor_hidden_sizes=SMALL, critic_penalty=0.0)),
+    "awac": (awac, AWACConfig(hidden_sizes=SMALL)),
+    "edac": (edac, EDACConfig(actor_hidden_sizes=SMALL, critic_hidden_sizes=SMALL, num_critics=2)),
 }
 
 
@@ -60,6 +71,7 @@ BATCH = Batch(
     masks=np.ones(6, np.float32),
     next_observations=np.zeros((6, 3), np.float32),
     trusted=np.ones(6, np.float32),
+    extras={"returns_to_go": np.zeros(6, np.float32)},
 )
 WRONG = {
     "rewards": np.zeros((6, 1), np.float32),

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "ops": MATHEMATICS,
     "networks": MATHEMATICS | {"ops"},
     "coefficients": MATHEMATICS | {"ops", "networks"},
-    "algorithms": MATHEMATICS | {"ops", "networks", "coefficients"},
+    "algorithms": MATHEMATICS | {TRANSITIONS, "ops", "networks", "coefficients"},
     "data": {ERRORS, FILES, EPISODES, TRANSITIONS, CHOICES, OBSERVATIONS},
     "envs": {ERRORS, EPISODES, CHOICES, OBSERVATIONS},
     "behaviour": {ERRORS, FILES, EPISODES, "data", "envs"},

@@ -6,7 +6,15 @@ import pytest
 
 from configs import td3_bc
 from configs.common import fields
-from ssar_jax.run_format import RENAMED_FIELDS, differences, read_json, rename_fields
+from ssar_jax.nested import flatten
+from ssar_jax.run_format import (
+    IMPLIED_FIELDS,
+    RENAMED_FIELDS,
+    config_differences,
+    differences,
+    read_json,
+    rename_fields,
+)
 from tests.data.helpers import user_error
 
 OLD = {"tau": 0.005, "coefficient": {"mask_regulariser": True, "base": 0.4}, "mask_regulariser": 3}
@@ -29,6 +37,18 @@ def test_current_names_are_fields_and_stay_in_their_group():
         assert new in known
         assert old not in known
         assert old.rpartition(".")[0] == new.rpartition(".")[0]
+
+
+def test_a_field_that_is_new_does_not_distinguish_older_runs():
+    old = {"tau": 0.1}
+    assert config_differences(old, {"tau": 0.1, "layout": "auto"}, may_move=False) == []
+    assert config_differences(old, {"tau": 0.1, "layout": "vmap"}, may_move=False) == ["layout was auto, is vmap"]
+    assert config_differences({"layout": "loop"}, {"layout": "auto"}, may_move=True) == ["layout was loop, is auto"]
+
+
+def test_implied_values_are_the_defaults():
+    known = flatten(td3_bc.get_config("hopper-m").to_dict())
+    assert {name: known[name] for name in IMPLIED_FIELDS} == IMPLIED_FIELDS
 
 
 @pytest.mark.parametrize("text", ["[]", "7", "[" * 100_000, "{"])

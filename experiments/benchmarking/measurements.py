@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -36,9 +36,10 @@ def offline_updates(config: Any, updates: int, repeats: int, rows: int) -> dict[
     task = get_task(config.task)
     matmul_before = matmul_rates()
     start = time.perf_counter()
+    algorithm = registry.build(config, task.action_size)
     trainer = OfflineTrainer(
-        registry.build(config, task.action_size),
-        random_data(task.observation_size, task.action_size, rows),
+        algorithm,
+        random_data(task.observation_size, task.action_size, rows, algorithm.columns),
         seeds=range(config.seed, config.seed + config.num_seeds),
         batch_size=config.batch_size,
     )
@@ -97,7 +98,7 @@ def online_steps(config: Any, steps: int, repeats: int, rows: int) -> dict[str, 
     task, seeds = get_task(config.task), range(config.seed, config.seed + config.num_seeds)
     assert task.environment is not None
     algorithm = registry.build(config, task.action_size)
-    data = random_data(task.observation_size, task.action_size, rows)
+    data = random_data(task.observation_size, task.action_size, rows, algorithm.columns)
     layout = layouts.choose_layout(len(seeds))
     states = loop.initial_states(algorithm, seeds, layout, task.observation_size, task.action_size)
     on_host = _pretrained(jax.tree.map(lambda leaf: leaf[: len(seeds)], jax.device_get(states)))
@@ -166,17 +167,19 @@ def _best_seconds(work: Callable[[], Any], repeats: int) -> float:
     return min(seconds)
 
 
-def random_data(observation_size: int, action_size: int, rows: int) -> Any:
+def random_data(observation_size: int, action_size: int, rows: int, columns: Sequence[Any] = ()) -> Any:
     """Generates a prepared dataset of standard normal observations and rewards, and uniform actions.
 
     Args:
         observation_size: observation size O.
         action_size: action size A.
-        rows: number of rows N.
+        rows: number of rows N, in episodes of 1,000.
+        columns: the columns that the algorithm declares.
 
     Returns:
         The prepared dataset.
     """
+    from ssar_jax.data.columns import with_columns
     from ssar_jax.data.scaling import ObservationScaling, PreparedData, RewardMap
     from ssar_jax.transitions import Transitions
 
@@ -189,6 +192,9 @@ def random_data(observation_size: int, action_size: int, rows: int) -> Any:
         masks=np.ones(rows, np.float32),
         next_observations=np.roll(observations, -1, axis=0),
     )
+    ends = np.arange(1, rows + 1) % 1_000 == 0
+    ends[-1] = True
+    transitions = with_columns(transitions, ends, columns)
     return PreparedData(transitions, ObservationScaling.identity(observation_size), RewardMap())
 
 

@@ -1,10 +1,11 @@
 """Subprocesses that measure or check something and print the result as JSON."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,18 @@ def script(source: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", f"import sys\nsys.path.insert(0, {str(home)!r})\n{source}", *arguments]
 
 
-def ask(command: Sequence[str], *, failure: str) -> Any:
+def ask(command: Sequence[str], *, failure: str, environment: Mapping[str, str] | None = None) -> Any:
     """Runs a subprocess and returns the last line of its output, parsed as JSON.
 
     Args:
         command: the program and its arguments.
         failure: start of the message if the subprocess fails.
+        environment: environment variables in addition to those of this process.
 
     Raises:
         UserError: if the subprocess fails, with its reason.
     """
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | (environment or {}))
     if result.returncode != 0:
         raise UserError(f"{failure}: {reason(result.returncode, result.stderr)}")
     return json.loads(result.stdout.strip().splitlines()[-1])

@@ -5,10 +5,12 @@ from typing import Any, TypedDict
 
 from absl import flags
 
+from experiments.cli import processes
 from ssar_jax.errors import UserError
 from ssar_jax.files import resolve_path
 from ssar_jax.run_format import default_folder
 
+flags.adopt_module_key_flags(processes)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run folder; the default is a folder in runs/.")
 _RESUME = flags.DEFINE_bool("resume", False, "Continue the run in the folder.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the run in the folder.")
@@ -36,11 +38,39 @@ class Options(TypedDict):
 def folder(config: Any, phase: str) -> Path:
     """Returns the run folder of --workdir, or the default folder.
 
+    With several processes, --workdir is the folder of their run folders.
+
     Args:
-        config: the run's config.
+        config: the run's config, with the seeds of this process.
         phase: `offline` or `online`.
     """
-    return default_folder(Path("runs"), config, phase) if _WORKDIR.value is None else resolve_path(_WORKDIR.value)
+    if _WORKDIR.value is None:
+        return default_folder(Path("runs"), config, phase)
+    return own_folder(resolve_path(_WORKDIR.value), config)
+
+
+def take_share(config: Any) -> None:
+    """Sets the seeds of a config to those of this process, if --num_processes divides them.
+
+    Args:
+        config: the checked config of all seeds; it is changed.
+
+    Raises:
+        UserError: if the flags are impossible, or there are more processes than seeds.
+    """
+    process = processes.this_process()
+    if process is not None:
+        processes.take_share(config, process)
+
+
+def own_folder(path: Path, config: Any) -> Path:
+    """Returns a folder as it is, or with several processes the part of this one in it.
+
+    Args:
+        path: the folder.
+        config: the config with the seeds of this process.
+    """
+    return path if processes.this_process() is None else processes.own_folder(path, config)
 
 
 def has_workdir() -> bool:

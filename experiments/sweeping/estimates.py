@@ -7,7 +7,6 @@ finished runs of the same system, or else the measured rate of matrix products, 
 """
 
 import statistics
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiments.cli import children
-from experiments.sweeping import cores
+from experiments.sweeping.engines.base import Engine
 from experiments.sweeping.plan import PlannedRun
 from ssar_jax.data.tasks import CUSTOM, get_task
 from ssar_jax.reporting.read.folders import read_runs
@@ -66,12 +65,12 @@ class Estimator:
 
     Args:
         root: folder of the finished runs that are used; it need not exist.
-        share: the cores of each run.
+        engine: executes the runs; it measures the rate of matrix products, with the resources of a run.
     """
 
-    def __init__(self, root: Path, share: Sequence[int]) -> None:
+    def __init__(self, root: Path, engine: Engine) -> None:
         self._finished = read_runs(root)[0] if root.is_dir() else []
-        self._share = share
+        self._engine = engine
         self._matmul_rates: dict[int, Rate] = {}
 
     def __call__(self, run: PlannedRun) -> Estimate | None:
@@ -100,14 +99,13 @@ class Estimator:
         if not rates:
             return None
         rate = statistics.median_low(rates)
-        return rate if rate.devices else rate._replace(devices=min(run.config.num_seeds, len(self._share)))
+        return rate if rate.devices else rate._replace(devices=min(run.config.num_seeds, self._engine.cores))
 
     def _matmul_rate(self, num_seeds: int) -> Rate:
         """Returns the rate of matrix products, measured in a subprocess with the cores and devices of a run."""
         if num_seeds not in self._matmul_rates:
-            with cores.bind(self._share):
-                command = children.script(_MATMUL, str(num_seeds))
-                gflops, devices = children.ask(command, failure="JAX cannot compute here")
+            command = children.script(_MATMUL, str(num_seeds))
+            gflops, devices = self._engine.ask(command, failure="JAX cannot compute")
             self._matmul_rates[num_seeds] = Rate(
                 value=1e9 * gflops / devices, devices=min(num_seeds, devices), is_bound=True
             )

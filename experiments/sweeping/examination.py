@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.sweeping import cores
+from experiments.sweeping.engines.local import LocalEngine
 from experiments.sweeping.plan import PlannedRun, Settings, make_plan
 from experiments.sweeping.pool import Pool
 from ssar_jax.data.dataset import OfflineDataset
@@ -40,7 +40,7 @@ class Examination:
         self, systems: Sequence[str], tasks: Sequence[str], updates: int, jobs: int, root: Path, num_steps: int | None
     ) -> None:
         require_writable(root, "choose another --runs")
-        self._shares = cores.divide(jobs)
+        self._engine = LocalEngine(jobs)
         fields = [
             *(("dataset.source", "embedded"), ("num_updates", str(updates)), ("checkpoint.every", str(updates))),
             *(("evaluation.interval", str(max(updates // 20, 1))), ("evaluation.episodes", "10")),
@@ -79,7 +79,7 @@ class Examination:
             UserError: if a run did not finish.
         """
         with watch_signals() as interruption:
-            outcomes = Pool(self._runs, self._shares, {}, self._report).run(interruption)
+            outcomes = Pool(self._runs, self._engine, self._report).run(interruption)
         if interruption.signal_number is not None:
             print("to continue, repeat the command")
             sys.exit(interruption.exit_status)

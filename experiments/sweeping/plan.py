@@ -2,7 +2,7 @@
 
 import itertools
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -24,11 +24,12 @@ class Settings(NamedTuple):
     Attributes:
         preset: preset of all configs.
         phase: `offline`, or `online` for both phases one after the other.
-        seed: the first seed of every run.
-        num_seeds: number of seeds of every run.
+        seed: the first seed of every system on every task.
+        num_seeds: number of seeds of every system on every task.
         overrides: (field, text) pairs as `split_overrides` returns them.
         root: folder of all run folders.
         dashboards: dashboards of all runs: `tensorboard`, `wandb` or both.
+        seeds_per_run: largest number of seeds of a run; None for all seeds in one run.
     """
 
     preset: str
@@ -38,6 +39,7 @@ class Settings(NamedTuple):
     overrides: Sequence[tuple[str, str | None]]
     root: Path
     dashboards: Sequence[str] = ()
+    seeds_per_run: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class PlannedRun:
         folder: the run folder.
         flags: flags of `ssar-jax <phase>`.
         offline: folder of the offline run that must be finished before this one starts; None for an offline run.
+        seeds: the seeds in messages; empty if all seeds of the system and task are in this run.
     """
 
     system: str
@@ -59,11 +62,12 @@ class PlannedRun:
     folder: Path
     flags: tuple[str, ...]
     offline: Path | None = None
+    seeds: str = ""
 
     @property
     def name(self) -> str:
         """Name of the run in messages."""
-        return f"{self.system} {self.config.task} {self.phase}"
+        return " ".join(filter(None, (self.system, self.config.task, self.phase, self.seeds)))
 
     @property
     def log(self) -> Path:
@@ -114,13 +118,16 @@ class PlannedRun:
         return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
-def make_plan(systems: Sequence[str], tasks: Sequence[str], settings: Settings) -> list[PlannedRun]:
-    """Plans a run for every system on every task, in that order, without writing anything.
+def make_plan(
+    systems: Sequence[str], tasks: Sequence[str], settings: Settings, without: Collection[tuple[str, str]] = ()
+) -> list[PlannedRun]:
+    """Plans the runs of every system on every task, in that order, without writing anything.
 
     Args:
         systems: systems, as `<algorithm>` or `<algorithm>:<variant>`.
         tasks: short names of tasks.
         settings: settings of all runs.
+        without: (system, task) pairs that are not run.
 
     Returns:
         The runs; an online run comes right after its offline run.
@@ -135,8 +142,13 @@ def make_plan(systems: Sequence[str], tasks: Sequence[str], settings: Settings) 
         if name in ("seed", "num_seeds"):
             raise UserError(f"--config.{name}={text}: a sweep takes --{name}")
     # Every config is checked before JAX is imported, which takes seconds.
-    configs = [(system, *_configure(system, task, settings)) for system, task in itertools.product(systems, tasks)]
-    runs = [run for item in configs for run in _plan_runs(*item, settings)]
+    configs = [
+        (system, *_configure(system, task, part), part)
+        for system, task in itertools.product(systems, tasks)
+        if (system, task) not in without
+        for part in _split(settings)
+    ]
+    runs = [run for item in configs for run in _plan_runs(*item)]
     planned: dict[Path, PlannedRun] = {}
     for run in runs:
         if run.folder in planned:
@@ -146,6 +158,14 @@ def make_plan(systems: Sequence[str], tasks: Sequence[str], settings: Settings) 
         planned[run.folder] = run
         _require_own_folder(run, settings.phase)
     return runs
+
+
+def _split(settings: Settings) -> Iterator[Settings]:
+    """Divides the seeds into consecutive parts of `seeds_per_run`, the last one with the rest."""
+    step = settings.seeds_per_run or max(settings.num_seeds, 1)
+    for start in range(0, max(settings.num_seeds, 1), step):
+        count = min(step, settings.num_seeds - start)
+        yield settings._replace(seed=settings.seed + start, num_seeds=count)
 
 
 def _configure(system: str, task: str, settings: Settings) -> tuple[Config, tuple[str, ...]]:
@@ -171,9 +191,16 @@ def _configure(system: str, task: str, settings: Settings) -> tuple[Config, tupl
 def _plan_runs(system: str, config: Config, flags: tuple[str, ...], settings: Settings) -> Iterator[PlannedRun]:
     from ssar_jax.run_format import default_folder
 
+    first, last = config.seed, config.seed + config.num_seeds - 1
+    seeds = "" if settings.seeds_per_run is None else f"seed {first}" if first == last else f"seeds {first}-{last}"
     offline = default_folder(settings.root, config, "offline")
     yield PlannedRun(
-        system=system, phase="offline", config=config, folder=offline, flags=(*flags, f"--workdir={offline}")
+        system=system,
+        phase="offline",
+        config=config,
+        folder=offline,
+        flags=(*flags, f"--workdir={offline}"),
+        seeds=seeds,
     )
     if settings.phase == "online":
         from ssar_jax.algorithms.registry import require_online_phase
@@ -187,6 +214,7 @@ def _plan_runs(system: str, config: Config, flags: tuple[str, ...], settings: Se
             folder=online,
             flags=(*flags, f"--workdir={online}", f"--offline_run={offline}"),
             offline=offline,
+            seeds=seeds,
         )
 
 

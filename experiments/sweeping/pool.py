@@ -1,42 +1,35 @@
-"""Runs a plan with several processes at a time."""
+"""Runs a plan on an engine, with several runs at a time."""
 
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from experiments.sweeping.jobs import Job, Outcome
+from experiments.sweeping.engines.base import Engine, Job
+from experiments.sweeping.outcomes import OVER, Outcome
 from experiments.sweeping.plan import PlannedRun
 from ssar_jax.runs.interruption import Interruption
 
 _POLL_SECONDS = 0.2
 _PROGRESS_SECONDS = 60.0
-_OVER = {"finished": Outcome("finished before"), "diverged": Outcome("diverged")}  # state of a run that is not repeated
 
 
 class Pool:
-    """Starts the runs of a plan in their order, one at a time for each share of the cores.
+    """Starts the runs of a plan in their order, as many at a time as the engine takes.
 
     An online run waits for its offline run. The data of a task are prepared by one run at a time, so that data shared
     by several runs are generated only once.
 
     Args:
         runs: the plan.
-        shares: the cores of each job.
-        environment: environment variables of the processes in addition to those of this one.
+        engine: executes the runs.
         report: called with a run and a line about its progress.
     """
 
-    def __init__(
-        self,
-        runs: Sequence[PlannedRun],
-        shares: Sequence[Sequence[int]],
-        environment: Mapping[str, str],
-        report: Callable[[PlannedRun, str], None],
-    ) -> None:
+    def __init__(self, runs: Sequence[PlannedRun], engine: Engine, report: Callable[[PlannedRun, str], None]) -> None:
         self._waiting = list(runs)
-        self._shares, self._environment, self._report = shares, environment, report
-        self._jobs: dict[int, Job] = {}  # index of their share -> job
+        self._engine, self._report = engine, report
+        self._jobs: dict[int, Job] = {}  # slot of the engine -> job
         self._outcomes: dict[Path, Outcome] = {}
         self._reported: dict[Path, str] = {}  # run folder -> last line reported
         self._next_report = time.monotonic() + _PROGRESS_SECONDS
@@ -44,7 +37,8 @@ class Pool:
     def run(self, interruption: Interruption) -> dict[Path, Outcome]:
         """Runs everything that is not finished or diverged; a failing run does not stop the others.
 
-        A signal is passed on to the processes, which save and stop. No further runs are started then.
+        A signal is passed on to the runs, which save and stop. No further runs are started then. At the end the engine
+        is closed.
 
         Args:
             interruption: the signal that was received, if any.
@@ -67,13 +61,14 @@ class Pool:
         finally:
             for job in self._jobs.values():
                 job.kill()
+            self._engine.close()
         return self._outcomes
 
     def _collect(self) -> None:
-        for share, job in list(self._jobs.items()):
+        for slot, job in list(self._jobs.items()):
             outcome = job.outcome()
             if outcome is not None:
-                del self._jobs[share]
+                del self._jobs[slot]
                 self._settle(job.run, outcome)
 
     def _settle(self, run: PlannedRun, outcome: Outcome) -> None:
@@ -81,20 +76,20 @@ class Pool:
         self._report(run, ": ".join(filter(None, (outcome.status, outcome.message or run.score()))))
 
     def _start(self) -> None:
-        for share, cores in enumerate(self._shares):
-            run = self._next_run() if share not in self._jobs else None
+        for slot in range(self._engine.jobs):
+            run = self._next_run() if slot not in self._jobs else None
             if run is not None:
                 how = f"resuming at {run.steps_done():,}" if run.state() == "begun" else "started"
-                self._jobs[share] = Job(run, cores, self._environment)
+                self._jobs[slot] = self._engine.start(run, slot)
                 self._report(run, f"{how}, prints to {run.log}")
 
     def _next_run(self) -> PlannedRun | None:
         """Removes and returns the first waiting run that can start; settles those that need not or cannot run."""
-        prepared = {job.run.config.task for job in self._jobs.values() if job.is_preparing()}
+        prepared = {job.run.config.task for job in self._jobs.values() if _is_preparing(job.run)}
         for run in list(self._waiting):
             before = self._outcomes.get(run.offline) if run.offline is not None else None
-            if run.state() in _OVER:
-                outcome = _OVER[run.state()]
+            if run.state() in OVER:
+                outcome = OVER[run.state()]
             elif before is not None and not before.status.startswith("finished"):
                 outcome = Outcome(status="not started", message=f"its offline run is not finished, but {before.status}")
             elif run.config.task in prepared or (run.offline is not None and before is None):
@@ -109,10 +104,10 @@ class Pool:
 
     def _stop(self, number: int) -> None:
         for job in self._jobs.values():
-            job.send(number)
+            job.stop(number)
             self._report(job.run, f"{signal.Signals(number).name} passed on: saving")
         for run in self._waiting:
-            self._outcomes[run.folder] = _OVER.get(run.state(), Outcome("not started"))
+            self._outcomes[run.folder] = OVER.get(run.state(), Outcome("not started"))
         self._waiting.clear()
 
     def _report_progress(self) -> None:
@@ -122,6 +117,11 @@ class Pool:
         self._next_report += _PROGRESS_SECONDS
         for job in self._jobs.values():
             line = job.last_line()
-            if line != self._reported.get(job.run.folder):
+            if line and line != self._reported.get(job.run.folder):
                 self._reported[job.run.folder] = line
                 self._report(job.run, line)
+
+
+def _is_preparing(run: PlannedRun) -> bool:
+    """Whether a run that was started may still be generating or selecting its data."""
+    return not (run.folder / "data.json").exists()

@@ -1,25 +1,25 @@
 """The tables of a sweep: the plan before, and the outcomes after."""
 
 import datetime
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from experiments.sweeping.engines.base import Engine
 from experiments.sweeping.estimates import Estimate
-from experiments.sweeping.jobs import Outcome
+from experiments.sweeping.outcomes import Outcome
 from experiments.sweeping.plan import PlannedRun
 
 
-def plan_text(runs: Sequence[PlannedRun], estimates: Mapping[Path, Estimate | None], jobs: int, cores: int) -> str:
+def plan_text(runs: Sequence[PlannedRun], estimates: Mapping[Path, Estimate | None], engine: Engine) -> str:
     """Formats a plan: a row for every run, how times are estimated, and the total time and memory.
 
     Args:
         runs: the plan.
         estimates: run folder -> estimate, for the runs that remain; None if a run cannot be estimated.
-        jobs: number of runs at a time.
-        cores: number of cores of each.
+        engine: executes the runs.
     """
+    jobs, cores = engine.jobs, engine.cores
     rows: list[tuple[str, ...]] = [("system", "task", "phase", "now", "steps left", "time", "memory", "folder")]
     for run in runs:
         left = f"{run.total_steps() - run.steps_done():,}"
@@ -31,21 +31,25 @@ def plan_text(runs: Sequence[PlannedRun], estimates: Mapping[Path, Estimate | No
     known = [estimate for estimate in estimates.values() if estimate is not None]
     core = f"{cores} core{'s' * (cores > 1)}"
     each = f"{jobs} at a time with {core} each" if jobs > 1 else f"one at a time with {core}"
-    lines = [f"{len(runs)} run{'s' * (len(runs) > 1)}, {each}", *_align(rows)]
+    place = "" if engine.place == "this machine" else f" on {engine.place}"
+    lines = [f"{len(runs)} run{'s' * (len(runs) > 1)}, {each}{place}", *_align(rows)]
     if any(not estimate.rate.is_bound for estimate in known):
         lines.append("time: from finished runs of the same system, scaled by the number of useful operations")
     bounds = [estimate.rate.value / 1e9 for estimate in known if estimate.rate.is_bound]
     if bounds:
         lines.append(
-            f"≥: useful operations at the {min(bounds):.0f} GFLOP/s of matrix products on a device of this machine; "
-            "runs reach 50 % to 90 % of it"
+            f"≥: useful operations at the {min(bounds):.0f} GFLOP/s of matrix products on a device of "
+            f"{_where_measured(engine)}; runs reach 50 % to 90 % of it"
         )
     if known:
         least = "at least " if bounds or len(known) < len(estimates) else ""
+        hours = sum(estimate.seconds for estimate in known) / 3600
+        amount, unit = (engine.gpus, "GPU") if engine.gpus else (cores, "core")
+        seconds = _roughly(_total_seconds(runs, estimates, jobs))
         lines.append(
-            f"total: {least}{_roughly(_total_seconds(runs, estimates, jobs))} of training, without evaluation, data "
+            f"total: {least}{seconds} of training ({hours * amount:,.1f} {unit} hours), without evaluation, data "
             "generation and models trained first (density models, value functions for the selection); "
-            f"{_total_bytes(known, jobs) / 2**30:.1f} of {_machine_bytes() / 2**30:.1f} GiB memory"
+            f"{_memory(_total_bytes(known, jobs), engine.memory_bytes)} memory"
         )
     return "\n".join(lines)
 
@@ -93,10 +97,10 @@ def _roughly(seconds: float) -> str:
 
 def _total_seconds(runs: Sequence[PlannedRun], estimates: Mapping[Path, Estimate | None], jobs: int) -> float:
     """Returns the work divided by the number of jobs, but at least the longest chain of dependent runs."""
-    chains: dict[tuple[str, str], float] = defaultdict(float)
+    chains: dict[Path, float] = defaultdict(float)  # offline run -> seconds of it and of the online run behind it
     for run in runs:
         estimate = estimates.get(run.folder)
-        chains[run.system, run.config.task] += 0.0 if estimate is None else estimate.seconds
+        chains[run.offline or run.folder] += 0.0 if estimate is None else estimate.seconds
     return max(sum(chains.values()) / jobs, *chains.values())
 
 
@@ -105,8 +109,15 @@ def _total_bytes(known: Sequence[Estimate], jobs: int) -> int:
     return sum(sorted((estimate.num_bytes for estimate in known), reverse=True)[:jobs])
 
 
-def _machine_bytes() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def _memory(needed: int, available: int | None) -> str:
+    of = "" if available is None else f" of {available / 2**30:.1f}"
+    return f"{needed / 2**30:.1f}{of} GiB"
+
+
+def _where_measured(engine: Engine) -> str:
+    if engine.place == "this machine":
+        return engine.place
+    return "a worker" if engine.measures else "this machine, which is not where the runs are executed"
 
 
 def _align(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Protocol
 
+from ssar_jax.transitions import EpisodeColumn
 from ssar_jax.types import Array, Batch, Key, Metrics, Params
 
 Phase = Literal["offline", "online"]
@@ -49,6 +50,8 @@ class Algorithm(NamedTuple):
         diagnose: (state, observations [B, O]) -> arrays [B] by name that are stored at evaluations, such as beta.
         coefficient_period: number of updates between two updates of the coefficient.
         pretraining: the model that must be trained on the dataset first; None if there is none.
+        columns: the columns that a minibatch has in addition, in `Batch.extras`; `prepare(dataset, columns=...)`
+            computes them.
     """
 
     init: Callable[[Key, Array, Array], Any]
@@ -59,6 +62,7 @@ class Algorithm(NamedTuple):
     diagnose: Callable[[Any, Array], dict[str, Array]] = lambda state, observations: {}
     coefficient_period: int = 1
     pretraining: "Pretraining | None" = None
+    columns: tuple[EpisodeColumn, ...] = ()
 
 
 class Pretraining(NamedTuple):

@@ -1,4 +1,4 @@
-"""The critic loss of conservative Q-learning, which CQL and FamCQL share.
+"""The critic loss of conservative Q-learning, which CQL, Cal-QL and FamCQL share.
 
 Kumar et al., "Conservative Q-Learning for Offline Reinforcement Learning", 2020, https://arxiv.org/abs/2006.04779, in
 the form CQL(H). It lowers the values Q(s, a) of K uniform actions, K actions of the policy at s and K actions of the
@@ -33,6 +33,7 @@ class CriticRows(NamedTuple):
         weight: weights of the penalty, [B].
         sampled: actions whose values are lowered, [B, 3K, A]: uniform, from the policy at s', from the policy at s.
         log_densities: log-densities of `sampled`, [B, 3K].
+        bounds: lower bounds of the values of the policy's actions in the penalty, [B], for Cal-QL; None for none.
     """
 
     observations: Array
@@ -41,6 +42,7 @@ class CriticRows(NamedTuple):
     weight: Array
     sampled: Array
     log_densities: Array
+    bounds: Array | None = None
 
 
 def repeated(policy: TanhGaussian) -> TanhGaussian:
@@ -91,6 +93,23 @@ def penalized_actions(
     )
 
 
+def bounded_below(sampled_values: Array, bounds: Array) -> Array:
+    """Bounds the values of the policy's actions from below, max(Q(s, a), bound); those of the uniform actions stay.
+
+    Nakamoto et al., 2023, equation 5.1, https://arxiv.org/abs/2303.05479. A value below its bound has no gradient, so
+    the penalty lowers no value of the policy below what the behavior reached.
+
+    Args:
+        sampled_values: values of the 3K sampled actions, [E, B, 3K], the K uniform ones first.
+        bounds: returns of the behavior, [B].
+
+    Returns:
+        Values, [E, B, 3K].
+    """
+    uniform, policy = jnp.split(sampled_values, [sampled_values.shape[-1] // 3], axis=-1)
+    return jnp.concatenate([uniform, jnp.maximum(policy, bounds[:, None])], axis=-1)
+
+
 def conservative_critic_loss(
     critics: CriticEnsemble,
     params: Params,
@@ -119,10 +138,15 @@ def conservative_critic_loss(
     """
     values = critics.apply(params, rows.observations, rows.actions)
     sampled_values = values_of(critics, params, rows.observations, rows.sampled)
+    parts = {"q": values.T}
+    if rows.bounds is not None:
+        plain, sampled_values = sampled_values, bounded_below(sampled_values, rows.bounds)
+        below = (plain < sampled_values).astype(plain.dtype)
+        parts["bounded"] = 1.5 * jnp.mean(below, axis=-1).T  # of the policy's actions, two thirds of all
     difference, _ = difference_fn(sampled_values, values, rows.log_densities)
     td = (values - rows.target) ** 2
     penalty = rows.weight * (difference - gap)
-    parts = {"q": values.T, "td": td.T, "penalty": penalty.T, "difference": difference.T}
+    parts |= {"td": td.T, "penalty": penalty.T, "difference": difference.T}
     return jnp.sum(td + multiplier * penalty) / batch_size, parts
 
 
@@ -175,6 +199,8 @@ def critic_metrics(loss: Array, parts: Any, gradients: Params, rows: CriticRows,
         "critic/target_mean": jnp.mean(rows.target),
         "critic/difference": jnp.mean(parts["difference"]),
     }
+    if "bounded" in parts:
+        metrics["critic/bounded_share"] = jnp.mean(parts["bounded"])
     for i in range(parts["td"].shape[1]):
         metrics[f"critic/td_loss_{i + 1}"] = jnp.mean(parts["td"][:, i])
         metrics[f"critic/penalty_{i + 1}"] = multiplier * jnp.mean(parts["penalty"][:, i])

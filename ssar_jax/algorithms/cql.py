@@ -10,6 +10,7 @@ the parameters before the update.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -90,6 +91,7 @@ class CQLConfig(NamedTuple):
         actor_learning_rate: Adam's learning rate for the actor and the temperature.
         actor_orthogonal_gain: gain of orthogonal kernels in all of the actor's layers, with zero biases, as in CORL's
             fine-tuning program; None for PyTorch's initializers and a small output layer.
+        actor_output_gain: gain of the actor's output layer if it differs; used only with `actor_orthogonal_gain`.
         temperature_multiplier: factor on the learned temperature.
         backup_entropy: whether the TD target includes the entropy of the policy.
         max_backup: whether the TD target takes the best of `num_actions` next actions.
@@ -115,6 +117,7 @@ class CQLConfig(NamedTuple):
     actor_hidden_sizes: tuple[int, ...] = (256, 256, 256)
     actor_learning_rate: float = 3e-5
     actor_orthogonal_gain: float | None = None
+    actor_output_gain: float | None = None
     temperature_multiplier: float = 1.0
     backup_entropy: bool = False
     max_backup: bool = False
@@ -140,13 +143,21 @@ PUBLISHED_COEFFICIENT = constant(10.0)
 """The weight of the conservative penalty in CORL's CQL on locomotion."""
 
 
-def cql(action_size: int, coefficient: Coefficient = PUBLISHED_COEFFICIENT, config: CQLConfig = PUBLISHED) -> Algorithm:
+def cql(
+    action_size: int,
+    coefficient: Coefficient = PUBLISHED_COEFFICIENT,
+    config: CQLConfig = PUBLISHED,
+    *,
+    value_bounds: Callable[[Batch, Phase], Array] | None = None,
+) -> Algorithm:
     """Builds CQL with a given coefficient.
 
     Args:
         action_size: number of action dimensions A.
         coefficient: weight of the conservative penalty: `constant(10.0)` for CQL, `state_adaptive(10.0)` for CQL(SA).
         config: the other hyperparameters.
+        value_bounds: (minibatch, phase) -> lower bounds of the values of the policy's actions in the penalty, [B], see
+            `cal_ql`; None for CQL.
 
     Raises:
         UserError: if a hyperparameter is out of its range, such as `tau=7`.
@@ -214,7 +225,9 @@ def cql(action_size: int, coefficient: Coefficient = PUBLISHED_COEFFICIENT, conf
             maximum=config.difference_max,
         )
 
-    def critic_rows(state: CQLState, batch: Batch, draws: CQLDraws, current: TanhGaussian, weight: Array) -> CriticRows:
+    def critic_rows(
+        state: CQLState, batch: Batch, draws: CQLDraws, current: TanhGaussian, weight: Array, bounds: Array | None
+    ) -> CriticRows:
         """Samples the actions of the penalty and of the TD target from the policy before this update."""
         following = policy(state.actor.params, batch.next_observations)
         target_actions, target_log_prob = (repeated(following) if config.max_backup else following).sample(
@@ -228,7 +241,7 @@ def cql(action_size: int, coefficient: Coefficient = PUBLISHED_COEFFICIENT, conf
             batch.rewards, batch.masks, target_values, target_log_prob, config.discount, entropy_weight
         )
         sampled, log_densities = penalized_actions(draws.uniform, following, draws.following, current, draws.current)
-        rows = CriticRows(batch.observations, batch.actions, target, weight, sampled, log_densities)
+        rows = CriticRows(batch.observations, batch.actions, target, weight, sampled, log_densities, bounds)
         return jax.lax.stop_gradient(rows)
 
     def update(
@@ -245,7 +258,8 @@ def cql(action_size: int, coefficient: Coefficient = PUBLISHED_COEFFICIENT, conf
             actor_optimizer, state.temperature, log_prob, action_size
         )
 
-        rows = critic_rows(state, batch, draws, current, weight)
+        bounds = None if value_bounds is None else value_bounds(batch, phase)
+        rows = critic_rows(state, batch, draws, current, weight, bounds)
         multiplier = bounded_multiplier(state.multiplier.params) if config.lagrange else jnp.ones(())
         (q_loss, parts), critic_gradients = conservative_gradients(
             critics, state.critics.params, rows, multiplier, difference, gap
@@ -332,7 +346,8 @@ def _actor_options(config: CQLConfig) -> dict[str, Any] | None:
     if config.actor_orthogonal_gain is None:
         return None
     kernel, bias = initializers.orthogonal(config.actor_orthogonal_gain), jax.nn.initializers.zeros
-    return {"kernel_init": kernel, "bias_init": bias, "output_kernel_init": kernel, "output_bias_init": bias}
+    output = initializers.orthogonal(config.actor_output_gain or config.actor_orthogonal_gain)
+    return {"kernel_init": kernel, "bias_init": bias, "output_kernel_init": output, "output_bias_init": bias}
 
 
 def bounded_multiplier(log_multiplier: Array) -> Array:
@@ -363,34 +378,39 @@ def from_config(config: Any, action_size: int) -> Algorithm:
         config: a config of `configs/cql.py`, read by attribute; a clip of None is no clip.
         action_size: number of action dimensions A.
     """
+    return cql(action_size, build_coefficient.from_config(config.coefficient), hyperparameters(config))
+
+
+def hyperparameters(config: Any) -> CQLConfig:
+    """Reads the hyperparameters from a config.
+
+    Args:
+        config: a config of `configs/cql.py`, read by attribute; a clip of None is no clip.
+    """
     minimum, maximum = config.critic.difference_min, config.critic.difference_max
-    return cql(
-        action_size,
-        build_coefficient.from_config(config.coefficient),
-        CQLConfig(
-            discount=config.discount,
-            tau=config.critic.tau,
-            actor_hidden_sizes=tuple(config.actor.hidden_sizes),
-            actor_learning_rate=config.actor.learning_rate,
-            actor_orthogonal_gain=config.actor.orthogonal_gain,
-            backup_entropy=config.critic.backup_entropy,
-            max_backup=config.critic.max_backup,
-            critic_hidden_sizes=(
-                (config.critic.width,) * config.critic.hidden_layers[0],
-                (config.critic.width,) * config.critic.hidden_layers[1],
-            ),
-            critic_layer_norm=config.critic.layer_norm,
-            critic_learning_rate=config.critic.learning_rate,
-            critic_output_gain=config.critic.output_gain,
-            num_actions=config.critic.num_actions,
-            importance_sampling=config.critic.importance_sampling,
-            softmax_temperature=config.critic.softmax_temperature,
-            difference_min=-math.inf if minimum is None else minimum,
-            difference_max=math.inf if maximum is None else maximum,
-            lagrange=config.critic.lagrange,
-            target_gap=config.critic.target_gap,
-            actor_bc_weight=config.actor.bc_weight,
+    return CQLConfig(
+        discount=config.discount,
+        tau=config.critic.tau,
+        actor_hidden_sizes=tuple(config.actor.hidden_sizes),
+        actor_learning_rate=config.actor.learning_rate,
+        actor_orthogonal_gain=config.actor.orthogonal_gain,
+        backup_entropy=config.critic.backup_entropy,
+        max_backup=config.critic.max_backup,
+        critic_hidden_sizes=(
+            (config.critic.width,) * config.critic.hidden_layers[0],
+            (config.critic.width,) * config.critic.hidden_layers[1],
         ),
+        critic_layer_norm=config.critic.layer_norm,
+        critic_learning_rate=config.critic.learning_rate,
+        critic_output_gain=config.critic.output_gain,
+        num_actions=config.critic.num_actions,
+        importance_sampling=config.critic.importance_sampling,
+        softmax_temperature=config.critic.softmax_temperature,
+        difference_min=-math.inf if minimum is None else minimum,
+        difference_max=math.inf if maximum is None else maximum,
+        lagrange=config.critic.lagrange,
+        target_gap=config.critic.target_gap,
+        actor_bc_weight=config.actor.bc_weight,
     )
 
 

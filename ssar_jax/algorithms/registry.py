@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ssar_jax.algorithms import bc, cql, fam_cql, iql, spot, td3_bc
+from ssar_jax.algorithms import awac, bc, cal_ql, cql, edac, fam_cql, iql, rebrac, spot, td3_bc
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.errors import UserError
 
@@ -67,6 +67,20 @@ _ENTRIES: dict[str, Entry] = {
         {"base": "BC", "top10": "10 % BC"},
         bc.operations,
         offline_only=True,
+        length_matters=_never,
+    ),
+    "rebrac": Entry(
+        rebrac.from_config,
+        {"base": "ReBRAC", "sa": "ReBRAC(SA)"},
+        rebrac.operations,
+        length_matters=_never,
+    ),
+    "awac": Entry(awac.from_config, {"base": "AWAC"}, awac.operations, length_matters=_never),
+    "edac": Entry(edac.from_config, {"base": "EDAC", "sac_n": "SAC-N"}, edac.operations, length_matters=_never),
+    "cal_ql": Entry(
+        cal_ql.from_config,
+        {"base": "Cal-QL", "corl": "Cal-QL (CORL's form)", "sa": "Cal-QL(SA)"},
+        cql.operations,
         length_matters=_never,
     ),
 }

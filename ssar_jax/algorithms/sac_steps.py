@@ -1,4 +1,4 @@
-"""The parts of soft actor-critic that SAC, CQL and FamCQL share.
+"""The parts of soft actor-critic that SAC, CQL, FamCQL and EDAC share.
 
 Haarnoja et al., "Soft Actor-Critic Algorithms and Applications", 2018, https://arxiv.org/abs/1812.05905.
 """
@@ -7,14 +7,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ssar_jax.networks.critics import CriticEnsemble
+from ssar_jax.networks.critics import CriticEnsemble, StackedCritics
 from ssar_jax.ops.distributions import TanhGaussian
 from ssar_jax.ops.gradients import gradient_step
 from ssar_jax.ops.losses import temperature_loss
 from ssar_jax.types import Array, Key, Params, TrainState
 
 
-def smallest_value(critics: CriticEnsemble, params: Params, observations: Array, actions: Array) -> Array:
+def smallest_value(
+    critics: CriticEnsemble | StackedCritics, params: Params, observations: Array, actions: Array
+) -> Array:
     """Computes min_e Q_e(s, a).
 
     Args:

@@ -19,7 +19,7 @@ from ssar_jax.data.segments import Segments, find_jumps, find_segments
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError
 from ssar_jax.files import open_npz, resolve_path, write_atomically
-from ssar_jax.transitions import Transitions
+from ssar_jax.transitions import COLUMNS, Transitions
 
 _LOG = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ class OfflineDataset:
             masks=masks,
             next_observations=next_observations,
         )
-        columns = _numbers(given._asdict(), where)
+        columns = _numbers(given.columns(), where)
         checks.require_rows(columns, where)
         if np.mean(columns["masks"]) < 0.1:
             _LOG.warning("%s: nearly every transition is terminal; masks are 1 - terminated: are they inverted?", where)
@@ -208,11 +208,11 @@ class OfflineDataset:
             if "masks" in arrays:
                 checks.require_complement(arrays["masks"], masks, str(path))
             arrays["masks"] = masks
-        for key in Transitions._fields:
+        for key in COLUMNS:
             if key not in arrays:
                 alternative = " (or terminals)" if key == "masks" else ""
                 raise UserError(f"{path}: missing key {key!r}{alternative}; the file has {', '.join(sorted(arrays))}")
-        columns: dict[str, Any] = {key: arrays[key] for key in Transitions._fields}
+        columns: dict[str, Any] = {key: arrays[key] for key in COLUMNS}
         return cls.from_arrays(
             **columns,
             episode_ends=arrays.get("episode_ends"),

@@ -2,15 +2,17 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ssar_jax.data import checks, precision
+from ssar_jax.data.columns import with_columns
 from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.segments import Segments
 from ssar_jax.errors import UserError
-from ssar_jax.transitions import Transitions
+from ssar_jax.transitions import EpisodeColumn, Transitions
 
 _LOG = logging.getLogger(__name__)
 
@@ -146,7 +148,7 @@ class PreparedData:
 
     Attributes:
         transitions: Scaled observations [N, O], possibly clipped actions [N, A], mapped rewards [N], masks [N] and
-            scaled next observations [N, O], all float32.
+            scaled next observations [N, O], all float32, and the extra columns of the algorithm.
         observation_scaling: Scales every observation that a policy sees.
         reward_map: Maps every online reward that is stored.
 
@@ -160,13 +162,13 @@ class PreparedData:
 
     def __post_init__(self) -> None:
         """Check ranks and lengths: rewards [N, 1] would broadcast to [N, N] in a loss."""
-        columns, where = self.transitions._asdict(), "prepared data"
+        columns, where = self.transitions.columns(), "prepared data"
         for key, column in columns.items():
             ndim = 1 if key in ("rewards", "masks") else 2
             if np.ndim(column) != ndim:
                 needed = "[N]" if ndim == 1 else "[N, D]"
                 raise UserError(f"{where}: {key} has shape {np.shape(column)}; {needed} is needed")
-        checks.require_rows(columns, where)
+        checks.require_rows({**columns, **self.transitions.extras}, where)
         checks.require_same_width(self.transitions.observations, self.transitions.next_observations, where)
 
 
@@ -179,6 +181,7 @@ def prepare(
     range_scaling_horizon: int | None = None,
     boundaries: Segments | None = None,
     clip_actions: float | None = None,
+    columns: Sequence[EpisodeColumn] = (),
 ) -> PreparedData:
     """Scale a dataset for training.
 
@@ -194,13 +197,15 @@ def prepare(
         boundaries: Trajectories of the range, see `reward_range`.
         clip_actions: Largest absolute value of an action, such as 1 - 1e-4; larger ones are clipped. None clips
             nothing.
+        columns: Further columns, which some algorithms need: `algorithm.columns`.
 
     Returns:
         The prepared data. Arrays that need no change are those of the dataset, read-only.
 
     Raises:
         UserError: `clip_actions` is not in (0, 1], `reward_scale` or `reward_bias` is not finite, a mapped reward is
-            too large for float32, or range scaling is impossible.
+            too large for float32, or range scaling is impossible; or columns are wanted of rows in no order of
+            episodes.
     """
     if clip_actions is not None and not 0.0 < clip_actions <= 1.0:
         raise UserError(f"clip_actions must be in (0, 1], not {clip_actions}")
@@ -228,6 +233,9 @@ def prepare(
         next_observations=next_observations,
     )
     _warn_of_lost_observations(dataset, scaling, transitions)
+    if columns:
+        dataset.require_trajectories()
+        transitions = with_columns(transitions, dataset.episode_ends, columns)
     return PreparedData(transitions, scaling, reward_map)
 
 

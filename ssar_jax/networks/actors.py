@@ -48,19 +48,21 @@ class GaussianActor(nn.Module):
     """The stochastic actor of IQL, N(tanh(MLP(s)), exp(log_std)^2), with one trainable log-std per action dimension.
 
     Unlike SAC's actor, the distribution itself is not squashed. Kostrikov et al., 2021,
-    https://arxiv.org/abs/2110.06169.
+    https://arxiv.org/abs/2110.06169. AWAC's actor does not squash the mean either: N(MLP(s), exp(log_std)^2).
 
     Attributes:
         hidden_sizes: widths of the hidden layers.
         action_size: number of action dimensions A.
         log_std_min: lower clip on the log-std; the upper clip is 2.
         mlp_options: further arguments of `MLP`, such as initializers.
+        squash_mean: whether the mean passes through tanh.
     """
 
     hidden_sizes: Sequence[int]
     action_size: int
     log_std_min: float = -20.0
     mlp_options: dict[str, Any] | None = None
+    squash_mean: bool = True
 
     @nn.compact
     def __call__(self, observations: Array) -> tuple[Array, Array]:
@@ -68,13 +70,15 @@ class GaussianActor(nn.Module):
         mlp = MLP(self.hidden_sizes, self.action_size, **(self.mlp_options or {}))
         nn.share_scope(self, mlp)
         log_std = self.param("log_std", nn.initializers.zeros, (self.action_size,))
-        return jnp.tanh(mlp(observations)), jnp.clip(log_std, self.log_std_min, 2.0)
+        mean = mlp(observations)
+        return jnp.tanh(mean) if self.squash_mean else mean, jnp.clip(log_std, self.log_std_min, 2.0)
 
 
 class TanhGaussianActor(nn.Module):
     """The actor of SAC and CQL, a Gaussian squashed by tanh.
 
-    log_std = clip(multiplier * raw + offset, -20, 2) with two trainable scalars, as in the published CQL programs.
+    log_std = clip(multiplier * raw + offset, log_std_min, 2) with two trainable scalars, as in the published CQL
+    programs, or clip(raw, log_std_min, 2).
     Haarnoja et al., 2018, appendix C, https://arxiv.org/abs/1812.05905.
 
     Attributes:
@@ -83,6 +87,8 @@ class TanhGaussianActor(nn.Module):
         log_std_multiplier: initial value of the multiplier.
         log_std_offset: initial value of the offset.
         output_gain: gain of the output layer's Xavier kernel; its bias starts at 0.
+        log_std_min: lower clip on the log-std.
+        scale_log_std: whether there are a multiplier and an offset.
         mlp_options: further arguments of `MLP`; they win over the two output initializers above.
     """
 
@@ -91,6 +97,8 @@ class TanhGaussianActor(nn.Module):
     log_std_multiplier: float = 1.0
     log_std_offset: float = -1.0
     output_gain: float = 0.01
+    log_std_min: float = -20.0
+    scale_log_std: bool = True
     mlp_options: dict[str, Any] | None = None
 
     @nn.compact
@@ -103,6 +111,8 @@ class TanhGaussianActor(nn.Module):
         mlp = MLP(self.hidden_sizes, 2 * self.action_size, **{**output, **(self.mlp_options or {})})
         nn.share_scope(self, mlp)
         mean, raw = jnp.split(mlp(observations), 2, axis=-1)
+        if not self.scale_log_std:
+            return TanhGaussian(mean, jnp.clip(raw, self.log_std_min, 2.0))
         multiplier = self.param("log_std_multiplier", nn.initializers.constant(self.log_std_multiplier), ())
         offset = self.param("log_std_offset", nn.initializers.constant(self.log_std_offset), ())
-        return TanhGaussian(mean, jnp.clip(multiplier * raw + offset, -20.0, 2.0))
+        return TanhGaussian(mean, jnp.clip(multiplier * raw + offset, self.log_std_min, 2.0))

@@ -18,6 +18,7 @@ class MLP(nn.Module):
         output_size: width of the output layer.
         layer_norm: whether LayerNorm follows every hidden linear layer.
         layer_norm_epsilon: added to the variance; 1e-5 is PyTorch's default, Flax's is 1e-6.
+        norm_last: whether LayerNorm follows the ReLU instead of preceding it.
         kernel_init: initializer of the hidden kernels.
         bias_init: initializer of the hidden biases; None for PyTorch's default.
         output_kernel_init: initializer of the last kernel; None for `kernel_init`.
@@ -28,6 +29,7 @@ class MLP(nn.Module):
     output_size: int
     layer_norm: bool = False
     layer_norm_epsilon: float = 1e-5
+    norm_last: bool = False
     kernel_init: initializers.Initializer = initializers.torch_kernel()
     bias_init: initializers.Initializer | None = None
     output_kernel_init: initializers.Initializer | None = None
@@ -48,9 +50,12 @@ class MLP(nn.Module):
             x = nn.Dense(width, kernel_init=self.kernel_init, bias_init=bias_init, name=f"layer{i}")(x)
             if dropout:
                 x = x * dropout[i]
+            if self.norm_last:
+                x = nn.relu(x)
             if self.layer_norm:
                 x = nn.LayerNorm(epsilon=self.layer_norm_epsilon, use_fast_variance=False, name=f"layernorm{i}")(x)
-            x = nn.relu(x)
+            if not self.norm_last:
+                x = nn.relu(x)
         return nn.Dense(
             self.output_size,
             kernel_init=self.output_kernel_init or self.kernel_init,

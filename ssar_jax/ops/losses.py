@@ -111,6 +111,28 @@ def conservative_difference(
     return jnp.clip(soft_maximum - data_values, minimum, maximum), soft_maximum
 
 
+def slope_similarity(slopes: Array) -> Array:
+    """Computes how much the critics' action gradients point the same way, E_s[sum_{i != j} <u_i, u_j>] / (E - 1).
+
+    u_i = g_i / (|g_i| + 1e-10) with g_i = dQ_i(s, a) / da. An et al., 2021, equation 4,
+    https://arxiv.org/abs/2110.01548, up to the constant factor of the published program. The sum over pairs is
+    |sum_i u_i|^2 - sum_i |u_i|^2, which takes E and not E^2 products.
+
+    Args:
+        slopes: gradients g_i of the members with respect to the actions, [E, B, A], with E at least 2.
+
+    Returns:
+        A scalar, between -E / (E - 1) and E.
+    """
+    chex.assert_rank(slopes, 3)
+    squares = jnp.sum(slopes**2, axis=-1, keepdims=True)
+    nonzero = squares > 0.0  # the norm of 0 has no gradient; a member without a slope counts as orthogonal to all
+    norms = jnp.where(nonzero, jnp.sqrt(jnp.where(nonzero, squares, 1.0)), 0.0)
+    units = slopes / (norms + 1e-10)
+    pairs = jnp.sum(jnp.sum(units, axis=0) ** 2, axis=-1) - jnp.sum(units**2, axis=(0, 2))
+    return jnp.mean(pairs) / (len(slopes) - 1)
+
+
 def expectile_loss(advantages: Array, expectile: float) -> Array:
     """Computes the asymmetric squared loss |expectile - 1[u < 0]| u^2 of expectile regression.
 

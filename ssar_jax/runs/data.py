@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
+from ssar_jax.algorithms import registry
 from ssar_jax.behaviour.generate import load_or_generate
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import OfflineDataset
@@ -180,6 +181,7 @@ def load_data(config: Any) -> TaskData:
         reward_bias=config.dataset.reward_bias,
         range_scaling_horizon=task.horizon if config.dataset.reward_range_scaling else None,
         clip_actions=config.dataset.clip_actions,
+        columns=registry.build(config, dataset.action_size).columns,
     )
     selection = select(config, dataset, prepared)
     return TaskData(

@@ -14,6 +14,7 @@ from ssar_jax.files import write_atomically
 from ssar_jax.run_format import (
     FILES,
     FOLDERS,
+    IN_USE,
     config_differences,
     data_differences,
     differences,
@@ -23,9 +24,6 @@ from ssar_jax.run_format import (
 from ssar_jax.runs.versions import versions
 
 _LOG = logging.getLogger(__name__)
-
-IN_USE = "another process is writing to"
-"""The first words of the error message for a folder that is in use."""
 
 _IN_USE_CODES = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 _UNSUPPORTED_CODES = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}

@@ -14,6 +14,7 @@ import jax
 from ssar_jax.algorithms import registry
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.logs.run_log import RunLog, require_dashboards
+from ssar_jax.networks.backend import use_layout
 from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.data import TaskData, load_data
 from ssar_jax.runs.diagnostics import Diagnostics
@@ -67,6 +68,7 @@ def run(
     shorter = shorter_config(config, path, "num_updates") if resume else None
     with ExitStack() as stack:
         stack.enter_context(jax.default_matmul_precision(config.precision))
+        stack.enter_context(use_layout(config.layout))
         folder = stack.enter_context(
             closing(RunFolder(path, shorter or config.to_dict(), resume=resume, overwrite=overwrite))
         )

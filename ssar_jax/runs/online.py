@@ -19,6 +19,7 @@ from ssar_jax.envs.lockstep import LockstepEnvs
 from ssar_jax.envs.make import make_env, time_limit
 from ssar_jax.errors import UserError
 from ssar_jax.logs.run_log import RunLog, require_dashboards
+from ssar_jax.networks.backend import use_layout
 from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.custom_data import custom_environment
 from ssar_jax.runs.data import TaskData, load_data
@@ -74,6 +75,7 @@ def run(
     registry.require_online_phase(config)
     with ExitStack() as stack:
         stack.enter_context(jax.default_matmul_precision(config.precision))
+        stack.enter_context(use_layout(config.layout))
         shorter = shorter_config(config, path, "online.num_steps") if resume else None
         known = shorter or config.to_dict()
         folder = stack.enter_context(closing(RunFolder(path, known, resume=resume, overwrite=overwrite)))

@@ -83,8 +83,7 @@ class Evaluator:
             StoppedError: if `stop` returned true.
             UserError: if an environment returned a number that is not finite.
         """
-        # On the CPU: for one small call per environment step, transfers to an accelerator would take longer.
-        policies = jax.device_put(policies, jax.devices("cpu")[0])
+        policies = jax.device_put(policies, _acting_device())
 
         def act(observations: np.ndarray) -> np.ndarray:
             scaled = np.asarray(self._scaling(observations), np.float32)
@@ -97,6 +96,17 @@ class Evaluator:
     def close(self) -> None:
         """Closes the environments."""
         self.episodes.close()
+
+
+def _acting_device() -> Any:
+    """Returns the device of the policies: for one small call per step, transfers to an accelerator would take longer.
+
+    With JAX_PLATFORMS=cuda there is no other.
+    """
+    try:
+        return jax.devices("cpu")[0]
+    except RuntimeError:
+        return jax.devices()[0]
 
 
 def evaluate(

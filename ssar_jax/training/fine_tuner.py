@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding
 
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
+from ssar_jax.data.columns import require_columns
 from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.scaling import PreparedData, prepare
 from ssar_jax.envs.actions import ActionBounds
@@ -81,7 +82,8 @@ class FineTuner:
             `advance`.
 
     Raises:
-        UserError: if `states` have another number of seeds than `seeds`, or lack a model that must be trained first.
+        UserError: if `states` have another number of seeds than `seeds`, or lack a model that must be trained first, or
+            the buffers lack a column that the algorithm needs.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class FineTuner:
                 f"{len(seeds)}: give one seed per row of the states"
             )
         require_pretrained(algorithm, states)
+        require_columns(buffer.offline, algorithm.columns)
         self.steps = 0
         self.seeds = tuple(seeds)
         self.finished_returns: list[list[float]] = [[] for _ in self.seeds]
@@ -128,7 +131,7 @@ class FineTuner:
         self._metric_names = program.metric_names(offline)
         trusted = np.broadcast_to(buffer.trusted, (len(self.seeds), buffer.trusted.shape[1]))
         sizes = buffer.offline.observations.shape[1], buffer.offline.actions.shape[1]
-        setting = Setting(program=program, offline=offline, data=data, action_scaling=action_scaling, layout=layout)
+        setting = Setting(program, offline, data, action_scaling, layout, algorithm.columns)
 
         def make_group(members: slice) -> SeedGroup:
             group_seeds = self.seeds[members]
@@ -137,7 +140,7 @@ class FineTuner:
                 group_seeds,
                 envs=LockstepEnvs(make_env, group_seeds),
                 states=_rows(states, members),
-                ring=buffer.functions.init(trusted[members], *sizes),
+                ring=buffer.functions.init(trusted[members], *sizes, buffer.offline.extras),
                 num_metrics=len(self._metric_names),
             )
 
@@ -243,7 +246,7 @@ class FineTuner:
             steps: number of environment steps done when they were saved.
         """
         for members, group in zip(self._members, self._groups, strict=True):
-            group.load(_rows(states, members), _rows(memory, members), envs[members])
+            group.load(_rows(states, members), _rows(memory, members), envs[members], steps)
         self.steps = steps
 
     def close(self) -> None:
@@ -306,7 +309,7 @@ def fine_tune(
             than the dataset, or actions that need a scaling.
     """
     _require_environment(make_env, dataset, action_scaling)
-    data = prepare(dataset) if data is None else data
+    data = prepare(dataset, columns=algorithm.columns) if data is None else data
     trusted = np.ones(len(dataset), np.float32) if trusted is None else trusted
     rows = initial_buffer.kept_rows(buffer, dataset, part_k)
     capacity = len(rows) + num_steps if capacity is None else capacity

@@ -104,8 +104,9 @@ def memory_bytes(buffer: InitialBuffer, *, capacity: int, num_steps: int, num_se
     Returns:
         The size in bytes.
     """
-    offline = sum(column.nbytes for column in buffer.offline)
-    row = sum(column.itemsize * int(np.prod(column.shape[1:])) for column in buffer.offline)
+    columns = jax.tree.leaves(buffer.offline)
+    offline = sum(column.nbytes for column in columns)
+    row = sum(column.itemsize * int(np.prod(column.shape[1:])) for column in columns)
     return offline + num_seeds * (row * min(capacity, num_steps) + buffer.trusted.shape[1])
 
 

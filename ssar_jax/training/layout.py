@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ssar_jax.networks.backend import is_batched
 from ssar_jax.types import Array, Key
 
 SEEDS = PartitionSpec("seeds")
@@ -43,15 +44,13 @@ def choose_layout(num_seeds: int, vmapped: bool | None = None) -> Layout:
 
     Args:
         num_seeds: number of seeds S.
-        vmapped: whether to use `vmap`, see `Layout`; None uses it on all backends except the CPU.
+        vmapped: whether to use `vmap`, see `Layout`; None uses it on accelerators, unless `use_layout` says otherwise.
 
     Returns:
         The layout.
     """
     devices = jax.devices()[:num_seeds]
-    if vmapped is None:
-        vmapped = jax.default_backend() != "cpu"
-    return Layout(Mesh(np.array(devices), ("seeds",)), vmapped)
+    return Layout(Mesh(np.array(devices), ("seeds",)), is_batched() if vmapped is None else vmapped)
 
 
 def groups(num_seeds: int, layout: Layout) -> list[slice]:

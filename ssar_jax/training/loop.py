@@ -182,5 +182,5 @@ def sample(data: TrainingData, key: Key, batch_size: int) -> Batch:
         The minibatch, leaves [B, ...].
     """
     rows = jax.random.randint(key, (batch_size,), 0, data.transitions.rewards.shape[0])
-    columns = {name: column[rows] for name, column in data.transitions._asdict().items()}
-    return Batch(**columns, trusted=data.trusted[rows])
+    columns: Any = jax.tree.map(lambda column: column[rows], data.transitions)
+    return Batch(**columns._asdict(), trusted=data.trusted[rows])

@@ -6,7 +6,7 @@ seeds are one group, under `vmap`. On a CPU a group has one seed per device: sev
 be sliced from stacked arrays and written back at every step, which costs more than a call.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -70,6 +70,8 @@ class OnlineProgram(NamedTuple):
         step: (carry, offline rows, outcome, keys, numbers) -> carry with the next actions. Stores the outcome (see
             `join_outcome`) as transition `numbers[0]` and performs the online updates `numbers[1]` + 1 to
             `numbers[2]`. The carry is donated.
+        fill: (extra columns of the ring, first, stop, values) -> the columns with the values of ended episodes, see
+            `Replay.fill`. The columns are donated.
         states: function of the carry that returns the states, leaves [rows, ...].
         with_states: (carry, states) -> carry with these states.
     """
@@ -77,6 +79,7 @@ class OnlineProgram(NamedTuple):
     metric_names: Callable[[Transitions], list[str]]
     begin: Callable[[Any, Ring, Array, Average, SeedKeys], Carry]
     step: Callable[[Carry, Transitions, np.ndarray, SeedKeys, np.ndarray], Carry]
+    fill: Callable[..., Mapping[str, Array]]
     states: Callable[[Carry], Any]
     with_states: Callable[[Carry, Any], Carry]
 
@@ -112,6 +115,7 @@ def make_program(
         The compiled functions.
     """
     pack, unpack = make_packing(state_like)
+    unknown = {column.name: column.unknown for column in algorithm.columns}
 
     def update(state: Any, batch: Any, is_online: Array, key: Key, number: Array) -> tuple[Any, Metrics]:
         factor = annealing(number)
@@ -149,6 +153,7 @@ def make_program(
             rewards=rewards,
             masks=masks,
             next_observations=next_observations,
+            extras={name: jnp.full_like(rows[:, 0], unknown[name]) for name, rows in carry.ring.rows.extras.items()},
         )
         ring = replay.add(carry.ring, new, steps)  # for all rows at once: slicing the ring would copy it
 
@@ -173,10 +178,10 @@ def make_program(
         return over_rows(lambda s, state: unpack(state), packed)
 
     def metric_names(offline: Transitions) -> list[str]:
-        columns: Any = offline._asdict() | {"trusted": np.empty(len(offline.rewards), np.float32)}
-        like: Any = {n: jax.ShapeDtypeStruct((batch_size, *c.shape[1:]), c.dtype) for n, c in columns.items()}
+        rows = Batch(**offline._asdict(), trusted=offline.rewards)
+        like: Any = jax.tree.map(lambda c: jax.ShapeDtypeStruct((batch_size, *c.shape[1:]), c.dtype), rows)
         is_online = jax.ShapeDtypeStruct((batch_size,), bool)
-        return sorted(jax.eval_shape(update, state_like, Batch(**like), is_online, jax.random.key(0), jnp.int32(1))[1])
+        return sorted(jax.eval_shape(update, state_like, like, is_online, jax.random.key(0), jnp.int32(1))[1])
 
     def compile_over(function: Callable[..., Any], *in_specs: Any, donated: tuple[int, ...] = ()) -> Any:
         sharded = jax.shard_map(function, mesh=layout.mesh, in_specs=in_specs, out_specs=SEEDS, check_vma=False)
@@ -187,6 +192,7 @@ def make_program(
         metric_names=metric_names,
         begin=compile_over(begin, *[SEEDS] * 5, donated=(1, 3)),
         step=compile_over(step, SEEDS, REPLICATED, SEEDS, SEEDS, REPLICATED, donated=(0,)),
+        fill=compile_over(replay.fill, *[SEEDS] * 4, donated=(0,)),
         states=lambda carry: compiled_unpack(carry.states),
         with_states=lambda carry, states: carry._replace(states=compiled_pack(states)),
     )

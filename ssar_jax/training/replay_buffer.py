@@ -6,7 +6,7 @@ once, and only the online rows are stored per seed; the content of a slot is com
 one counter of added transitions serves all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +16,8 @@ import numpy as np
 from ssar_jax import choices
 from ssar_jax.transitions import Transitions
 from ssar_jax.types import Array, Batch, Key
+
+_NO_COLUMNS: Mapping[str, Any] = {}
 
 Mode = choices.ReplayMode
 Trust = choices.ReplayTrust
@@ -37,8 +39,11 @@ class Replay(NamedTuple):
     """Replay buffers as pure functions of a `Ring`; `added` is the number of transitions added so far per seed.
 
     Attributes:
-        init: (trusted [S, C], O, A) -> an empty ring on the host.
+        init: (trusted [S, C], O, A, extras) -> an empty ring on the host; of the extra columns [K, ...] only names and
+            widths matter.
         add: (ring, transitions [S, ...], added) -> the ring with one more transition per seed.
+        fill: (extra columns [S, R, ...], first [S], stop [S], values [S, L, ...]) -> the columns with the first values
+            in the rows of the transitions first to stop - 1, at most L of them; the other rows stay.
         read: (offline rows, ring, s, slots [B], added) -> the minibatch in these slots of the s-th seed, and whether
             its rows are online, [B].
         sample: (offline rows, ring, s, key, B, added) -> as `read`, for slots drawn uniformly with replacement.
@@ -46,8 +51,9 @@ class Replay(NamedTuple):
         pointer: added -> the slot that is written next.
     """
 
-    init: Callable[[Any, int, int], Any]
+    init: Callable[..., Any]
     add: Callable[[Ring, Transitions, Array], Ring]
+    fill: Callable[[Mapping[str, Array], Array, Array, Mapping[str, Array]], Mapping[str, Array]]
     read: Callable[[Transitions, Ring, Array | int, Array, Array], tuple[Batch, Array]]
     sample: Callable[[Transitions, Ring, Array | int, Key, int, Array], tuple[Batch, Array]]
     size: Callable[[Array], Array]
@@ -82,7 +88,7 @@ def make_replay_buffer(*, kept: int, capacity: int, num_steps: int, half: bool =
     def pointer(added: Array) -> Array:
         return protected + (kept - protected + added) % capacity
 
-    def init(trusted: Any, observation_size: int, action_size: int) -> Any:
+    def init(trusted: Any, observation_size: int, action_size: int, extras: Mapping[str, Any] = _NO_COLUMNS) -> Any:
         shape = len(trusted), storage
 
         def zeros(*column: int) -> np.ndarray:
@@ -94,6 +100,7 @@ def make_replay_buffer(*, kept: int, capacity: int, num_steps: int, half: bool =
             rewards=zeros(),
             masks=zeros(),
             next_observations=zeros(observation_size),
+            extras={name: zeros(*column.shape[1:]) for name, column in extras.items()},
         )
         return Ring(rows=rows, trusted=trusted)
 
@@ -106,6 +113,16 @@ def make_replay_buffer(*, kept: int, capacity: int, num_steps: int, half: bool =
             return ring._replace(rows=rows)
         flags = jnp.full(ring.trusted.shape[:1], trust == "one", ring.trusted.dtype)
         return Ring(rows=rows, trusted=write(ring.trusted, flags, pointer(added)))
+
+    def fill(
+        extras: Mapping[str, Array], first: Array, stop: Array, values: Mapping[str, Array]
+    ) -> Mapping[str, Array]:
+        def fill_column(column: Array, new: Array) -> Array:
+            numbers = first[:, None] + jnp.arange(new.shape[1])
+            rows = jnp.where(numbers < stop[:, None], numbers % storage, storage)  # those at the end are dropped
+            return column.at[jnp.arange(len(column))[:, None], rows].set(new, mode="drop")
+
+        return jax.tree.map(fill_column, extras, values)
 
     def read(offline: Transitions, ring: Ring, seed: Array | int, slots: Array, added: Array) -> tuple[Batch, Array]:
         # The transition in a slot was added `age` additions before the latest one.
@@ -136,4 +153,4 @@ def make_replay_buffer(*, kept: int, capacity: int, num_steps: int, half: bool =
             slots = jax.random.randint(key, (batch_size,), 0, size(added))
         return read(offline, ring, seed, slots, added)
 
-    return Replay(init=init, add=add, read=read, sample=sample, size=size, pointer=pointer)
+    return Replay(init=init, add=add, fill=fill, read=read, sample=sample, size=size, pointer=pointer)

@@ -13,7 +13,8 @@ from ssar_jax.envs.lockstep import LockstepEnvs
 from ssar_jax.training import layout as layouts
 from ssar_jax.training.online_loop import OnlineProgram, join_outcome
 from ssar_jax.training.replay_buffer import Ring
-from ssar_jax.transitions import Transitions
+from ssar_jax.training.running_episodes import RunningEpisodes
+from ssar_jax.transitions import EpisodeColumn, Transitions
 from ssar_jax.types import Array, Average
 
 
@@ -44,6 +45,7 @@ class Setting(NamedTuple):
         data: the prepared dataset, for its scalings.
         action_scaling: maps actions from [-1, 1] to the environment's range; None if the ranges are the same.
         layout: the layout of the seeds of a group.
+        columns: the columns that the algorithm needs in addition.
     """
 
     program: OnlineProgram
@@ -51,6 +53,7 @@ class Setting(NamedTuple):
     data: PreparedData
     action_scaling: ActionScaling | None
     layout: layouts.Layout
+    columns: tuple[EpisodeColumn, ...] = ()
 
     def scale(self, observations: np.ndarray) -> np.ndarray:
         """Scales observations as the networks expect them.
@@ -81,8 +84,9 @@ class SeedGroup:
     ) -> None:
         self._setting, self._envs, self._size = setting, envs, len(seeds)
         self._keys = layouts.stack_keys(seeds, setting.layout)
+        self._episodes = RunningEpisodes(setting.columns, len(seeds))
         zeros: Any = np.zeros((len(seeds), num_metrics), np.float32)
-        first = setting.scale(envs.reset())
+        first = self._observations = setting.scale(envs.reset())
         states, ring, first, sums = layouts.place_states((states, ring, first, Average(zeros, zeros)), setting.layout)
         self._carry = setting.program.begin(states, ring, first, sums, self._keys)
 
@@ -102,7 +106,8 @@ class SeedGroup:
         Returns:
             The returns of the training episodes that ended, by index of the seed.
         """
-        setting, actions = self._setting, self._without_padding(np.asarray(self._carry.actions))
+        setting, unit_actions = self._setting, self._without_padding(np.asarray(self._carry.actions))
+        actions = unit_actions
         if setting.action_scaling is not None:
             actions = setting.action_scaling.from_unit(actions)
         outcome = self._envs.step(actions)
@@ -110,11 +115,25 @@ class SeedGroup:
         if outcome.finished_returns:  # new episodes have begun
             observations = setting.scale(outcome.observations)
         rewards, masks = setting.data.reward_map(outcome.rewards), 1.0 - outcome.terminated
+        if setting.columns:
+            rewards, masks = rewards.astype(np.float32), masks.astype(np.float32)
+            self._episodes.add(Transitions(self._observations, unit_actions, rewards, masks, next_observations))
         joined = join_outcome(rewards, masks, next_observations, observations)
         joined = np.array(layouts.pad(list(joined), setting.layout))
         numbers = np.array([steps, start, stop], np.int32)
         self._carry = setting.program.step(self._carry, setting.offline, joined, self._keys, numbers)
+        self._observations = observations
+        if setting.columns:
+            self._fill(sorted(outcome.finished_returns), steps + 1)
         return outcome.finished_returns
+
+    def _fill(self, ended: Sequence[int], steps: int) -> None:
+        """Fills in the columns of episodes that have ended, which the next updates read."""
+        for filling in self._episodes.end(ended, steps):
+            arguments = layouts.place_states(tuple(filling), self._setting.layout)
+            ring = self._carry.ring
+            extras = self._setting.program.fill(ring.rows.extras, *arguments)
+            self._carry = self._carry._replace(ring=ring._replace(rows=ring.rows._replace(extras=extras)))
 
     def fetch_metrics(self) -> np.ndarray:
         """Averages the metrics over the updates since the last call.
@@ -155,13 +174,14 @@ class SeedGroup:
         """Returns the state of every seed's environment."""
         return self._envs.save()
 
-    def load(self, states: Any, memory: Memory, envs: list[dict[str, Any]]) -> None:
+    def load(self, states: Any, memory: Memory, envs: list[dict[str, Any]], steps: int) -> None:
         """Restores a saved group; training then continues bit for bit.
 
         Args:
             states: the states, leaves [S, ...] on the host.
             memory: the memory as `memory` returned it, on the host.
             envs: the environments as `save_envs` returned them.
+            steps: number of environment steps done.
         """
 
         def fill(column: Array, rows: np.ndarray) -> np.ndarray:
@@ -175,6 +195,9 @@ class SeedGroup:
         self._carry = self._carry._replace(ring=ring, observations=observations, actions=actions, sums=sums)
         self.replace_states(states)
         self._envs.restore(envs)
+        self._observations = np.asarray(memory.observations)
+        if self._setting.columns:
+            self._episodes.restore(memory.rows, [len(entry["actions"]) for entry in envs], steps)
 
     def close(self) -> None:
         """Closes the environments."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
+from ssar_jax.data.columns import require_columns
 from ssar_jax.data.scaling import ObservationScaling, PreparedData
 from ssar_jax.envs.actions import ActionBounds
 from ssar_jax.errors import UserError
@@ -38,7 +39,8 @@ class OfflineTrainer:
         seeds: the seeds, in the order of every leading axis.
 
     Raises:
-        UserError: if there are no or repeated seeds, or `trusted` has the wrong shape.
+        UserError: if there are no or repeated seeds, `trusted` has the wrong shape, or the data lack a column that the
+            algorithm needs.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class OfflineTrainer:
         if not seeds or len(set(seeds)) != len(seeds):
             raise UserError(f"seeds must be distinct and at least one, not {list(seeds)}")
         transitions = data.transitions
+        require_columns(transitions, algorithm.columns)
         if trusted is None:
             trusted = np.ones(len(transitions.rewards), np.float32)
         if trusted.shape[-1] != len(transitions.rewards):

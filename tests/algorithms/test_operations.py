@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs import td3_bc
+from configs import edac, td3_bc
 from ssar_jax.algorithms.registry import get_entry
 
 # Multiplications for one row in a forward pass through each network; observation size 17, action size 6.
@@ -46,3 +46,19 @@ def test_td3_bc_with_the_adaptive_coefficient():
 def test_layer_norm_is_not_counted_and_rows_count_linearly():
     assert count("base_ln") == count("base")
     assert count("sa", batch_size=512) == pytest.approx(2 * count("sa"))
+
+
+def test_edac():
+    """Every critic trains, is evaluated once as target, and passes the actor's loss forward and back.
+
+    EDAC also differentiates the gradient with respect to the action, which doubles the training.
+    """
+    actor = 17 * 256 + 2 * 256 * 256 + 256 * 12
+    critic = 23 * 256 + 2 * 256 * 256 + 256 * 1
+    training = 3 * critic - 23 * 256
+    policy = (3 * actor - 17 * 256) + actor
+    operations = get_entry("edac").operations
+    assert operations is not None
+    base, sac_n = (edac.get_config(f"walker2d-m,variant={variant}") for variant in ("base", "sac_n"))
+    assert operations(base, 17, 6) == pytest.approx(PER_ROW * (10 * (2 * training + 3 * critic) + policy))
+    assert operations(sac_n, 17, 6) == pytest.approx(PER_ROW * (20 * (training + 3 * critic) + policy))

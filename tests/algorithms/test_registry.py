@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from configs import bc, cql, fam_cql, iql, spot
+from configs import awac, bc, cal_ql, cql, edac, fam_cql, iql, rebrac, spot
 from configs import td3_bc as td3_bc_config
 from ssar_jax.algorithms import registry, td3_bc
 from ssar_jax.algorithms.registry import Entry
@@ -15,7 +15,10 @@ from ssar_jax.coefficients.state_adaptive import state_adaptive
 from ssar_jax.data.tasks import CUSTOM, TASKS
 from ssar_jax.errors import UserError
 
-CONFIGS = {"td3_bc": td3_bc_config, "cql": cql, "iql": iql, "spot": spot, "fam_cql": fam_cql, "bc": bc}
+CONFIGS = {
+    **{"td3_bc": td3_bc_config, "cql": cql, "iql": iql, "spot": spot, "fam_cql": fam_cql, "bc": bc},
+    **{"rebrac": rebrac, "awac": awac, "edac": edac, "cal_ql": cal_ql},
+}
 NAMES = {
     ("td3_bc", "sa"): "TD3+BC(SA)",
     ("td3_bc", "base"): "TD3+BC",
@@ -32,6 +35,14 @@ NAMES = {
     ("fam_cql", "base"): "FamCQL",
     ("bc", "base"): "BC",
     ("bc", "top10"): "10 % BC",
+    ("rebrac", "base"): "ReBRAC",
+    ("rebrac", "sa"): "ReBRAC(SA)",
+    ("awac", "base"): "AWAC",
+    ("edac", "base"): "EDAC",
+    ("edac", "sac_n"): "SAC-N",
+    ("cal_ql", "base"): "Cal-QL",
+    ("cal_ql", "corl"): "Cal-QL (CORL's form)",
+    ("cal_ql", "sa"): "Cal-QL(SA)",
 }
 
 
@@ -112,8 +123,9 @@ def test_unknown_names_get_one_line():
     config = td3_bc_config.get_config("hopper-m").copy_and_resolve_references()
     config.algorithm = "td3"
     message = (
-        r"^algorithm 'td3' is unknown: choose one of td3_bc, cql, iql, spot, fam_cql, bc, or name a custom one "
-        r"as <module>:<entry>$"
+        r"^algorithm 'td3' is unknown: choose one of td3_bc, cql, iql, spot, fam_cql, bc, rebrac, awac, edac, cal_ql, "
+        r"or name a "
+        r"custom one as <module>:<entry>$"
     )
     for function in (lambda: registry.build(config, 3), lambda: registry.display_name(config)):
         with pytest.raises(UserError, match=message):

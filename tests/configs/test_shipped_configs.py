@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from configs import bc, cql, fam_cql, iql, spot, td3_bc
+from configs import awac, bc, cal_ql, cql, edac, fam_cql, iql, rebrac, spot, td3_bc
 from configs.checks import CHOICES, check_config
 from configs.common import IDENTITY, PRESETS, fields
 from ssar_jax.algorithms import registry
@@ -21,6 +21,10 @@ FILES: dict[str, tuple[ModuleType, list[str], int]] = {
     "spot": (spot, TASKS, 19 * 2 * 3),
     "bc": (bc, TASKS, 19 * 2 * 3),
     "fam_cql": (fam_cql, LOCOMOTION, 13 * 1 * 3),
+    "rebrac": (rebrac, TASKS, 19 * 2 * 3),
+    "awac": (awac, TASKS, 19 * 1 * 3),
+    "edac": (edac, TASKS, 19 * 2 * 3),
+    "cal_ql": (cal_ql, TASKS, 19 * 3 * 3),
 }
 UNCHECKED = {*IDENTITY, "dataset.path", "environment.id", "critic.hidden_layers"}  # the last has a check of CQL's own
 

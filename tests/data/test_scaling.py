@@ -165,7 +165,7 @@ def test_range_scale() -> None:
 def test_prepare_changes_only_what_it_must() -> None:
     dataset = trajectories([1.0, 2.0])
     transitions = prepare(dataset, normalize_states=False).transitions
-    for name, array in transitions._asdict().items():
+    for name, array in transitions.columns().items():
         assert array is getattr(dataset, name)
 
 
@@ -236,6 +236,6 @@ def test_prepared_data_refuse_columns_of_wrong_shape(changes: dict[str, np.ndarr
 
 def test_prepared_data_refuse_to_be_empty() -> None:
     prepared = prepare(trajectories([0.0]))
-    none = Transitions(**{name: column[:0] for name, column in prepared.transitions._asdict().items()})
+    none = Transitions(**{name: column[:0] for name, column in prepared.transitions.columns().items()})
     with user_error("prepared data: the dataset is empty"):
         dataclasses.replace(prepared, transitions=none)

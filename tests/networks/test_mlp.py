@@ -46,6 +46,18 @@ def test_layer_norm_by_hand(options, expected):
     assert output.item() == pytest.approx(expected, abs=1e-6)
 
 
+def test_layer_norm_after_the_relu_by_hand():
+    """Hidden units 3 and -1 become 3 and 0: mean 1.5, variance 2.25, normalized nearly +-1; 5 (1) + 7 (-1) = -2."""
+    params = {
+        "layer0": layer([[3.0, -1.0]], [0.0, 0.0]),
+        "layernorm0": {"scale": np.ones(2, np.float32), "bias": np.zeros(2, np.float32)},
+        "layer1": layer([[5.0], [7.0]], [0.0]),
+    }
+    network = MLP((2,), 1, layer_norm=True, norm_last=True, layer_norm_epsilon=1e-6)
+    output = evaluate(network, params, np.float32([[1.0]]))
+    assert output.item() == pytest.approx(-2.0 * 1.5 / np.sqrt(2.25 + 1e-6), abs=1e-6)
+
+
 def test_layer_norm_of_one_unit_is_its_shift():
     """A single unit is its own mean: 0 after the normalization whatever the input, then the shift 0.7."""
     params = {

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 
 from ssar_jax.algorithms import registry
+from ssar_jax.networks.backend import use_layout
 from ssar_jax.runs.checkpoints import Checkpoints
-from ssar_jax.training.layout import choose_layout
 from ssar_jax.training.loop import abstract_states
 from ssar_jax.training.trainer import OfflineTrainer
 from tests.conftest import random_rows
 
 SEEDS = (3, 4)
-SYSTEMS = {"td3_bc": "sa", "cql": "sa", "iql": "corl", "spot": "base", "fam_cql": "base"}
+SYSTEMS = {
+    **{"td3_bc": "sa", "cql": "sa", "iql": "corl", "spot": "base", "fam_cql": "base"},
+    **{"rebrac": "sa", "awac": "base", "edac": "base", "cal_ql": "sa"},
+}
 
 
 def small_algorithm(name, variant):
@@ -31,10 +34,8 @@ def small_algorithm(name, variant):
     return registry.build(config, action_size=2)
 
 
-def make_trainer(algorithm, vmapped):
-    trainer = OfflineTrainer(
-        algorithm, random_rows(), seeds=SEEDS, batch_size=8, layout=choose_layout(len(SEEDS), vmapped)
-    )
+def make_trainer(algorithm):
+    trainer = OfflineTrainer(algorithm, random_rows(algorithm.columns), seeds=SEEDS, batch_size=8)
     if algorithm.pretraining is not None:
         missing = algorithm.pretraining.installed(trainer.states())
         trainer.install_pretrained(jax.tree.map(lambda leaf: np.full_like(leaf, 0.1), missing))
@@ -44,12 +45,10 @@ def make_trainer(algorithm, vmapped):
 @pytest.mark.parametrize(
     "name", [name if name == "td3_bc" else pytest.param(name, marks=pytest.mark.slow) for name in SYSTEMS]
 )
-def test_a_checkpoint_of_an_accelerator_is_loaded_evaluated_and_resumed_on_a_cpu(name, tmp_path, monkeypatch):
+def test_a_checkpoint_of_an_accelerator_is_loaded_evaluated_and_resumed_on_a_cpu(name, tmp_path):
     variant = SYSTEMS[name]
-    with monkeypatch.context() as accelerator:
-        accelerator.setattr("ssar_jax.networks.critics.batch_critics", lambda: True)
-        accelerator.setattr("ssar_jax.algorithms.conservative.states_per_block", lambda batch_size: batch_size)
-        there = make_trainer(small_algorithm(name, variant), vmapped=True)
+    with use_layout("vmap"):
+        there = make_trainer(small_algorithm(name, variant))
         there.advance(3)
         checkpoints = Checkpoints(tmp_path, keep=None)
         checkpoints.save(3, there.states())
@@ -60,7 +59,7 @@ def test_a_checkpoint_of_an_accelerator_is_loaded_evaluated_and_resumed_on_a_cpu
     states = checkpoints.restore(3, like)
     checkpoints.close()
     assert jax.tree.structure(states) == jax.tree.structure(there.states())
-    here = make_trainer(algorithm, vmapped=False)
+    here = make_trainer(algorithm)
     here.load(states, 3)
     assert np.isfinite(here.policy(4)(np.ones((5, 3)))).all()
     here.advance(3)

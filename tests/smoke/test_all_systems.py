@@ -1,4 +1,4 @@
-"""All systems of the paper's tables, offline and online, on embedded data, for a few hundred steps."""
+"""All systems, offline and online, on embedded data, for a few hundred steps."""
 
 import numpy as np
 import pytest
@@ -20,6 +20,13 @@ SYSTEMS = {
     "iql.py:hopper-m": ("critic.hidden_sizes=(8,)",),
     "spot.py:hopper-m": (*SMALL_CRITICS, "density.hidden_sizes=(8,)", "density.num_updates=10"),
     "fam_cql.py:hopper-m": (*SMALL_CRITICS, "balance.hidden_sizes=(8,)", "online.steps_between_updates=100"),
+    "rebrac.py:hopper-m": (*SMALL_CRITICS, "online.critic_factor=0.5"),
+    "rebrac.py:hopper-m,variant=sa": (*SMALL_CRITICS, "coefficient.hidden_sizes=(8,)", "critic.adaptive_penalty=True"),
+    "awac.py:hopper-m": ("critic.hidden_sizes=(8,)",),
+    "cal_ql.py:hopper-m": ("critic.width=8", "actor.hidden_sizes=(8,)"),
+    "cal_ql.py:hopper-m,variant=sa": ("critic.width=8", "actor.hidden_sizes=(8,)", "coefficient.hidden_sizes=(8,)"),
+    "edac.py:hopper-m": (*SMALL_CRITICS, "critic.num_critics=3"),
+    "edac.py:hopper-m,variant=sac_n": (*SMALL_CRITICS, "critic.num_critics=3"),
 }
 LENGTHS = (
     *("num_updates=200", "batch_size=16", "evaluation.interval=100", "evaluation.episodes=1", "checkpoint.every=200"),
@@ -30,7 +37,8 @@ LENGTHS = (
 # Slow: those whose kind of update is also tested by another system or smoke test.
 SLOW = (
     *("td3_bc.py:hopper-m", "td3_bc.py:hopper-m,variant=base", "cql.py:hopper-m", "cql.py:hopper-m,variant=base"),
-    "iql.py:hopper-m,variant=sa",
+    *("iql.py:hopper-m,variant=sa", "rebrac.py:hopper-m,variant=sa", "awac.py:hopper-m"),
+    *("edac.py:hopper-m,variant=sac_n", "cal_ql.py:hopper-m,variant=sa"),
 )
 
 

@@ -78,9 +78,13 @@ def test_generation_is_compared_with_the_engine():
 @pytest.mark.parametrize(("system", "size"), [
     ("spot", "--config.density.hidden_sizes=(8,)"),
     ("fam_cql", "--config.balance.hidden_sizes=(8,)"),
+    ("rebrac", "--config.batch_size=16"),
 ])  # fmt: skip
 def test_special_systems_are_measured_like_the_others(system, size):
-    """SPOT's missing density model is not NaN, which MuJoCo would report; FamCQL makes one update per step."""
+    """SPOT's missing density model is not NaN, which MuJoCo would report; FamCQL makes one update per step.
+
+    ReBRAC declares the next actions.
+    """
     result = subprocess.run(
         [sys.executable, "-m", "experiments.benchmark", f"--config=configs/{system}.py:halfcheetah-m", "--phase=online",
          *("--seeds=1", "--updates=4", "--repeats=2", "--rows=1000"), size,

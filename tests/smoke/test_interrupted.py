@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from ssar_jax.reporting.read.folders import read_runs
+from ssar_jax.reporting.read.groups import group_runs
 from tests.smoke import small_run
 from tests.smoke.small_run import CHECKPOINTS
 
@@ -117,3 +119,37 @@ def test_a_run_that_is_killed_before_its_first_update_resumes_its_density_model(
     status, _, messages = small_run.finish(whole)
     assert status == 0, messages
     small_run.assert_same_numbers(path, tmp_path / "whole")
+
+
+@pytest.mark.slow  # trains two runs of two processes
+def test_seeds_divided_among_processes_are_those_of_single_runs(finished, dataset, tmp_path):
+    """Two processes, one of which is killed and resumed; each writes the numbers of a run of its seed alone."""
+
+    def start(number, *others):
+        flags = small_run.flags(dataset, "--config.num_seeds=2", f"--workdir={tmp_path}", "--num_processes=2")
+        return small_run.start(*flags, f"--process_id={number}", *others)
+
+    first, second = start(0), start(1)
+    try:
+        deadline = time.monotonic() + 240
+        while not (tmp_path / "s1-1/checkpoints" / str(CHECKPOINTS)).exists():
+            assert second.poll() is None, second.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        second.kill()
+    finally:
+        small_run.finish(second)
+        status, _, messages = small_run.finish(first)
+    assert status == 0, messages
+    assert not (tmp_path / "s1-1/summary.json").exists(), "the process was over before it was killed"
+    small_run.assert_same_numbers(finished.path, tmp_path / "s0-0")
+
+    status, _, messages = small_run.finish(start(1, "--resume"))
+    assert status == 0, messages
+    alone = tmp_path / "alone"
+    single = small_run.start(*small_run.flags(dataset, "--config.seed=1"), f"--workdir={alone}")
+    assert small_run.finish(single)[0] == 0
+    small_run.assert_same_numbers(alone, tmp_path / "s1-1")
+    runs, skipped = read_runs(tmp_path / "s0-0", tmp_path / "s1-1")
+    assert not skipped
+    assert [group.seeds for group in group_runs(runs)[0]] == [(0, 1)]

@@ -33,6 +33,31 @@ def test_a_page_with_tables_and_figures(tmp_path):
     assert re.search(r"Changed from preset short: batch_size=7.* \(TD3\+BC\(SA\) on hopper-m\)\.", page)
 
 
+def test_kept_runs_make_the_same_tables(tmp_path):
+    """A few rows of the training table are enough."""
+    run = write_run(tmp_path / "runs" / "a", config={"variant": "base"})
+    table = (run / "train.csv").read_text().splitlines()
+    cells = table[1].split(",")
+    steps = range(1000, 101_000, 1000)
+    (run / "train.csv").write_text("\n".join([table[0], *(",".join([str(step), *cells[1:]]) for step in steps)]) + "\n")
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "large").write_bytes(b"x" * 1000)
+    first, second = tmp_path / "first" / "report.html", tmp_path / "second" / "report.html"
+    result = report(tmp_path / "runs", f"--out={first}", f"--keep={tmp_path / 'kept'}")
+    assert result.returncode == 0, result.stderr
+    (kept,) = (tmp_path / "kept").rglob("config.json")
+    assert {file.name for file in kept.parent.iterdir()} == {"config.json", "summary.json", "eval.csv", "train.csv"}
+    rows = (kept.parent / "train.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows[-3:]] == ["96000", "99000", "100000"]
+    assert report(tmp_path / "kept", f"--out={second}").returncode == 0
+    tables = [(page.parent / "tables.csv").read_text() for page in (first, second)]
+    assert tables[0].replace(str(run), str(kept.parent)) == tables[1]  # the command repeats the run from its config
+    again = write_run(tmp_path / "more" / "b", config={"variant": "base", "batch_size": 7})
+    result = report(run, again, f"--out={first}", f"--keep={tmp_path / 'kept'}")
+    assert result.returncode == 2
+    assert "would both be kept in" in result.stderr
+
+
 @pytest.mark.parametrize(("arguments", "out"), [((), "a.html"), (("/nowhere",), "a.html"), (("/nowhere",), "a-folder")])
 def test_nothing_to_report_is_one_line(arguments, out, tmp_path):
     result = report(*arguments, f"--out={tmp_path / out}")

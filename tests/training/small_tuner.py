@@ -70,7 +70,7 @@ def fine_tuner(
 ):
     protocol = Protocol(**{"warmup_steps": 3, "batch_size": 8} | protocol)
     algorithm = algorithm or make_diary(protocol.batch_size)
-    prepared = prepare(dataset, normalize_states=False)
+    prepared = prepare(dataset, normalize_states=False, columns=algorithm.columns)
     trusted = np.ones(len(dataset), np.float32)
     rows = kept_rows(mode, dataset, part_k=1)
     buffer = make_buffer(mode, rows, prepared, trusted, capacity=capacity, num_steps=num_steps)

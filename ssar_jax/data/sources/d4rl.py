@@ -226,10 +226,10 @@ def read_hdf5(
         masks=~terminals,
         next_observations=next_observations,
     )
-    for array in transitions:
+    for array in transitions.columns().values():
         array.setflags(write=False)  # the dataset takes over read-only arrays without a copy
     return OfflineDataset.from_arrays(
-        **transitions._asdict(),
+        **transitions.columns(),
         episode_ends=ends | terminals if terminals_end_episodes else ends,
         action_scaling=action_scaling,
         clip_actions=clip_actions,

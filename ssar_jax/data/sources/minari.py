@@ -260,10 +260,10 @@ def _concatenate(
         masks=~checks.require_flags(terminations, "terminations", str(source)),
         next_observations=np.concatenate([episode.observations[1:] for episode in episodes]),
     )
-    for array in transitions:
+    for array in transitions.columns().values():
         array.setflags(write=False)  # the dataset takes over read-only arrays without a copy
     return OfflineDataset.from_arrays(
-        **transitions._asdict(),
+        **transitions.columns(),
         episode_ends=ends,
         action_scaling=action_scaling,
         clip_actions=clip_actions,

@@ -1,4 +1,4 @@
-"""Tables of tasks by systems: results on D4RL's data next to the paper's, and results on other data alone."""
+"""Tables of tasks by systems: results on D4RL's data next to published ones, and results on other data alone."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,12 +10,12 @@ from ssar_jax.reporting.page.run_details import details_name
 from ssar_jax.reporting.page.tables import published_cell, row_of, score_cell
 from ssar_jax.reporting.statistics import estimates
 from ssar_jax.reporting.statistics.blocks import PAPER_DATA, Block, in_domain, seed_counts, task_order
+from ssar_jax.reporting.statistics.corl import CORL, PAPER, published_tables
 from ssar_jax.reporting.statistics.names import system_name
 from ssar_jax.reporting.statistics.published import (
     AVERAGES,
     DOMAINS,
     OFFLINE,
-    ONLINE,
     PublishedTable,
     Total,
     discrepancies,
@@ -33,7 +33,7 @@ class _Column(NamedTuple):
 def block_table(block: Block) -> Table:
     """Makes a table of the last scores of a block: a row for every task, a column for every system, totals below.
 
-    On D4RL's data, the paper's scores are in columns next to ours.
+    On D4RL's data, published scores are in columns next to ours, under the name of their source.
 
     Args:
         block: comparable results.
@@ -41,40 +41,33 @@ def block_table(block: Block) -> Table:
     tasks = {group.key.task for group in block.groups}
     known = {"preset": block.preset, "data": block.data_source, "physics": block.physics}
     if block.data_source == PAPER_DATA:
-        published = published_table(block.phase)
-        return _table(block.title, _columns_with_paper(block, published), tasks | set(published.rows), known)
+        shown = tasks | set(published_tables(block.phase)[PAPER].rows)
+        return _table(block.title, _columns_with_published(block), shown, known)
     return _table(block.title, [_own_column(block, system) for system in block.systems], tasks, known)
 
 
 def published_results(phase: str) -> Table:
-    """Makes a table of the paper's results of a phase alone.
+    """Makes a table of the published results of a phase alone.
 
     Args:
         phase: `offline` or `online`.
     """
-    published = published_table(phase)
-    columns = [_paper_column(published, name, name) for name in published.systems]
-    return _table(f"{phase}, as published", columns, set(published.rows), {})
-
-
-def published_table(phase: str) -> PublishedTable:
-    """Returns the paper's table of a phase, `offline` or `online`.
-
-    Args:
-        phase: `offline` or `online`.
-    """
-    return ONLINE if phase == "online" else OFFLINE
+    tables = published_tables(phase)
+    columns = [
+        _published_column(source, table, name, name) for source, table in tables.items() for name in table.systems
+    ]
+    return _table(f"{phase}, as published", columns, set(tables[PAPER].rows), {})
 
 
 def discrepancy_sentence(phase: str) -> str:
-    """Lists the printed numbers of a phase that do not follow from the others, even allowing for rounding.
+    """Lists the paper's numbers of a phase that do not follow from the others, even allowing for rounding.
 
     Args:
         phase: `offline` or `online`.
     """
     found = [
         f"{each.system} {each.row} is printed as {each.printed}, but its parts give {each.derived}"
-        for each in discrepancies(published_table(phase))
+        for each in discrepancies(published_tables(phase)[PAPER])
         if not each.within_rounding
     ]
     if not found:
@@ -92,7 +85,7 @@ def _table(caption: str, columns: list[_Column], tasks: set[str], known: dict[st
         if any(task.startswith(prefixes) for task in tasks)
     ]
     headings, spans = [column.over for column in columns], []
-    if any(column.heading == "paper" for column in columns):
+    if any(column.heading in (PAPER, CORL) for column in columns):
         headings = [column.heading for column in columns]
         spans = [Span("", 1), *(Span(column.over, 1) for column in columns), *([Span("", len(known))] if known else [])]
     return Table(
@@ -100,17 +93,18 @@ def _table(caption: str, columns: list[_Column], tasks: set[str], known: dict[st
     )
 
 
-def _columns_with_paper(block: Block, published: PublishedTable) -> list[_Column]:
-    """The paper's systems in its order, each after ours; then systems that the paper does not have."""
-    columns = []
-    for name in published.systems:
-        own = [system for system in block.systems if _published_name(block, system) == name]
-        ours = [_own_column(block, system) for system in own]
-        if name in AVERAGES and block.systems.keys() >= set(AVERAGES[name]):
-            ours = [_own_average(block, name)]
-        columns += [*ours, _paper_column(published, name, ours[-1].over if ours else name)]
-    others = [system for system in block.systems if _published_name(block, system) not in published.systems]
-    return columns + [_own_column(block, system) for system in others]
+def _columns_with_published(block: Block) -> list[_Column]:
+    """The paper's systems in its order and then CORL's, each after ours; then systems that neither has."""
+    columns, covered = [], set()
+    for source, table in published_tables(block.phase).items():
+        for name in table.systems:
+            own = [system for system in block.systems if _published_name(block, system) == name]
+            ours = [_own_column(block, system) for system in own]
+            if name in AVERAGES and block.systems.keys() >= set(AVERAGES[name]):
+                ours = [_own_average(block, name)]
+            columns += [*ours, _published_column(source, table, name, ours[-1].over if ours else name)]
+            covered.update(own)
+    return columns + [_own_column(block, system) for system in block.systems if system not in covered]
 
 
 def _own_column(block: Block, system: str) -> _Column:
@@ -132,12 +126,12 @@ def _own_column(block: Block, system: str) -> _Column:
     return _Column(heading="ours", over=over, score=score, total=total)
 
 
-def _paper_column(published: PublishedTable, system: str, over: str) -> _Column:
+def _published_column(source: str, published: PublishedTable, system: str, over: str) -> _Column:
     return _Column(
-        heading="paper",
+        heading=source,
         over=over,
         score=lambda task: published_cell(published.rows.get(task, {}).get(system)),
-        total=lambda domain: _published_total(published.totals[domain].get(system)),
+        total=lambda domain: _published_total(published.totals.get(domain, {}).get(system)),
     )
 
 

@@ -15,6 +15,10 @@ from ssar_jax.reporting.statistics.blocks import PAPER_DATA, Block
 from ssar_jax.reporting.statistics.names import label
 
 _PHASES = {"offline": "offline training", "online": "online fine-tuning"}
+_CORL_SENTENCE = (
+    "Scores of systems that the paper does not have are CORL's (arXiv:2210.07105), after 1,000,000 updates and, "
+    "online, 1,000,000 steps, where the paper has 250,000. Cal-QL's offline scores are those before its fine-tuning."
+)
 
 
 def scores(blocks: Sequence[Block]) -> Section:
@@ -42,7 +46,7 @@ def scores(blocks: Sequence[Block]) -> Section:
 
 
 def comparisons_with_paper(blocks: Sequence[Block]) -> list[Section]:
-    """The paper's table of every phase that has runs on D4RL's data, with our scores in it.
+    """The published table of every phase that has runs on D4RL's data, with our scores in it.
 
     Args:
         blocks: blocks of comparable results.
@@ -53,8 +57,9 @@ def comparisons_with_paper(blocks: Sequence[Block]) -> list[Section]:
         if mine:
             sentences = [
                 "Normalized scores of the last evaluation: mean ± population standard deviation over seeds. Totals are "
-                "sums over all tasks of a domain, each with its own seeds, with 95 % bootstrap intervals. The paper's "
+                "sums over all tasks of a domain, each with its own seeds, with 95 % bootstrap intervals. Published "
                 "scores are for the v2 datasets.",
+                _CORL_SENTENCE,
                 discrepancy_sentence(phase),
                 *_departures(mine),
             ]
@@ -64,7 +69,7 @@ def comparisons_with_paper(blocks: Sequence[Block]) -> list[Section]:
 
 
 def published_alone(blocks: Sequence[Block]) -> Section:
-    """The paper's tables of the phases without a run on D4RL's data, collapsed.
+    """The published tables of the phases without a run on D4RL's data, collapsed.
 
     Args:
         blocks: blocks of comparable results.
@@ -75,6 +80,7 @@ def published_alone(blocks: Sequence[Block]) -> Section:
         title="Published results without runs to compare",
         sentences=[
             "Normalized scores as published, for the v2 datasets. No run on D4RL's data was found for these tables.",
+            _CORL_SENTENCE,
             *dict.fromkeys(discrepancy_sentence(phase) for phase in phases),
         ],
         tables=[published_results(phase) for phase in phases],

@@ -1,4 +1,4 @@
-"""Tables of results with one row per group: our scores, and the paper's for the same D4RL data."""
+"""Tables of results with one row per group: our scores, and published ones for the same D4RL data."""
 
 import csv
 import io
@@ -11,14 +11,15 @@ from ssar_jax.reporting.page.document import Cell, Table, number, text
 from ssar_jax.reporting.page.run_details import details_name
 from ssar_jax.reporting.read.groups import Group
 from ssar_jax.reporting.statistics.blocks import PAPER_DATA
+from ssar_jax.reporting.statistics.corl import PAPER, Published, find_published
 from ssar_jax.reporting.statistics.names import label, system_name
-from ssar_jax.reporting.statistics.published import OFFLINE, ONLINE, Score
+from ssar_jax.reporting.statistics.published import Score
 
 _OFFLINE_COLUMNS = (
-    "task", "system", "updates", "seeds", "last", "best", "paper", "preset", "data", "physics", "commit"
+    "task", "system", "updates", "seeds", "last", "best", "published", "preset", "data", "physics", "commit"
 )  # fmt: skip
 _ONLINE_COLUMNS = (
-    "task", "system", "updates", "steps", "seeds", "before", "area", "last", "best", "paper",
+    "task", "system", "updates", "steps", "seeds", "before", "area", "last", "best", "published",
     "preset", "data", "physics", "commit",
 )  # fmt: skip
 
@@ -40,7 +41,8 @@ class Row(NamedTuple):
         best: mean over seeds of the best evaluation, which is chosen after the fact.
         before: mean score before the online phase; NaN offline.
         area: mean score over the online phase; NaN offline.
-        published: score in the paper; None if the data are not D4RL's or the paper has none.
+        published: score in the paper or, of systems that it does not have, in CORL; None if the data are not D4RL's or
+            neither has one.
         commit: commits of the source code.
         command: command that repeats the first run.
         note: settings that distinguish this row from others like it.
@@ -60,7 +62,7 @@ class Row(NamedTuple):
     best: float
     before: float
     area: float
-    published: Score | None
+    published: Published | None
     commit: str
     command: str
     note: str
@@ -75,7 +77,7 @@ def row_of(group: Group) -> Row:
     """
     key, summary, curve = group.key, group.runs[0].summary, group.curve()
     system, is_online = system_name(group), key.phase == "online"
-    published = (ONLINE if is_online else OFFLINE).rows.get(key.task, {}).get(system)
+    published = find_published(key.phase, key.task, system)
     return Row(
         task=key.task,
         system=system,
@@ -108,7 +110,7 @@ def results_table(groups: Sequence[Group], caption: str) -> Table:
     columns = _ONLINE_COLUMNS if groups[0].key.phase == "online" else _OFFLINE_COLUMNS
     pairs = sorted(((row_of(group), group) for group in groups), key=lambda pair: _order(pair[0]))
     if not any(row.published for row, _ in pairs):
-        columns = [name for name in columns if name != "paper"]
+        columns = [name for name in columns if name != "published"]
     return Table(caption=caption, headings=columns, rows=[_cells(row, group, columns) for row, group in pairs])
 
 
@@ -126,12 +128,12 @@ def score_cell(row: Row, link: str | None = None) -> Cell:
 
 
 def published_cell(score: Score | None) -> Cell:
-    """Makes a cell of a score of the paper, as printed.
+    """Makes a cell of a published score, as printed.
 
     Args:
-        score: the score; None if the paper has none.
+        score: the score; None if there is none.
     """
-    return Cell(text="–") if score is None else Cell(text=_published(score), value=float(score.mean))
+    return Cell(text="–") if score is None else Cell(text=_printed(score), value=float(score.mean))
 
 
 def write_csv(groups: Iterable[Group]) -> str:
@@ -169,7 +171,7 @@ def _cells(row: Row, group: Group, columns: Sequence[str]) -> list[Cell]:
         "area": number(row.area, "{:.1f}".format),
         "last": score_cell(row),
         "best": number(row.best, "{:.1f}".format),
-        "paper": published_cell(row.published),
+        "published": _published_cell(row.published),
         "preset": text(row.preset),
         "data": text(row.data_source),
         "physics": text(row.physics),
@@ -184,7 +186,19 @@ def _abbreviate(commit: str) -> str:
     return f"{name[:7]}{dash}{dirty}"
 
 
-def _published(score: Score | None) -> str:
-    if score is None:
+def _published_cell(published: Published | None) -> Cell:
+    if published is None:
+        return Cell(text="–")
+    return Cell(text=_published(published), value=float(published.score.mean))
+
+
+def _published(published: Published | None) -> str:
+    """The score as printed, with its source unless that is the paper."""
+    if published is None:
         return ""
+    source = "" if published.source == PAPER else f" ({published.source})"
+    return _printed(published.score) + source
+
+
+def _printed(score: Score) -> str:
     return str(score.mean) if score.spread is None else f"{score.mean} ± {score.spread}"

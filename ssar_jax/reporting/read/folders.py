@@ -98,7 +98,7 @@ def _search(folder: Path) -> list[Path | Skipped]:
     """Finds the runs below a folder, and other folders that have files and no run below them."""
     try:
         children = sorted(folder.iterdir())
-        folders = [child for child in children if child.is_dir() and not child.is_symlink()]
+        folders = [child for child in children if child.is_dir() and not child.is_symlink() and child.name[0] != "."]
         has_files = any(child.is_file() for child in children)
     except OSError as error:
         return [_unreadable(folder, error)]

@@ -68,12 +68,12 @@ class Total(NamedTuple):
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A table of the paper.
+    """A published table.
 
     Attributes:
-        systems: the columns, in the paper's order.
+        systems: the columns, in the order of their source.
         rows: task -> system -> score; None for an empty cell.
-        totals: domain -> system -> total; None for an empty cell.
+        totals: domain -> system -> total; None for an empty cell. Empty if nothing is summed.
     """
 
     systems: tuple[str, ...]
@@ -154,8 +154,12 @@ def _mean(score: Score | None) -> Decimal:
     return Decimal(0) if score is None else score.mean
 
 
-def _parse(text: str) -> PublishedTable:
-    """Parses a table with cells `mean±spread`, `mean` or `-`, and totals `total,low,high`."""
+def parse_table(text: str) -> PublishedTable:
+    """Parses a table with cells `mean±spread`, `mean` or `-`, and totals `total,low,high`, if it has any.
+
+    Args:
+        text: lines of cells with spaces between them: a heading, and a line for every task and for every total.
+    """
     header, *lines = (line.split() for line in text.strip().splitlines())
     systems = tuple(header[1:])
     cells = {line[0]: dict(zip(systems, line[1:], strict=True)) for line in lines}
@@ -166,7 +170,11 @@ def _parse(text: str) -> PublishedTable:
             for task, row in cells.items()
             if task not in DOMAINS
         },
-        totals={domain: {system: _total(cell) for system, cell in cells[domain].items()} for domain in DOMAINS},
+        totals={
+            domain: {system: _total(cell) for system, cell in cells[domain].items()}
+            for domain in DOMAINS
+            if domain in cells
+        },
     )
 
 
@@ -182,7 +190,7 @@ def _total(cell: str) -> Total | None:
     return Total(value=value, low=low, high=high)
 
 
-OFFLINE = _parse("""
+OFFLINE = parse_table("""
 task            TD3+BC               TD3+BC(SA)            CQL                  CQL(SA)             average              average(SA)
 halfcheetah-m   48.3±0.2             56.5±3.7              47.1±0.2             63.9±1.2            47.7                 60.0
 hopper-m        58.7±3.9             101.6±0.4             65.6±3.5             89.1±9.7            62.1                 95.4
@@ -207,7 +215,7 @@ antmaze         131.8,78.2,185.5     276.0,246.5,305.5     294.1,230.9,357.3    
 """)  # noqa: E501
 """Results of offline training, with averages and totals."""
 
-ONLINE = _parse("""
+ONLINE = parse_table("""
 task            IQL                  SPOT                  FamCQL                CQL                   TD3+BC                TD3+BC(SA)            CQL(SA)
 halfcheetah-m   49.7                 58.6                  65.3                  48.0                  52.5                  82.9±2.5              95.3±1.5
 hopper-m        75.2                 99.9                  101.0                 63.8                  63.7                  103.5±0.4             99.3±3.8

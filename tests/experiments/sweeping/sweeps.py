@@ -4,15 +4,16 @@ import json
 import sys
 from dataclasses import dataclass
 
+from experiments.cli import children
 from experiments.sweeping.plan import PlannedRun, Settings, make_plan
 
 
-def plan(root, systems="td3_bc", tasks="hopper-m", **changes):
+def plan(root, systems="td3_bc", tasks="hopper-m", without=(), **changes):
     """Makes a plan of the short preset below a folder; systems and tasks are separated by commas."""
     settings = Settings(preset="short", phase="offline", seed=0, num_seeds=1, overrides=(), root=root)._replace(
         **changes
     )
-    return make_plan(*(names.split(",") if names else [] for names in (systems, tasks)), settings)
+    return make_plan(*(names.split(",") if names else [] for names in (systems, tasks)), settings, without)
 
 
 def begin(run, **changes):
@@ -55,3 +56,16 @@ class ProgramRun(PlannedRun):
             "json.dumps({'final_score_mean': 51.26, 'final_score_std': None}))\n"
         )
         return [sys.executable, "-S", "-c", prelude + self.program]
+
+
+@dataclass
+class Machine:
+    """An engine for estimates and tables, which starts nothing."""
+
+    jobs: int = 1
+    cores: int = 1
+    gpus: float = 0.0
+    place: str = "this machine"
+    measures: bool = True
+    memory_bytes: int | None = None
+    ask = staticmethod(children.ask)

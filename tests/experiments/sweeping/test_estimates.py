@@ -6,7 +6,7 @@ from experiments.sweeping import estimates
 from experiments.sweeping.estimates import Estimator
 from ssar_jax.algorithms import registry
 from tests.data.helpers import user_error
-from tests.experiments.sweeping.sweeps import begin, finish, plan
+from tests.experiments.sweeping.sweeps import Machine, begin, finish, plan
 
 UPDATES = 20_000  # of TD3+BC's short preset
 MEBI = 2**20
@@ -25,14 +25,14 @@ def matmul(monkeypatch):
         commands.append(command)
         return [100.0, 2]
 
-    monkeypatch.setattr(estimates.children, "ask", ask)
+    monkeypatch.setattr(Machine, "ask", staticmethod(ask))
     return commands
 
 
 def test_without_finished_runs_matrix_products_are_the_limit(tmp_path, matmul):
     """Five seeds on two devices are three on one of them, which does 50 GFLOP/s."""
     run, other = plan(tmp_path, "td3_bc,td3_bc:base", num_seeds=5)
-    estimator = Estimator(tmp_path, [0, 1])
+    estimator = Estimator(tmp_path, Machine(cores=2))
     estimate = estimator(run)
     assert estimate.rate == (50e9, 2, True)
     assert estimate.seconds == pytest.approx(UPDATES * 3 * per_update(run) / 50e9)
@@ -55,7 +55,7 @@ def test_a_finished_run_gives_the_rate_of_others(tmp_path, matmul, share, num_se
     """It had two seeds on each of its two cores."""
     finish(plan(tmp_path, num_seeds=4)[0])
     (run,) = plan(tmp_path, seed=10, num_seeds=num_seeds)
-    estimate = Estimator(tmp_path, share)(run)
+    estimate = Estimator(tmp_path, Machine(cores=len(share)))(run)
     assert estimate.seconds == pytest.approx(seconds)
     assert not estimate.rate.is_bound
     assert matmul == []
@@ -64,7 +64,7 @@ def test_a_finished_run_gives_the_rate_of_others(tmp_path, matmul, share, num_se
 def test_on_an_accelerator_the_number_of_devices_stays_the_same(tmp_path, matmul):
     finish(plan(tmp_path, num_seeds=4)[0], device="1 x NVIDIA H100")
     (run,) = plan(tmp_path, seed=10, num_seeds=2)
-    estimate = Estimator(tmp_path, range(16))(run)
+    estimate = Estimator(tmp_path, Machine(cores=16))(run)
     assert (estimate.seconds, estimate.rate.devices) == (pytest.approx(100.0), 1)
 
 
@@ -72,10 +72,10 @@ def test_other_tasks_count_by_their_operations_and_the_same_task_is_preferred(tm
     hopper, cheetah = plan(tmp_path, tasks="hopper-m,halfcheetah-m", num_seeds=2)
     finish(hopper)
     expected = 200.0 * per_update(cheetah, 17, 6) / per_update(hopper)
-    assert Estimator(tmp_path, [0, 1])(cheetah).seconds == pytest.approx(expected)
+    assert Estimator(tmp_path, Machine(cores=2))(cheetah).seconds == pytest.approx(expected)
     (earlier,) = plan(tmp_path, tasks="halfcheetah-m", seed=10, num_seeds=2)
     finish(earlier, updates_per_second=50.0)
-    assert Estimator(tmp_path, [0, 1])(cheetah).seconds == pytest.approx(400.0)
+    assert Estimator(tmp_path, Machine(cores=2))(cheetah).seconds == pytest.approx(400.0)
 
 
 def test_the_median_of_several_counts_and_other_systems_do_not(tmp_path, matmul):
@@ -83,7 +83,7 @@ def test_the_median_of_several_counts_and_other_systems_do_not(tmp_path, matmul)
         finish(plan(tmp_path, seed=seed)[0], device="1 x cpu", updates_per_second=rate)
     finish(plan(tmp_path, seed=3)[0], device="1 x cpu", updates_per_second=None)  # nothing was left to train
     run, base = plan(tmp_path, "td3_bc,td3_bc:base", seed=10)
-    estimator = Estimator(tmp_path, [0])
+    estimator = Estimator(tmp_path, Machine())
     assert estimator(run).seconds == pytest.approx(200.0)
     assert estimator(base).rate.is_bound
 
@@ -93,17 +93,17 @@ def test_only_the_rest_of_a_started_run_counts(tmp_path, matmul):
     (run,) = plan(tmp_path, seed=10, num_seeds=2)
     begin(run)
     (run.folder / "checkpoints" / "15000").mkdir(parents=True)
-    assert Estimator(tmp_path, [0, 1])(run).seconds == pytest.approx(50.0)
+    assert Estimator(tmp_path, Machine(cores=2))(run).seconds == pytest.approx(50.0)
 
 
 def test_online_updates_begin_after_the_warm_up(tmp_path, matmul):
     _, run = plan(tmp_path, phase="online")
     online = run.config.online
     assert (online.num_steps, online.warmup_steps) == (5000, 100)
-    assert Estimator(tmp_path, [0])(run).seconds == pytest.approx(4900 * per_update(run) / 50e9)
+    assert Estimator(tmp_path, Machine())(run).seconds == pytest.approx(4900 * per_update(run) / 50e9)
     finish(run, device="1 x cpu", steps_per_second=20.0)
     (_, again) = plan(tmp_path, phase="online", seed=10)
-    assert Estimator(tmp_path, [0])(again).seconds == pytest.approx(250.0)
+    assert Estimator(tmp_path, Machine())(again).seconds == pytest.approx(250.0)
 
 
 def test_memory(tmp_path):
@@ -139,7 +139,7 @@ def test_data_at_a_path_are_as_large_as_their_files(tmp_path):
 
 def test_custom_data_have_no_estimate(tmp_path):
     (run,) = plan(tmp_path / "runs", tasks="custom", overrides=(("dataset.path", "my.hdf5"),))
-    assert Estimator(tmp_path / "runs", [0])(run) is None
+    assert Estimator(tmp_path / "runs", Machine())(run) is None
 
 
 def test_an_algorithm_without_an_operation_count_has_no_estimate(tmp_path, matmul, monkeypatch):
@@ -147,20 +147,20 @@ def test_an_algorithm_without_an_operation_count_has_no_estimate(tmp_path, matmu
     own, other = plan(tmp_path, "td3_bc,cql")
     finish(own)
     monkeypatch.setitem(registry._ENTRIES, "td3_bc", registry.get_entry("td3_bc")._replace(operations=None))
-    estimator = Estimator(tmp_path, [0])
+    estimator = Estimator(tmp_path, Machine())
     assert estimator(plan(tmp_path, "td3_bc", seed=10)[0]) is None
     assert estimator(other).rate.is_bound
 
 
 def test_a_measurement_that_is_killed_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(estimates, "_MATMUL", "import os; os.kill(os.getpid(), 9)")
-    with user_error("JAX cannot compute here: killed by SIGKILL"):
-        Estimator(tmp_path, [0])(plan(tmp_path)[0])
+    with user_error("JAX cannot compute: killed by SIGKILL"):
+        Estimator(tmp_path, Machine())(plan(tmp_path)[0])
 
 
 def test_the_measured_rate_is_that_of_this_machine(tmp_path):
     """In a subprocess; no core is slower than 1 MFLOP/s or faster than 1 PFLOP/s."""
     (run,) = plan(tmp_path)
-    rate = Estimator(tmp_path, [0])(run).rate
+    rate = Estimator(tmp_path, Machine())(run).rate
     assert rate.devices == 1
     assert 1e6 < rate.value < 1e15

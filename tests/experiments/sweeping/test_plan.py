@@ -6,6 +6,7 @@ import pytest
 
 from experiments.cli.config_files import load_config
 from experiments.cli.overrides import apply_overrides, split_overrides
+from experiments.sweeping import paper
 from tests.data.helpers import user_error
 from tests.experiments.sweeping.sweeps import begin, diverge, finish, plan
 
@@ -96,7 +97,11 @@ def test_a_finished_run_has_its_score(tmp_path, summary, score):
         ("", "hopper-m", "no --systems: name them, such as --systems=td3_bc,td3_bc:base"),
         ("td3_bc", "", "no --tasks"),
         ("td3bc", "hopper-m", "unknown system 'td3bc'; did you mean td3_bc?"),
-        ("sac", "hopper-m", "unknown system 'sac'; known are bc, cql, fam_cql, iql, spot, td3_bc"),
+        (
+            "sac",
+            "hopper-m",
+            "unknown system 'sac'; known are awac, bc, cal_ql, cql, edac, fam_cql, iql, rebrac, spot, td3_bc",
+        ),
         ("td3_bc:bas", "hopper-m", "unknown variant 'bas'; td3_bc has sa, base, base_ln; did you mean base"),
         ("td3_bc", "hoper-m", "unknown task 'hoper-m'; nearest: hopper-m"),
         ("td3_bc,td3_bc:sa", "hopper-m", "td3_bc hopper-m offline and td3_bc:sa hopper-m offline are the same run"),
@@ -142,3 +147,31 @@ def test_a_dataset_that_has_moved_is_compared_by_the_run_that_continues(tmp_path
     (run.folder / "summary.json").write_text("{}")
     with user_error(f"dataset.path was None, is {tmp_path / 'moved.hdf5'}"):
         plan(tmp_path, overrides=moved)
+
+
+def test_seeds_are_divided_into_runs(tmp_path):
+    """Five seeds from 3 on, two per run."""
+    runs = plan(tmp_path, phase="online", seed=3, num_seeds=5, seeds_per_run=2)
+    assert [run.folder.name for run in runs] == [
+        f"{phase}-sa-short-{seeds}" for seeds in ("s3-4", "s5-6", "s7-7") for phase in ("offline", "online")
+    ]
+    assert [run.name for run in runs[::2]] == [
+        f"td3_bc hopper-m offline {s}" for s in ("seeds 3-4", "seeds 5-6", "seed 7")
+    ]
+    assert [(run.config.seed, run.config.num_seeds) for run in runs[1::2]] == [(3, 2), (5, 2), (7, 1)]
+    assert runs[3].offline == runs[2].folder
+
+
+def test_the_offline_table_of_the_paper(tmp_path):
+    """Four systems on 18 tasks; its averages are not run."""
+    runs = plan(tmp_path, ",".join(paper.systems("offline")), ",".join(paper.tasks("offline")), num_seeds=5)
+    assert len(runs) == 4 * 18
+    assert [run.system for run in runs[::18]] == ["td3_bc:base", "td3_bc:sa", "cql:base", "cql:sa"]
+
+
+def test_the_online_table_of_the_paper(tmp_path):
+    """Seven systems on 18 tasks in two phases; it has no FamCQL on the six tasks of AntMaze."""
+    without = paper.empty_cells("online")
+    runs = plan(tmp_path, ",".join(paper.systems("online")), ",".join(paper.tasks("online")), without, phase="online")
+    assert len(runs) == 2 * (7 * 18 - 6)
+    assert without == {("fam_cql:base", f"antmaze-{maze}") for maze in ("u", "ud", "mp", "md", "lp", "ld")}

@@ -8,8 +8,10 @@ import time
 import pytest
 from ml_collections import ConfigDict
 
+from experiments.sweeping import cores
+from experiments.sweeping.engines.local import LocalEngine
 from experiments.sweeping.pool import Pool
-from ssar_jax.runs.folder import IN_USE
+from ssar_jax.run_format import IN_USE
 from ssar_jax.runs.interruption import Interruption
 from tests.experiments.sweeping.sweeps import ProgramRun
 
@@ -42,11 +44,10 @@ def make_run(tmp_path, name, program, *, task="hopper-m", offline=None):
     )
 
 
-def play(runs, *, jobs=1, interruption=None, environment=None):
+def play(runs, *, jobs=1, interruption=None):
     """Returns the outcomes of the runs and the reported lines."""
     lines = []
-    shares = [[core] for core in sorted(os.sched_getaffinity(0))[:jobs]]
-    pool = Pool(runs, shares, environment or {}, lambda run, text: lines.append(f"{run.system}: {text}"))
+    pool = Pool(runs, LocalEngine(jobs), lambda run, text: lines.append(f"{run.system}: {text}"))
     outcomes = pool.run(interruption or Interruption())
     return [outcomes[run.folder] for run in runs], lines
 
@@ -106,20 +107,21 @@ def test_a_folder_in_use_by_another_process_is_reported(tmp_path):
 
 
 @needs_two_cores
-def test_two_runs_at_a_time_each_on_its_cores(tmp_path):
+def test_two_runs_at_a_time_each_on_its_cores_and_its_accelerator(tmp_path, monkeypatch):
     """The second ends the first, so both run at once; the third starts when a share is free."""
-    tell = "print(sorted(os.sched_getaffinity(0)), os.environ['VARIABLE'], flush=True)\n"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    tell = "print(sorted(os.sched_getaffinity(0)), os.environ['CUDA_VISIBLE_DEVICES'], flush=True)\n"
     runs = [
         make_run(tmp_path, "waits", tell + WAIT),
         make_run(tmp_path, "ends", tell + "(folder.parent / 'go').touch()\n" + DONE, task="walker2d-m"),
         make_run(tmp_path, "third", DONE),
     ]
-    outcomes, lines = play(runs, jobs=2, environment={"VARIABLE": "set"})
+    outcomes, lines = play(runs, jobs=2)
     assert [outcome.status for outcome in outcomes] == ["finished"] * 3
     assert [line.split(",")[0] for line in lines[:2]] == ["waits: started", "ends: started"]
-    first, second = sorted(os.sched_getaffinity(0))[:2]
-    assert runs[0].log.read_text().splitlines()[-1] == f"[{first}] set"
-    assert runs[1].log.read_text().splitlines()[-1] == f"[{second}] set"
+    first, second = cores.divide(2)
+    assert runs[0].log.read_text().splitlines()[-1] == f"{first} GPU-a"
+    assert runs[1].log.read_text().splitlines()[-1] == f"{second} GPU-b"
 
 
 @needs_two_cores

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ssar_jax.reporting.page import comparisons, paper_tables
+from ssar_jax.reporting.page import comparisons, paper_tables, tables
 from ssar_jax.reporting.page.document import Cell, Span
 from ssar_jax.reporting.statistics import blocks
 from ssar_jax.reporting.statistics.published import OFFLINE
@@ -51,6 +51,27 @@ def test_our_scores_are_next_to_the_papers(found):
     assert line(table, "locomotion")["TD3+BC, 2 seeds ours"] == "2 of 12 tasks"
     assert line(table, "locomotion")["TD3+BC, 2 seeds paper"] == "1000.8 [917.9, 1083.7]"
     assert sum(span.columns for span in table.spans) == len(table.headings)
+
+
+def test_systems_that_the_paper_lacks_are_next_to_corls_scores(tmp_path):
+    """hopper-m: 20 and 30 against the printed 102.29 ± 0.17; a variant that neither has is last."""
+    for variant in ("base", "sa"):
+        summary = {"data_source": "d4rl", "algorithm": "rebrac", "variant": variant}
+        summary["system"] = {"base": "ReBRAC", "sa": "ReBRAC(SA)"}[variant]
+        write_run(tmp_path / variant, {0: (20.0, 30.0)}, summary=summary)
+    (block,) = blocks.blocks_of(groups_of(tmp_path)[0])
+    table = paper_tables.block_table(block)
+    hopper = line(table, "hopper-m")
+    assert hopper["ReBRAC, 2 seeds ours"] == "25.0 ± 5.0"
+    assert hopper["ReBRAC, 2 seeds CORL"] == "102.29 ± 0.17"
+    assert hopper["ReBRAC(SA), 2 seeds ours"] == "25.0 ± 5.0"
+    assert "ReBRAC(SA), 2 seeds CORL" not in hopper
+    assert hopper["EDAC CORL"] == "101.70 ± 0.28"
+    assert line(table, "hopper-e")["EDAC CORL"] == "–"
+    assert sum(span.columns for span in table.spans) == len(table.headings)
+    (row,) = (tables.row_of(group) for group in block.groups if group.key.variant == "base")
+    assert tables.results_table(block.groups, "").rows[0][6].text == "102.29 ± 0.17 (CORL)"
+    assert row.published.source == "CORL"
 
 
 def test_a_total_adds_all_tasks_of_a_domain(tmp_path):
@@ -110,7 +131,11 @@ def test_without_runs_the_papers_scores_are_alone():
     assert table.spans[1] == Span("IQL", 1)
     scores = {**{"IQL": "75.2", "SPOT": "99.9", "FamCQL": "101.0", "CQL": "63.8", "TD3+BC": "63.7"},
               **{"TD3+BC(SA)": "103.5 ± 0.4", "CQL(SA)": "99.3 ± 3.8"}}  # fmt: skip
-    assert line(table, "hopper-m") == {"task": "hopper-m", **{f"{name} paper": cell for name, cell in scores.items()}}
+    corl = {f"{name} CORL": "–" for name in ("AWAC", "ReBRAC", "Cal-QL")}  # has AntMaze alone
+    papers = {f"{name} paper": cell for name, cell in scores.items()}
+    assert line(table, "hopper-m") == {"task": "hopper-m", **papers, **corl}
+    assert line(table, "antmaze-lp")["ReBRAC CORL"] == "31.50 ± 33.56"
+    assert line(table, "antmaze")["ReBRAC CORL"] == "–"  # no total
     assert sum(span.columns for span in table.spans) == len(table.headings)
 
 
