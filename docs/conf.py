@@ -62,6 +62,14 @@ def _shorten_signature(
     return signature and signature.replace(long, "ArrayLike"), returned
 
 
+def _escape_bars(app: Sphinx, kind: str, name: str, value: object, options: object, lines: list[str]) -> None:
+    """Escapes the bars of absolute values such as E|Q|, which reStructuredText would read as a substitution."""
+    for number, line in enumerate(lines):
+        parts = line.split("`")  # those with odd numbers are code
+        parts[::2] = (part.replace("|", r"\|") for part in parts[::2])
+        lines[number] = "`".join(parts)
+
+
 def _skip_fields(app: Sphinx, kind: str, name: str, value: object, skip: bool, options: object) -> bool | None:
     """Skips the fields of records: the docstring of the class describes them under "Attributes"."""
     return True if type(value).__name__ == "_tuplegetter" else None
@@ -76,4 +84,5 @@ def setup(app: Sphinx) -> None:
     generate.write_pages(_ROOT, _DOCS / "generated")
     app.connect("source-read", _rewrite_page)
     app.connect("autodoc-process-signature", _shorten_signature)
+    app.connect("autodoc-process-docstring", _escape_bars)
     app.connect("autodoc-skip-member", _skip_fields)
