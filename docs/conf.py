@@ -37,6 +37,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False  # LICENSE says it
 
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # they hold their outputs; `pytest -m slow tests/test_notebooks.py` executes them

@@ -12,7 +12,8 @@ from experiments.cli.config_files import config_files
 from ssar_jax.algorithms import registry
 from ssar_jax.data.tasks import TASKS
 from ssar_jax.errors import UserError
-from ssar_jax.reporting.statistics import published
+from ssar_jax.reporting.statistics import corl
+from ssar_jax.reporting.statistics.published import Score
 
 # Sections of the API reference, by the parts of the library that define the names.
 _SECTIONS = {
@@ -25,6 +26,11 @@ _SECTIONS = {
 _EXAMPLES = ("hopper-m", "antmaze-u")
 """Tasks whose settings a system's page shows: one of locomotion and one of navigation."""
 
+
+_SOURCES = {
+    corl.PAPER: "the tables of the [SSAR paper](https://arxiv.org/abs/2505.19923)",
+    corl.CORL: "[CORL](https://github.com/corl-team/CORL), which fine-tunes for 1,000,000 environment steps",
+}
 
 # Pages of the root, and the page of the site that includes each.
 _ROOT_PAGES = {"README.md": "index.rst", "CONTRIBUTING.md": "contributing.rst", "CHANGELOG.md": "changelog.rst"}
@@ -102,7 +108,7 @@ def _systems() -> str:
     pages = "\n".join(config_files())
     return (
         "# Systems\n\nEvery system, with the argument of `ssar-jax offline --config=` that runs it. The pages have its "
-        "source, its settings and, where the SSAR paper reports the system, the published scores.\n\n"
+        "source, its settings and, where there are any, the published scores.\n\n"
         f"{_table(('system', 'config'), rows)}\n\n```{{toctree}}\n:hidden:\n\n{pages}\n```\n"
     )
 
@@ -134,8 +140,8 @@ def _system(algorithm: str) -> str:
     if scores:
         parts += [
             "## Published scores",
-            "Normalized scores on D4RL's v2 datasets as printed in the tables of the "
-            "[SSAR paper](https://arxiv.org/abs/2505.19923). [Results](../results.md) has the runs of this library.",
+            "Normalized scores on D4RL's v2 datasets, every digit as printed. [Results](../results.md) has the runs of "
+            "this library.",
             scores,
         ]
     parts += ["## Settings", _settings(algorithm)]
@@ -195,22 +201,26 @@ def _value(value: Any) -> str:
 
 
 def _published(names: Iterable[str]) -> str:
-    """Returns the published scores of systems, the empty string if the paper has none."""
+    """Returns the table of the published scores of systems with its sources, the empty string if there are none."""
     columns = [
-        (f"{name}, {phase}", [row.get(name) for row in table.rows.values()], list(table.rows))
-        for phase, table in (("offline", published.OFFLINE), ("online", published.ONLINE))
+        (source, f"{name}, {phase}", {task: _score(row[name]) for task, row in table.rows.items()})
+        for phase in ("offline", "online")
+        for source, table in corl.published_tables(phase).items()
         for name in table.systems
         if name in names
     ]
     if not columns:
         return ""
-    tasks = [task.name for task in TASKS if any(task.name in rows for _, _, rows in columns)]
-    cells = [{task: _score(score) for task, score in zip(rows, scores, strict=True)} for _, scores, rows in columns]
-    rows = [(task, *(column.get(task, "") for column in cells)) for task in tasks]
-    return _table(("task", *(title for title, _, _ in columns)), rows)
+    rows = [
+        (task.name, *(cells.get(task.name, "") for _, _, cells in columns))
+        for task in TASKS
+        if any(cells.get(task.name) for _, _, cells in columns)
+    ]
+    sources = [_SOURCES[source] for source in dict.fromkeys(source for source, _, _ in columns)]
+    return f"{_table(('task', *(title for _, title, _ in columns)), rows)}\n\nSource: {'; '.join(sources)}."
 
 
-def _score(score: published.Score | None) -> str:
+def _score(score: Score | None) -> str:
     if score is None:
         return ""
     return f"{score.mean}" if score.spread is None else f"{score.mean} ± {score.spread}"
