@@ -1,25 +1,63 @@
 """Package metadata; everything that configures tools is in pyproject.toml."""
 
+import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
+_ROOT = Path(__file__).parent
 _LOG = ["tensorboardX>=2.6", "wandb>=0.31"]
 _REPORT = ["matplotlib>=3.9"]
 _VIDEO = ["imageio-ffmpeg>=0.5"]
-_COMMANDS = ["absl-py>=2.1", "imageio>=2.28"]  # experiments/, which an editable install runs; the wheel has none of it
+_COMMANDS = ["absl-py>=2.1", "imageio>=2.28"]
+_DOCS = ["furo>=2024.8", "ipykernel>=6.29", "jupytext>=1.16", "myst-nb>=1.2", "nbclient>=0.10", "sphinx>=8", *_REPORT]
 _TOOLS = ["build", "hypothesis", "pyright", "pytest>=8", "pytest-xdist", "ruff", "setuptools>=77"]
+
+
+class BuildWithCommands(build_py):
+    """Puts the commands and their configs into the wheel, as data of the package.
+
+    They are top-level packages in the repository. Installed as such they would take the names `experiments` and
+    `configs` from every other project of the environment. An editable install runs them from the repository.
+    """
+
+    folders = ("configs", "experiments")
+
+    def run(self) -> None:
+        """Builds the package, and copies the commands next to its modules."""
+        super().run()
+        if self.editable_mode:
+            return
+        for folder in self.folders:
+            target = Path(self.build_lib, "ssar_jax", "_commands", folder)
+            shutil.copytree(folder, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+
+    def get_source_files(self) -> list[str]:
+        """Returns what the source distribution needs to build the same wheel."""
+        commands = [str(path) for folder in self.folders for path in sorted(Path(folder).rglob("*.py"))]
+        return [*super().get_source_files(), *commands]
+
+
+def _version() -> str:
+    """Reads the version from the package, without importing it."""
+    match = re.search(r'^__version__ = "(.+)"$', (_ROOT / "ssar_jax" / "__init__.py").read_text(), re.MULTILINE)
+    assert match is not None
+    return match[1]
+
 
 setup(
     name="ssar_jax",
-    version="0.1.0",
+    version=_version(),
     description="Selective state-adaptive regularization and its baselines for offline and offline-to-online RL in JAX",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(_ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.11",
-    # The wheel is the library alone: experiments/ and configs/ are run from the repository root.
     packages=find_packages(include=["ssar_jax", "ssar_jax.*"]),
+    cmdclass={"build_py": BuildWithCommands},
+    entry_points={"console_scripts": ["ssar-jax = ssar_jax.__main__:main"]},
     package_data={
         "ssar_jax": [
             "py.typed",
@@ -49,10 +87,11 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        "docs": _DOCS,
         "log": _LOG,
         "report": _REPORT,
         "video": _VIDEO,
-        "dev": [*_TOOLS, *_LOG, *_REPORT, *_VIDEO],
+        "dev": [*_TOOLS, *_DOCS, *_LOG, *_REPORT, *_VIDEO],
         "ray": ["ray>=2.40"],
         "slurm": ["submitit>=1.5"],
         "cuda12": ["jax[cuda12]"],

@@ -1,1 +1,1 @@
-"""Entry points, run from the repository root: `python -m experiments.<name>`."""
+"""The commands: `ssar-jax <name>`, or `python -m experiments.<name>` in the root of the repository."""

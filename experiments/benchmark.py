@@ -129,7 +129,7 @@ def _share_of_matmul(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _measure_in_child(num_seeds: int, cores: int) -> dict[str, Any]:
-    arguments = [sys.executable, "-m", "experiments.benchmark", *sys.argv[1:]]
+    arguments = [*children.program("benchmark"), *sys.argv[1:]]
     arguments += ["--child", f"--cores={cores}", f"--config.num_seeds={num_seeds}"]
     return children.ask(arguments, failure=f"the measurement of {num_seeds} seeds failed")
 

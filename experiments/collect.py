@@ -335,7 +335,7 @@ def main(arguments: list[str]) -> None:
             show(task)
         case _:
             raise UserError(
-                "usage: python -m experiments.collect train <agent>, or choose <tier> <training run>, "
+                "usage: ssar-jax collect train <agent>, or choose <tier> <training run>, "
                 "or embedded --tasks=<task>,..., or examine --tasks=<task>,..., or show <task>"
             )
 

@@ -16,7 +16,7 @@ def main(names: list[str]) -> None:
         UserError: if no task is named, a name is unknown, or a download fails.
     """
     if not names:
-        raise UserError("name at least one task, such as `python -m experiments.download hopper-m`, or all")
+        raise UserError("name at least one task, such as `ssar-jax download hopper-m`, or all")
     tasks = TASKS if names == ["all"] else [get_task(name) for name in names]
     for task in tasks:
         path, fetched = download(task)

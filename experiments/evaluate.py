@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
         UserError: if the folder is not a run, or evaluation or filming is not possible.
     """
     if len(arguments) != 1:
-        raise UserError("give one run folder: python -m experiments.evaluate <run folder>")
+        raise UserError("give one run folder: ssar-jax evaluate <run folder>")
     run, film = resolve_path(arguments[0]), _VIDEO.value is not None or _STRIP.value is not None
     if film:
         _require_films()

@@ -56,7 +56,7 @@ def main(config: Any) -> int:
         if offline_options["overwrite"] and not run_flags.has_workdir() and _is_run(offline_path):
             raise UserError(
                 f"{offline_path} contains an unfinished offline run, which --overwrite replaces only in a --workdir: "
-                "continue it with experiments.offline --resume, or replace it with experiments.offline --overwrite"
+                "continue it with `ssar-jax offline --resume`, or replace it with `ssar-jax offline --overwrite`"
             )
         check = partial(online.require_trainable, config)
         status = offline.run(config, offline_path, require=check, **offline_options)

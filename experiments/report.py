@@ -56,7 +56,7 @@ def main(roots: list[str]) -> None:
     if out.suffix != ".html":
         raise UserError(f"--out={out} does not end in .html: use --out={out / 'report.html'}")
     if not roots:
-        raise UserError("no folder of runs is given: use python -m experiments.report runs/")
+        raise UserError("no folder of runs is given: use ssar-jax report runs/")
     require_writable_file(out, "choose another --out")
     keep = None if _KEEP.value is None else resolve_path(_KEEP.value)
     if keep is not None:

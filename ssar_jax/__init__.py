@@ -7,7 +7,7 @@ loaded when it is first used, so `import ssar_jax` loads neither JAX nor MuJoCo 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     # Data

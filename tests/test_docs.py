@@ -96,6 +96,8 @@ def test_commands_name_what_exists(page):
     text = page.read_text()
     for module in set(re.findall(r"python -m (experiments\.\w+)", text)):
         assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), module
+    for command in set(re.findall(r"ssar-jax (\w+)", text)):
+        assert (ROOT / "experiments" / f"{command}.py").is_file(), command
     for config in set(re.findall(r"configs/\w+\.py", text)) - {"configs/my_bc.py"}:  # the example of CONTRIBUTING.md
         assert (ROOT / config).is_file(), config
     for argument in set(re.findall(r"configs/td3_bc\.py:([\w=,-]+\w)", text)):

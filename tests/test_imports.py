@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "runs": TRAINING | {"training", "logs", RUN_FORMAT, NESTED},
 }  # fmt: skip
 
+MAY_IMPORT["__main__"] = {"root"}  # the command line, which starts the commands by name
 MAY_IMPORT["root"] = set(MAY_IMPORT)  # the public face, lazily; its imports are for type checkers
 
 # Other people's packages, where the part is restricted.

@@ -4,10 +4,32 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ssar_jax.errors import UserError
+
+
+def program(name: str) -> list[str]:
+    """Returns the start of a command line that runs a command of `experiments/`, in the repository and installed.
+
+    Args:
+        name: the command, such as `offline`.
+    """
+    return [sys.executable, "-m", "ssar_jax", name]
+
+
+def script(source: str, *arguments: str) -> list[str]:
+    """Returns a command line that runs a few lines of Python, which can import what this process imports from here.
+
+    Args:
+        source: the lines.
+        arguments: their `sys.argv[1:]`.
+    """
+    home = Path(__file__).resolve().parents[2]
+    return [sys.executable, "-c", f"import sys\nsys.path.insert(0, {str(home)!r})\n{source}", *arguments]
 
 
 def ask(command: Sequence[str], *, failure: str, environment: Mapping[str, str] | None = None) -> Any:

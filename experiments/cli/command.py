@@ -11,7 +11,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Literal, overload
 
 from absl import app, flags
@@ -35,8 +34,9 @@ _REFUSALS = {
     errno.EIO: "check that its disk works",
 }
 _CONFIG_HELP = (
-    "What to run: configs/<algorithm>.py:<task>[,variant=<name>][,preset=<name>], or the config.json of a run to "
-    "repeat it. --config.<field>=<value> sets a single field."
+    "What to run: <algorithm>:<task>[,variant=<name>][,preset=<name>], such as td3_bc:hopper-m, a config file "
+    "(configs/td3_bc.py:hopper-m), or the config.json of a run to repeat it. --config.<field>=<value> sets a single "
+    "field."
 )
 _IMPORT_HELP = (
     "Modules of your own to import first, separated by commas. Needed where a run folder names one of them, for an "
@@ -113,8 +113,6 @@ def _refusal(error: OSError) -> str:
 
 def _read_arguments(argv: list[str]) -> list[str]:
     """Parses the flags, imports the modules that they name, and returns the other arguments."""
-    if not Path("configs").is_dir():
-        raise UserError(f"there is no configs/ in {Path.cwd()}: run experiments from the repository root")
     with _flag_errors():
         arguments = flags.FLAGS(argv)[1:]
     for module in flags.FLAGS["import"].value or ():

@@ -9,6 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+import configs
 from configs.common import IDENTITY, Config, did_you_mean, fields
 from experiments.cli.overrides import current_name, suggest_fields
 from experiments.cli.values import restore_value
@@ -19,7 +20,8 @@ from ssar_jax.run_format import require_imported
 
 _LOG = logging.getLogger(__name__)
 
-_FOLDER = Path("configs")
+_SHIPPED = Path(configs.__file__).parent
+_FOLDER = Path("configs")  # as messages and commands name it, in the repository and in the wheel
 _NO_CONFIGS = ("__init__", "checks", "common")
 
 
@@ -27,14 +29,18 @@ def load_config(source: str) -> Config:
     """Builds the config that `--config=<source>` names.
 
     Args:
-        source: `configs/<algorithm>.py:<task>[,variant=...][,preset=...]`, or the `config.json` of a run.
+        source: `<algorithm>:<task>[,variant=...][,preset=...]`, the same with a file such as `configs/td3_bc.py`
+            before the colon, or the `config.json` of a run. A shipped file is found from every folder, a file of the
+            same name in the current one comes first.
 
     Raises:
         UserError: if the file does not exist or is not a config, or if `get_config` refuses the argument.
     """
     match = re.fullmatch(r"(.+?\.(?:py|json))(?::(.*))?", source, re.DOTALL)
-    name, argument = match.groups() if match else (source.partition(":")[0], None)
+    name, argument = match.groups() if match else source.split(":", 1) if ":" in source else (source, None)
     path = resolve_path(name)
+    if not path.is_file():
+        path = _shipped_file(name) or path
     if not path.is_file():
         raise UserError(f"no config file {name!r}{_suggest_file(path)}")
     if path.suffix == ".py":
@@ -79,15 +85,22 @@ def preset_config(saved: dict[str, Any]) -> Config:
 
 def config_files() -> dict[str, Path]:
     """Returns the shipped config files by algorithm."""
-    return {path.stem: path for path in sorted(_FOLDER.glob("*.py")) if path.stem not in _NO_CONFIGS}
+    return {path.stem: path for path in sorted(_SHIPPED.glob("*.py")) if path.stem not in _NO_CONFIGS}
+
+
+def _shipped_file(name: str) -> Path | None:
+    """Returns the shipped file of `td3_bc` or `configs/td3_bc.py`, None for any other name."""
+    path = Path(name)
+    algorithm = path.stem if (path.parent, path.suffix) == (_FOLDER, ".py") else name
+    return config_files().get(algorithm)
 
 
 def _suggest_file(path: Path) -> str:
     if (path / "config.json").is_file():
         return f"; did you mean {path / 'config.json'}?"
-    files = config_files().values()
-    near = did_you_mean(f"{path.stem}.py", [file.name for file in files], prefix=f"{_FOLDER}/")
-    return near or f"; the shipped ones are {', '.join(map(str, files))}"
+    files = [file.name for file in config_files().values()]
+    near = did_you_mean(f"{path.stem}.py", files, prefix=f"{_FOLDER}/")
+    return near or f"; the shipped ones are {', '.join(f'{_FOLDER}/{file}' for file in files)}"
 
 
 def _call_get_config(path: Path, argument: str | None) -> Config:

@@ -7,13 +7,13 @@ finished runs of the same system, or else the measured rate of matrix products, 
 """
 
 import statistics
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiments.cli import children
 from experiments.sweeping.engines.base import Engine
 from experiments.sweeping.plan import PlannedRun
 from ssar_jax.data.tasks import CUSTOM, get_task
@@ -104,7 +104,7 @@ class Estimator:
     def _matmul_rate(self, num_seeds: int) -> Rate:
         """Returns the rate of matrix products, measured in a subprocess with the cores and devices of a run."""
         if num_seeds not in self._matmul_rates:
-            command = [sys.executable, "-c", _MATMUL, str(num_seeds)]
+            command = children.script(_MATMUL, str(num_seeds))
             gflops, devices = self._engine.ask(command, failure="JAX cannot compute")
             self._matmul_rates[num_seeds] = Rate(
                 value=1e9 * gflops / devices, devices=min(num_seeds, devices), is_bound=True

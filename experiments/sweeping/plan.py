@@ -2,7 +2,6 @@
 
 import itertools
 import shlex
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from configs.checks import check_config
 from configs.common import Config, did_you_mean
+from experiments.cli import children
 from experiments.cli.config_files import config_files, load_config, resolve_dataset_path
 from experiments.cli.overrides import apply_overrides
 from ssar_jax.errors import UserError
@@ -51,7 +51,7 @@ class PlannedRun:
         phase: `offline` or `online`.
         config: the checked config.
         folder: the run folder.
-        flags: flags of `python -m experiments.<phase>`.
+        flags: flags of `ssar-jax <phase>`.
         offline: folder of the offline run that must be finished before this one starts; None for an offline run.
         seeds: the seeds in messages; empty if all seeds of the system and task are in this run.
     """
@@ -102,7 +102,7 @@ class PlannedRun:
     def command(self) -> list[str]:
         """Returns the command that starts or continues the run."""
         resume = ["--resume"] if self.state() == "begun" else []
-        return [sys.executable, "-m", f"experiments.{self.phase}", *self.flags, *resume]
+        return [*children.program(self.phase), *self.flags, *resume]
 
     def command_text(self) -> str:
         """Returns the command as text for a shell."""

@@ -148,7 +148,7 @@ def require_online_phase(config: Any) -> None:
     """
     if get_entry(config.algorithm).offline_only:
         raise UserError(
-            f"{display_name(config)} learns from a dataset alone and has no online phase: run experiments.offline, or "
+            f"{display_name(config)} learns from a dataset alone and has no online phase: run `ssar-jax offline`, or "
             "fine-tune another algorithm"
         )
 

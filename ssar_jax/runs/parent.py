@@ -41,7 +41,7 @@ class ParentRun:
     def __init__(self, path: Path) -> None:
         if not (path / "summary.json").exists():
             state = "is not finished" if (path / "config.json").exists() else "is not a run"
-            raise UserError(f"{path} {state}: --offline_run needs a finished run of experiments.offline")
+            raise UserError(f"{path} {state}: --offline_run needs a finished run of `ssar-jax offline`")
         summary = read_json(path / "summary.json")
         if summary.get("phase") != "offline":
             raise UserError(f"{path} is a run of the {summary.get('phase')} phase: --offline_run needs an offline one")

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 
+from ssar_jax import __version__
 from ssar_jax.run_format import differences, read_json
 
 _LOG = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def versions() -> dict[str, Any]:
     """Returns packages, commit, machine, devices and the settings of JAX and XLA that change numbers."""
     installed = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {
-        "packages": installed | {"ssar_jax": importlib.metadata.version("ssar_jax")},
+        "packages": installed | {"ssar_jax": __version__},
         "python": platform.python_version(),
         "commit": _commit(),
         "device": f"{len(jax.devices())} x {jax.devices()[0].device_kind}",

@@ -18,7 +18,7 @@ def collect(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "usage: python -m experiments.collect train <agent>, or choose <tier> <training run>"),
+        ((), "usage: ssar-jax collect train <agent>, or choose <tier> <training run>"),
         (("choose", "medium"), "usage: "),
         (("embedded",), "no --tasks: name the tasks to generate"),
         (("embedded", "--tasks=hoper-m"), "unknown task 'hoper-m'; nearest: hopper-m"),

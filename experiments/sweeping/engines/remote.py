@@ -7,12 +7,12 @@ run, and the same task can be executed again on another machine.
 import os
 import signal
 import socket
-import sys
 import time
 import uuid
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments.cli import children
 from experiments.sweeping import cores
 from experiments.sweeping.engines import base
 from experiments.sweeping.engines.process import Process
@@ -131,7 +131,8 @@ def execute(task: Task) -> Outcome:
 def _attempt(task: Task, locks: list[int]) -> Outcome:
     run, begin = task.run, time.monotonic()
     # A worker that is killed takes the run with it; what outlives it keeps the locks of its cores.
-    command = [sys.executable, "-m", "experiments.sweeping.leash", str(os.getpid()), *run.command()]
+    leash = "from experiments.sweeping import leash\nleash.main(int(sys.argv[1]), sys.argv[2:])"
+    command = children.script(leash, str(os.getpid()), *run.command())
     text = f"{run.command_text()}\n{base.ON}{socket.gethostname()}"
     process = Process(command, text, run.log, task.environment, folder=task.folder, keep=locks)
     sent = None

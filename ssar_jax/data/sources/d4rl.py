@@ -24,7 +24,7 @@ _LOG = logging.getLogger(__name__)
 
 _NDIM = {"observations": 2, "actions": 2, "rewards": 1, "terminals": 1, "timeouts": 1, "next_observations": 2}
 
-_DOWNLOAD = "download it again with `python -m experiments.download <task>`, which replaces it"
+_DOWNLOAD = "download it again with `ssar-jax download <task>`, which replaces it"
 
 # Raw returns (min, mean, max) of complete episodes, from comments in the configurations of the Decision Transformer.
 PUBLISHED_RETURNS: dict[str, tuple[float, float, float]] = {

@@ -151,7 +151,7 @@ def _missing_d4rl(task: Task) -> UserError:
     assert task.file is not None
     return UserError(
         f"{task.d4rl_name} is not in the cache: {d4rl_directory() / task.file.file_name} is missing; get it "
-        f"with `python -m experiments.download {task.name}` (from {task.file.url}, {task.file.size:,} bytes, "
+        f"with `ssar-jax download {task.name}` (from {task.file.url}, {task.file.size:,} bytes, "
         f"sha256 {task.file.sha256})"
     )
 
@@ -161,7 +161,7 @@ def _warn_not_d4rl(task: Task) -> None:
     _LOG.warning(
         "\n%s\nTHIS IS NOT D4RL: no file of %s in %s.\nThe embedded dataset of the same recipe, generated on this "
         "machine, is used instead.\nIts scores are NOT comparable with published ones.\n"
-        "To get the real file: python -m experiments.download %s\n%s",
+        "To get the real file: ssar-jax download %s\n%s",
         "*" * 80,
         task.d4rl_name,
         d4rl_directory(),

@@ -139,8 +139,8 @@ class Run:
 
     @property
     def command(self) -> str:
-        """The command that repeats the run from the root of the repository."""
+        """The command that repeats the run."""
         flags = [f"--config={self.path / 'config.json'}", "--workdir=runs/again"]
         if self.summary.get("offline_run"):
             flags.append(f"--offline_run={self.summary['offline_run']}")
-        return f"python -m experiments.{self.key.phase} {shlex.join(flags)}"
+        return f"ssar-jax {self.key.phase} {shlex.join(flags)}"

@@ -200,7 +200,7 @@ def test_command(
 
 
 def test_command_needs_known_tasks() -> None:
-    with user_error("name at least one task", "python -m experiments.download hopper-m"):
+    with user_error("name at least one task", "ssar-jax download hopper-m"):
         download_command.main([])
     with user_error("unknown task 'hoper-m'"):
         download_command.main(["hoper-m"])

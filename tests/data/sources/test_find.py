@@ -95,7 +95,7 @@ def test_auto_falls_back_to_embedded_data_with_a_warning(caplog: pytest.LogCaptu
         "hopper-medium-v2",
         str(tmp_path / "d4rl"),
         "NOT comparable with published ones",
-        "python -m experiments.download hopper-m",
+        "ssar-jax download hopper-m",
     ):
         assert part in message
 
@@ -112,7 +112,7 @@ def test_d4rl_without_the_file_names_its_url(tmp_path: Path) -> None:
         "http://rail.eecs.berkeley.edu/datasets/offline_rl/gym_mujoco_v2/hopper_medium-v2.hdf5",
         "152,756,557 bytes",
         record.sha256,
-        "python -m experiments.download hopper-m",
+        "ssar-jax download hopper-m",
     ):
         load_dataset(get_task("hopper-m"), source="d4rl", embedded=never)
 

@@ -23,6 +23,20 @@ def test_load_by_path(folder):
     assert config == td3_bc.get_config("hopper-m,preset=short")
 
 
+@pytest.mark.parametrize("name", ["td3_bc", "configs/td3_bc.py", "./configs/td3_bc.py"])
+def test_a_shipped_config_is_found_from_every_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_config(f"{name}:hopper-m") == td3_bc.get_config("hopper-m")
+
+
+def test_a_file_in_the_current_folder_comes_before_a_shipped_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("configs").mkdir()
+    Path("configs/td3_bc.py").write_text("from configs import cql\nget_config = cql.get_config\n")
+    assert load_config("configs/td3_bc.py:hopper-m").algorithm == "cql"
+    assert load_config("td3_bc:hopper-m").algorithm == "td3_bc"
+
+
 def test_a_config_file_may_be_anywhere(tmp_path):
     mine = tmp_path / "a:b" / "mine.py"
     mine.parent.mkdir()
@@ -34,7 +48,8 @@ def test_a_config_file_may_be_anywhere(tmp_path):
     ("source", "message"),
     [
         ("configs/td3_bk.py:hopper-m", "no config file 'configs/td3_bk.py'; did you mean configs/td3_bc.py"),
-        ("td3_bc:hopper-m", "no config file 'td3_bc'; did you mean configs/td3_bc.py"),
+        ("td3_bk:hopper-m", "no config file 'td3_bk'; did you mean configs/td3_bc.py"),
+        ("checks:hopper-m", "no config file 'checks'; "),
         ("config/td3_bc.py:hopper-m", "no config file 'config/td3_bc.py'; did you mean configs/td3_bc.py"),
         ("elsewhere/zzz.py", "no config file 'elsewhere/zzz.py'; the shipped ones are configs/"),
         ("README.md", "config file 'README.md' must end in .py, or be the config.json of a run"),

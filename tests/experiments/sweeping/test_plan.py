@@ -27,8 +27,8 @@ def test_a_run_for_every_system_on_every_task(tmp_path):
 def test_the_command_makes_the_planned_config(tmp_path):
     overrides = (("batch_size", "64"), ("dataset.normalize_states", None), ("critic.hidden_sizes", "(8,)"))
     (run,) = plan(tmp_path, "td3_bc:base", seed=3, num_seeds=2, overrides=overrides)
-    assert run.command()[:3] == [sys.executable, "-m", "experiments.offline"]
-    fields, (source, workdir) = split_overrides(run.command()[3:])
+    assert run.command()[:3] == [sys.executable, "-m", "ssar_jax"]
+    fields, (source, workdir) = split_overrides(run.command()[4:])
     config = load_config(source.removeprefix("--config="))
     apply_overrides(config, fields)
     assert config.to_dict() == run.config.to_dict()
@@ -61,7 +61,7 @@ def test_the_state_of_a_run_is_read_from_its_folder(tmp_path):
         (run.folder / "checkpoints" / name).mkdir(parents=True)
     assert (run.state(), run.steps_done()) == ("begun", 15_000)
     assert run.command()[-1] == "--resume"
-    assert run.command_text().startswith("python -m experiments.offline --config=configs/td3_bc.py:hopper-m,preset=sho")
+    assert run.command_text().startswith("python -m ssar_jax offline --config=configs/td3_bc.py:hopper-m,preset=sho")
 
 
 def test_a_run_whose_seeds_have_all_diverged_is_not_resumed(tmp_path):

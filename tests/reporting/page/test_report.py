@@ -208,7 +208,7 @@ def test_the_command_config_seeds_and_commit_are_behind_every_number(built):
     base = details["TD3+BC on hopper-m, offline, d4rl data, preset short, d4rl-v2"]
     facts, code = dict(base.facts), dict(base.code)
     assert (facts["seeds"], facts["commit"]) == ("0, 1", "9fc5-dirty")
-    assert code["commands to repeat the runs"].startswith("python -m experiments.offline --config=")
+    assert code["commands to repeat the runs"].startswith("ssar-jax offline --config=")
     assert '"tau": 0.005' in code["config"]
     links = {cell.link for section in sections for table in section.tables for row in table.rows for cell in row}
     assert {each.name for each in details.values()} <= links

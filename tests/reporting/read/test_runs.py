@@ -35,12 +35,12 @@ def test_a_finished_run(tmp_path):
     np.testing.assert_array_equal(curve.best, [90.0, 30.0])
     assert (run.updates_per_second, run.wall_seconds, run.commit, run.device) == (66.5, 312.0, "9fc5-dirty", "1 x cpu")
     config = f"'--config={path / 'config.json'}'"  # quoted, because of the space
-    assert run.command == f"python -m experiments.offline {config} --workdir=runs/again"
+    assert run.command == f"ssar-jax offline {config} --workdir=runs/again"
 
 
 def test_the_command_of_an_online_run_names_its_offline_run(tmp_path):
     path = write_run(tmp_path / "run", summary={"phase": "online", "offline_run": "runs/other"}, phase="online")
-    command = f"python -m experiments.online --config={path / 'config.json'} --workdir=runs/again"
+    command = f"ssar-jax online --config={path / 'config.json'} --workdir=runs/again"
     assert read_one(tmp_path).command == f"{command} --offline_run=runs/other"
 
 
