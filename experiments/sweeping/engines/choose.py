@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from experiments.sweeping.engines.base import Engine
 from experiments.sweeping.engines.local import LocalEngine
-from experiments.sweeping.engines.ray import RayEngine
-from experiments.sweeping.engines.slurm import SlurmEngine
+from experiments.sweeping.engines.ray_tasks import RayEngine
+from experiments.sweeping.engines.slurm_jobs import SlurmEngine
 from ssar_jax.errors import UserError
 
 ENGINES = ("local", "ray", "slurm")

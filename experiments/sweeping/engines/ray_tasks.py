@@ -4,6 +4,9 @@ Every run is a task with its cores and GPUs. If its machine dies, Ray starts the
 resumes the run. If the driver dies, Ray ends its workers, and their runs save and stop.
 """
 
+# pyright: reportMissingImports=false
+# The package is an extra, which need not be installed.
+
 import logging
 import os
 import socket

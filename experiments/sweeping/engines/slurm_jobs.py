@@ -4,6 +4,9 @@ Every run is a job with its cores and GPUs. A job that SLURM requeues resumes it
 jobs stay in the queue.
 """
 
+# pyright: reportMissingImports=false
+# The package is an extra, which need not be installed.
+
 import signal
 from collections.abc import Sequence
 from pathlib import Path
