@@ -3,6 +3,7 @@
 `notebooks/<name>.md` is the source, and `notebooks/<name>.ipynb` the same with outputs, which the site shows.
 """
 
+import os
 import re
 import sys
 import tempfile
@@ -32,13 +33,14 @@ def execute(source: Path, folder: Path, timeout: int = 600) -> nbformat.Notebook
     notebook = jupytext.read(source)
     for index, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{index}"
+    # `python` in a shell cell is the one of this process.
     NotebookClient(
         notebook,
         timeout=timeout,
         resources={"metadata": {"path": str(folder)}},
         record_timing=False,
         coalesce_streams=True,
-    ).execute()
+    ).execute(env=os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])})
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if "text" in output:
