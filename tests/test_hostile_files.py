@@ -19,9 +19,9 @@ from ssar_jax.data.tasks import get_task
 from ssar_jax.envs.make import make_env
 from ssar_jax.errors import UserError
 from ssar_jax.files import open_npz
-from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.load import load_policy
 from ssar_jax.runs.pretraining.advantage import _read
+from ssar_jax.runs.storage.checkpoints import Checkpoints
 from tests.data.helpers import ten_rows, user_error, write_hdf5
 
 ROOT = Path(__file__).parents[1]

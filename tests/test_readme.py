@@ -25,7 +25,7 @@ def test_the_example_runs(capsys):
 def test_the_set_up_commands_are_these():
     text = README.read_text()
     for command in (
-        "pip install -e . && python -m experiments.offline --config=configs/td3_bc.py:hopper-m,preset=short\n",
+        "pip install -e . && python -m experiments.offline --config=configs/td3_bc.py:halfcheetah-m,preset=short\n",
         "pip install -e '.[dev]' && pytest\n",
     ):
         assert f"```bash\n{command}```" in text

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssar_jax.runs.folder import RunFolder
+from ssar_jax.runs.storage.folder import RunFolder
 from ssar_jax.types import Array
 
 _LOG = logging.getLogger(__name__)

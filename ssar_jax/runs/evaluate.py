@@ -12,7 +12,7 @@ from ssar_jax.logs.tables import json_values
 from ssar_jax.run_format import read_json
 from ssar_jax.runs.load import StoredPolicies, load_policies
 from ssar_jax.runs.scores import episode_means
-from ssar_jax.runs.versions import versions
+from ssar_jax.runs.storage.versions import versions
 from ssar_jax.training.evaluation import EvaluationResult, Evaluator
 
 

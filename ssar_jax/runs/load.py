@@ -20,9 +20,9 @@ from ssar_jax.errors import UserError
 from ssar_jax.files import one_line, resolve_path
 from ssar_jax.observations import Layout
 from ssar_jax.run_format import read_json, require_imported
-from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.data import load_action_bounds, load_environment, load_layout, load_preparation
-from ssar_jax.runs.versions import note_differences
+from ssar_jax.runs.storage.checkpoints import Checkpoints
+from ssar_jax.runs.storage.versions import note_differences
 from ssar_jax.training.loop import abstract_states
 from ssar_jax.training.trainer import Policy, make_policy
 

@@ -15,17 +15,17 @@ from ssar_jax.algorithms import registry
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.logs.run_log import RunLog, require_dashboards
 from ssar_jax.networks.backend import use_layout
-from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.data import TaskData, load_data
-from ssar_jax.runs.diagnostics import Diagnostics
 from ssar_jax.runs.divergence import DivergenceGuard
-from ssar_jax.runs.folder import RunFolder
 from ssar_jax.runs.interruption import Interruption, watch_signals
-from ssar_jax.runs.lengthening import begin_lengthening, shorter_config
 from ssar_jax.runs.pretraining.models import pretrain
 from ssar_jax.runs.progress import Progress, stops
 from ssar_jax.runs.scores import Scorer, add_metrics, finish_or_save
-from ssar_jax.runs.summary import announce, describe_run, lacks_scores, score_summary
+from ssar_jax.runs.storage.checkpoints import Checkpoints
+from ssar_jax.runs.storage.diagnostics import Diagnostics
+from ssar_jax.runs.storage.folder import RunFolder
+from ssar_jax.runs.storage.lengthening import begin_lengthening, shorter_config
+from ssar_jax.runs.storage.summary import announce, describe_run, lacks_scores, score_summary
 from ssar_jax.training.trainer import OfflineTrainer
 from ssar_jax.types import Params
 

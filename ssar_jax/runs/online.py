@@ -20,17 +20,17 @@ from ssar_jax.envs.make import make_env, time_limit
 from ssar_jax.errors import UserError
 from ssar_jax.logs.run_log import RunLog, require_dashboards
 from ssar_jax.networks.backend import use_layout
-from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.custom_data import custom_environment
 from ssar_jax.runs.data import TaskData, load_data
 from ssar_jax.runs.divergence import DivergenceGuard
-from ssar_jax.runs.folder import RunFolder
 from ssar_jax.runs.interruption import Interruption, watch_signals
-from ssar_jax.runs.lengthening import begin_lengthening, shorter_config
 from ssar_jax.runs.parent import ParentRun, with_fresh_optimizers
 from ssar_jax.runs.progress import Progress, stops
 from ssar_jax.runs.scores import Scorer, add_metrics, finish_or_save
-from ssar_jax.runs.summary import announce, area_summary, describe_run, lacks_scores, score_summary
+from ssar_jax.runs.storage.checkpoints import Checkpoints
+from ssar_jax.runs.storage.folder import RunFolder
+from ssar_jax.runs.storage.lengthening import begin_lengthening, shorter_config
+from ssar_jax.runs.storage.summary import announce, area_summary, describe_run, lacks_scores, score_summary
 from ssar_jax.training import initial_buffer
 from ssar_jax.training.fine_tuner import FineTuner, Protocol
 

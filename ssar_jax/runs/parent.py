@@ -11,9 +11,9 @@ from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.errors import UserError
 from ssar_jax.files import one_line
 from ssar_jax.run_format import FREE_ONLINE, config_differences, data_differences, read_json
-from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.data import TaskData
-from ssar_jax.runs.versions import note_differences
+from ssar_jax.runs.storage.checkpoints import Checkpoints
+from ssar_jax.runs.storage.versions import note_differences
 from ssar_jax.training.loop import abstract_states
 from ssar_jax.types import TrainState
 

@@ -11,7 +11,7 @@ import pytest
 
 from ssar_jax.algorithms import registry
 from ssar_jax.networks.backend import use_layout
-from ssar_jax.runs.checkpoints import Checkpoints
+from ssar_jax.runs.storage.checkpoints import Checkpoints
 from ssar_jax.training.loop import abstract_states
 from ssar_jax.training.trainer import OfflineTrainer
 from tests.conftest import random_rows

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssar_jax.runs.divergence import DivergenceGuard
-from ssar_jax.runs.folder import RunFolder
+from ssar_jax.runs.storage.folder import RunFolder
 
 SEEDS = (7, 8, 9)
 

@@ -13,7 +13,7 @@ import numpy as np
 from experiments.cli.config_files import load_config
 from experiments.cli.overrides import apply_overrides, split_overrides
 from ssar_jax.algorithms import registry
-from ssar_jax.runs.checkpoints import Checkpoints
+from ssar_jax.runs.storage.checkpoints import Checkpoints
 from ssar_jax.training.loop import abstract_states
 
 ROOT = Path(__file__).parents[2]

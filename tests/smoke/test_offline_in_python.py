@@ -9,8 +9,8 @@ import pytest
 
 from ssar_jax.networks.actors import DeterministicActor
 from ssar_jax.runs import offline
-from ssar_jax.runs.checkpoints import Checkpoints
 from ssar_jax.runs.load import load_policy
+from ssar_jax.runs.storage.checkpoints import Checkpoints
 from ssar_jax.training.trainer import OfflineTrainer
 from tests.data.helpers import user_error
 from tests.smoke import small_run

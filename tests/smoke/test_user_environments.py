@@ -14,9 +14,9 @@ from experiments.cli.config_files import load_config
 from ssar_jax.logs.run_log import RunLog
 from ssar_jax.runs import offline, online
 from ssar_jax.runs.evaluate import evaluate_checkpoint
-from ssar_jax.runs.lengthening import shorter_config
 from ssar_jax.runs.load import load_policy
 from ssar_jax.runs.scores import Scorer
+from ssar_jax.runs.storage.lengthening import shorter_config
 from tests.data.helpers import user_error
 from tests.envs.user_env import UserEnv
 from tests.smoke import small_run

@@ -11,8 +11,8 @@ from ssar_jax.logs.tables import CsvTable
 from ssar_jax.reporting.read import folders
 from ssar_jax.reporting.read.curves import Curve, join, merge, read_curve
 from ssar_jax.reporting.read.files import read_arrays
-from ssar_jax.runs.folder import RunFolder
-from ssar_jax.runs.summary import score_summary
+from ssar_jax.runs.storage.folder import RunFolder
+from ssar_jax.runs.storage.summary import score_summary
 from tests.data.helpers import user_error
 from tests.reporting.report_runs import CONFIG, KEY, SUMMARY, add_evaluations, write_run
 

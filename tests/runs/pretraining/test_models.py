@@ -12,10 +12,10 @@ from ssar_jax.algorithms import spot
 from ssar_jax.coefficients.constant import constant
 from ssar_jax.data.scaling import ObservationScaling, RewardMap
 from ssar_jax.runs import offline
-from ssar_jax.runs.folder import RunFolder
 from ssar_jax.runs.load import load_policy
 from ssar_jax.runs.pretraining import models
 from ssar_jax.runs.pretraining.models import pretrain
+from ssar_jax.runs.storage.folder import RunFolder
 from ssar_jax.training.trainer import OfflineTrainer
 from tests.data.helpers import user_error
 from tests.smoke import small_run

@@ -12,8 +12,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from ssar_jax.runs import checkpoints as module
-from ssar_jax.runs.checkpoints import Checkpoints
+from ssar_jax.runs.storage import checkpoints as module
+from ssar_jax.runs.storage.checkpoints import Checkpoints
 from tests.data.helpers import user_error
 
 
@@ -72,7 +72,7 @@ from pathlib import Path
 import numpy as np
 
 from ssar_jax.errors import UserError
-from ssar_jax.runs.checkpoints import Checkpoints
+from ssar_jax.runs.storage.checkpoints import Checkpoints
 
 state, folder = {"values": np.random.default_rng(0).normal(size=100_000)}, Path(sys.argv[1])
 first = Checkpoints(folder, keep=2)

@@ -1,6 +1,6 @@
 """The summary of a finished run."""
 
-from ssar_jax.runs.summary import area_summary, lacks_scores, score_summary
+from ssar_jax.runs.storage.summary import area_summary, lacks_scores, score_summary
 
 
 def summary(*scores):

@@ -15,11 +15,11 @@ import pytest
 from configs import td3_bc
 from ssar_jax.errors import UnreadableError
 from ssar_jax.run_format import default_folder, read_json
-from ssar_jax.runs import folder as folder_module
-from ssar_jax.runs.folder import RunFolder
+from ssar_jax.runs.storage import folder as folder_module
+from ssar_jax.runs.storage.folder import RunFolder
 from tests.data.helpers import deny, user_error
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONFIG = {"algorithm": "td3_bc", "seed": 0, "critic": {"tau": 0.005, "hidden_sizes": (256, 256)}}
 
 
@@ -136,7 +136,7 @@ def test_resuming_in_another_version_warns_and_is_recorded(path, monkeypatch, ca
     first = read_json(start(path).file("versions.json"))
     start(path, resume=True)
     assert caplog.text == ""
-    monkeypatch.setattr("ssar_jax.runs.folder.versions", lambda: first | {"commit": "abc"})
+    monkeypatch.setattr("ssar_jax.runs.storage.folder.versions", lambda: first | {"commit": "abc"})
     start(path, resume=True)
     assert (
         f"resuming with other versions, so the numbers may differ: commit was {first['commit']}, is abc" in caplog.text
@@ -257,7 +257,7 @@ def test_a_folder_that_cannot_be_created_is_one_line(tmp_path):
 HOLD = """
 import sys
 from pathlib import Path
-from ssar_jax.runs.folder import RunFolder
+from ssar_jax.runs.storage.folder import RunFolder
 folder = RunFolder(Path(sys.argv[1]), {}, resume=False, overwrite=False)
 folder.start()
 print("locked", flush=True)
@@ -346,7 +346,7 @@ from pathlib import Path
 
 sys.modules["fcntl"] = None  # as on Windows: importing it raises ImportError
 from ssar_jax.runs import load
-from ssar_jax.runs.folder import RunFolder
+from ssar_jax.runs.storage.folder import RunFolder
 
 logging.basicConfig(format="%(message)s", force=True)
 for resume in (False, True):

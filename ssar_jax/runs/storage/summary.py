@@ -10,7 +10,7 @@ import numpy as np
 from ssar_jax.algorithms import registry
 from ssar_jax.algorithms.base import Phase
 from ssar_jax.runs.data import TaskData, value_updates
-from ssar_jax.runs.folder import RunFolder
+from ssar_jax.runs.storage.folder import RunFolder
 
 _LOG = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from ssar_jax.algorithms import registry
 from ssar_jax.errors import UserError
 from ssar_jax.nested import flatten
 from ssar_jax.run_format import read_json
-from ssar_jax.runs.folder import RunFolder
+from ssar_jax.runs.storage.folder import RunFolder
 
 LengthField = Literal["num_updates", "online.num_steps"]
 

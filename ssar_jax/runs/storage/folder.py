@@ -21,7 +21,7 @@ from ssar_jax.run_format import (
     moved_dataset,
     read_json,
 )
-from ssar_jax.runs.versions import versions
+from ssar_jax.runs.storage.versions import versions
 
 _LOG = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ import pytest
 
 from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.scaling import prepare
-from ssar_jax.runs import diagnostics
-from ssar_jax.runs.diagnostics import Diagnostics, principal_components
+from ssar_jax.runs.storage import diagnostics
+from ssar_jax.runs.storage.diagnostics import Diagnostics, principal_components
 
 
 class FakeTrainer:

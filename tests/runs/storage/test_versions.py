@@ -8,9 +8,9 @@ from pathlib import Path
 import jax
 import pytest
 
-from ssar_jax.runs.versions import note_differences, versions
+from ssar_jax.runs.storage.versions import note_differences, versions
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_versions_name_the_commit_and_whether_files_differ_from_it():
