@@ -217,6 +217,7 @@ def test_a_coefficient_at_its_base_value_is_cal_ql_exactly():
     assert not all(jax.tree.leaves(moved))
 
 
+@pytest.mark.slow
 def test_values_of_a_bandit_with_and_without_a_bound():
     """One state that ends with reward 1 for each of the data's actions; penalty weight 1.
 

@@ -47,6 +47,7 @@ def test_a_critic_without_slope_is_orthogonal_to_all_and_has_a_finite_gradient()
     assert np.isfinite(gradients).all()
 
 
+@pytest.mark.slow
 def test_the_two_executions_of_the_critics_agree():
     """In turn and in one batch: values, slopes, and the derivatives of both."""
     stacked = [make_stacked(Critic((4, 3)), 5, batched) for batched in (False, True)]

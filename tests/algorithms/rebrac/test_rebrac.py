@@ -78,6 +78,7 @@ def test_prepared_data_have_the_next_actions():
     np.testing.assert_array_equal(found[kept], data.actions[kept + 1])
 
 
+@pytest.mark.slow
 def test_without_a_critic_penalty_no_next_actions_are_needed(state):
     """Published for antmaze-medium-diverse."""
     none = SMALL._replace(critic_penalty=0.0)
@@ -193,6 +194,7 @@ def test_the_second_switch_scales_the_critics_penalty_by_the_next_states_coeffic
     assert take(state, coefficient=1e6)[1]["critic/penalty"] == pytest.approx(base, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_no_loss_trains_another_losses_network(state):
     """Critics and actor get nothing from the coefficient's loss, the coefficient nothing from theirs."""
     coefficient = state_adaptive(0.4, hidden_sizes=(3,), mask_regularizer=False)

@@ -29,6 +29,7 @@ def expected(rows, ended):
     return found
 
 
+@pytest.mark.slow
 def test_they_are_known_when_an_episode_has_ended_and_training_resumes_bit_for_bit(algorithm):
     """Two seeds with episodes of 2 to 5 steps; NaN in the last row of each and in the rows of the running one."""
     whole, again = (fine_tuner(make_dataset(), seeds=(3, 5), mode="half", algorithm=algorithm) for _ in range(2))
