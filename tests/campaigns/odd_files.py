@@ -538,15 +538,20 @@ _METADATA_FAULTS: dict[str, dict[str, Any]] = {
         )
     },
 }
+
+
+def _remove_steps(file: h5py.File) -> None:
+    for key in ("actions", "rewards", "terminations"):
+        name = f"episode_3/{key}"
+        shape, dtype = file[name].shape, file[name].dtype
+        del file[name]
+        file.create_dataset(name, (0, *shape[1:]), dtype)
+
+
 _EPISODE_FAULTS: dict[str, Callable[[h5py.File], object]] = {
     "an episode is missing": lambda file: file.__delitem__("episode_3"),
     "a column is missing": lambda file: file.__delitem__("episode_3/rewards"),
-    "an episode without steps": lambda file: [
-        _in_place_of(f"episode_3/{key}", lambda file, key=key: file.create_dataset(f"episode_3/{key}", (0,), "f4"))(
-            file
-        )
-        for key in ("actions", "rewards", "terminations")
-    ],
+    "an episode without steps": _remove_steps,
     "an empty column": _in_place_of(
         "episode_3/rewards", lambda file: file.create_dataset("episode_3/rewards", data=h5py.Empty("f4"))
     ),
