@@ -1,6 +1,4 @@
-"""Starts a program that ends with the process that started it.
-
-    python -m experiments.sweeping.leash <id of the parent> <program> <arguments>
+"""Starts a program that ends with the process that started it; `engines/remote.py` does so in a process of its own.
 
 A worker of a cluster may be killed without a chance to end the run that it has started. On Linux the kernel then sends
 SIGTERM to the run, which saves and stops. Elsewhere the run continues, and its folder stays locked until it ends.
@@ -30,7 +28,3 @@ def main(parent: int, command: list[str]) -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     os.execvp(command[0], command)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])

@@ -129,8 +129,12 @@ def _kill(process: "subprocess.Popen[bytes]", folder: Path, after: float, rng: r
 
 
 def _is_writing(folder: Path) -> bool:
-    """Whether a temporary file or folder is there, which is renamed when it is complete."""
-    return any("tmp" in name for _, folders, files in os.walk(folder) for name in (*folders, *files))
+    """Whether a temporary file or folder is there, which is renamed when it is complete.
+
+    Those of Orbax have `tmp` in their names, ours begin with a dot, as the lock of a run folder does.
+    """
+    names = (name for _, folders, files in os.walk(folder) for name in (*folders, *files))
+    return any("tmp" in name or (name.startswith(".") and name != ".lock") for name in names)
 
 
 def campaign(kills: int, seed: int, report: Callable[[str], None] = print) -> dict[str, tuple[int, int]]:

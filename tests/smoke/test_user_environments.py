@@ -287,7 +287,7 @@ def test_a_schedule_over_the_whole_run_cannot_be_lengthened(tmp_path):
     (tmp_path / "config.json").write_text('{"num_updates": 10}')
     config = load_config("configs/iql.py:hopper-m,preset=short")
     with user_error(
-        f"cannot lengthen {tmp_path} from num_updates=10 to 20000: a schedule of iql is over the whole of num_updates"
+        f"cannot lengthen {tmp_path} from num_updates=10 to 20000: the updates of iql depend on num_updates"
     ):
         offline.run(config, tmp_path, resume=True)
     config.actor.schedule = "constant"

@@ -1,5 +1,6 @@
 """Evaluation: scores by hand, reset seeds, one policy call per step, scaled observations and actions."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -125,3 +126,18 @@ def test_an_evaluation_of_an_environment_without_an_end_is_bounded():
 
     result = evaluate_policy(policy, lambda: UserEnv(length=None), episodes=2, max_episode_steps=8)
     assert (result.lengths.tolist(), result.num_cut) == ([[8, 8]], 2)
+
+
+def test_without_a_cpu_backend_policies_act_where_they_are_trained(evaluate, monkeypatch):
+    """As with JAX_PLATFORMS=cuda, where asking for CPU devices raises."""
+    expected, _ = evaluate((0, 1), 5)
+    devices = jax.devices
+
+    def no_cpu(backend=None):
+        if backend == "cpu":
+            raise RuntimeError("Unknown backend cpu")
+        return devices(backend)
+
+    monkeypatch.setattr(jax, "devices", no_cpu)
+    result, _ = evaluate((0, 1), 5)
+    np.testing.assert_array_equal(result.returns, expected.returns)

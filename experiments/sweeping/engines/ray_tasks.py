@@ -35,7 +35,7 @@ def _ask(command: Sequence[str], failure: str, cores: int) -> Any:
         return children.ask([sys.executable, *command[1:]], failure=failure)
 
 
-class RayJob:
+class RayJob(remote.RemoteJob):
     """A run as a task of Ray.
 
     Args:
@@ -46,16 +46,8 @@ class RayJob:
     def __init__(self, task: remote.Task, options: dict[str, Any]) -> None:
         import ray
 
-        self.run = task.run
-        self._notice, self._logged = task.notice, base.log_size(task.run)
+        super().__init__(task)
         self._reference = ray.remote(remote.execute).options(**options).remote(task)
-
-    def last_line(self) -> str:
-        """Returns the machine and the last line that the run printed; empty while it waits for a machine."""
-        return base.last_line(self.run) if self._has_begun() else ""
-
-    def _has_begun(self) -> bool:
-        return base.log_size(self.run) > self._logged
 
     def outcome(self) -> Outcome | None:
         """Returns its outcome, or None until it has ended."""
@@ -81,8 +73,8 @@ class RayJob:
         """
         import ray
 
-        self._notice.stop(number)
-        if not self._has_begun():
+        self.notice.stop(number)
+        if not self.has_begun():
             ray.cancel(self._reference)
 
     def kill(self) -> None:

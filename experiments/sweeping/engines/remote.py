@@ -102,6 +102,27 @@ def make_task(run: PlannedRun, notice: Notice, num_cores: int) -> Task:
     return Task(run=run, notice=notice, folder=os.getcwd(), environment=environment, cores=num_cores)
 
 
+class RemoteJob:
+    """A run that waits for a machine or is executed there, as far as its log and the notice tell.
+
+    Args:
+        task: the task.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.run = task.run
+        self.notice = task.notice
+        self._logged = base.log_size(task.run)
+
+    def has_begun(self) -> bool:
+        """Whether a machine has started or continued the run."""
+        return base.log_size(self.run) > self._logged
+
+    def last_line(self) -> str:
+        """Returns the machine and the last line that the run printed; empty while it waits for a machine."""
+        return base.last_line(self.run) if self.has_begun() else ""
+
+
 def execute(task: Task) -> Outcome:
     """Starts or resumes a run and waits for its end; waits first while another process writes to the folder.
 
@@ -162,12 +183,12 @@ def problem_here(folder: str, notice: Notice) -> str | None:
     """Returns why runs cannot be executed on this machine; None if they can, as far as can be seen.
 
     Args:
-        folder: the repository root.
+        folder: the working folder of the runs.
         notice: that of the sweep.
     """
     root = notice.path.parent
-    if not (Path(folder) / "experiments").is_dir():
-        return f"there is no {folder}: the repository must be at the same path on every machine"
+    if not Path(folder).is_dir():
+        return f"there is no {folder}: the folder of the sweep must be at the same path on every machine"
     if not notice.path.exists():
         return f"its {root} is another folder: choose --runs on a file system that all machines share"
     if not os.access(root, os.W_OK):

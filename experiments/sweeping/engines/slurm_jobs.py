@@ -22,7 +22,7 @@ _FOLDER = ".slurm"  # in the folder of all run folders: what submitit writes
 _EXECUTED_HERE = "local"  # submitit's executor without SLURM, for trials and tests
 
 
-class SlurmJob:
+class SlurmJob(remote.RemoteJob):
     """A run as a job of SLURM.
 
     Args:
@@ -31,17 +31,8 @@ class SlurmJob:
     """
 
     def __init__(self, task: remote.Task, executor: Any) -> None:
-        self.run = task.run
-        self._notice = task.notice
-        self._logged = base.log_size(task.run)
+        super().__init__(task)
         self._job = executor.submit(remote.execute, task)
-
-    def last_line(self) -> str:
-        """Returns the machine and the last line that the run printed; empty while it waits in the queue."""
-        return base.last_line(self.run) if self._has_begun() else ""
-
-    def _has_begun(self) -> bool:
-        return base.log_size(self.run) > self._logged
 
     def outcome(self) -> Outcome | None:
         """Returns its outcome, or None until it has ended."""
@@ -50,8 +41,8 @@ class SlurmJob:
         try:
             return self._job.result()
         except Exception as error:  # whatever the job raised, or submitit if the job left no result
-            if self._notice.number() is not None or self.run.state() in OVER:
-                return OVER.get(self.run.state(), Outcome("stopped" if self._has_begun() else "not started"))
+            if self.notice.number() is not None or self.run.state() in OVER:
+                return OVER.get(self.run.state(), Outcome("stopped" if self.has_begun() else "not started"))
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             return Outcome("failed", message=f"job {self._job.job_id}: {lines[-1] if lines else type(error).__name__}")
 
@@ -61,13 +52,13 @@ class SlurmJob:
         Args:
             number: number of the signal that the run receives.
         """
-        self._notice.stop(number)
-        if not self._has_begun():
+        self.notice.stop(number)
+        if not self.has_begun():
             self._job.cancel()
 
     def kill(self) -> None:
         """Cancels the job; SLURM sends SIGTERM to the run, which saves if it can within the cluster's KillWait."""
-        self._notice.stop(signal.SIGTERM)
+        self.notice.stop(signal.SIGTERM)
         self._job.cancel()
 
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,9 +16,9 @@ from ssar_jax.data import checks, hdf5
 from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import DataSource, OfflineDataset
 from ssar_jax.data.hdf5 import open_hdf5, require_inside
-from ssar_jax.data.memory import Header, require_memory
+from ssar_jax.data.memory import require_memory
 from ssar_jax.data.sources.embedded import EMBEDDED_NAMESPACE
-from ssar_jax.data.sources.minari_spaces import MinariDescription, describe
+from ssar_jax.data.sources.minari_spaces import MinariDescription, describe, described_headers
 from ssar_jax.errors import UserError
 from ssar_jax.files import exists, is_folder, one_line, resolve_path, user_folder
 from ssar_jax.observations import Entry, Layout, arrange
@@ -154,7 +153,7 @@ def read_minari(
     if source is None:
         kind = "embedded" if name.startswith(EMBEDDED_NAMESPACE + "/") else "minari"
         source = DataSource(kind, name, str(data.parent))
-    require_memory(_headers(metadata), str(source))
+    require_memory(described_headers(metadata), str(source))
     storage, layout = metadata.get("data_format", "hdf5"), description.layout
     file = data / "main_data.hdf5" if storage == "hdf5" else data
     try:
@@ -200,33 +199,6 @@ def _notes(source: DataSource, metadata: Mapping[str, Any], layout: Layout | Non
     note = f"the episodes have {steps:,} steps, but total_steps in metadata.json is {told!r}; all episodes are used"
     _LOG.warning("%s: %s", source, note)
     return (*notes, note)
-
-
-def _headers(metadata: Mapping[str, Any]) -> dict[str, Header]:
-    """Return the headers of all steps together, as the metadata tell; none if they do not."""
-    try:
-        steps = int(metadata["total_steps"])
-        spaces = {key: json.loads(metadata[f"{key[:-1]}_space"]) for key in ("observations", "actions")}
-        headers = {key: Header((steps, _width(space)), np.dtype(_dtype(space))) for key, space in spaces.items()}
-    except (KeyError, TypeError, ValueError):
-        return {}
-    return {**headers, "rewards": Header((steps,), np.dtype(np.float64))}
-
-
-def _width(space: Mapping[str, Any]) -> int:
-    """Return the number of values of one element of a serialized space."""
-    parts = space.get("subspaces")
-    if parts is None:
-        return math.prod(space.get("shape", ()))
-    return sum(map(_width, parts.values() if isinstance(parts, Mapping) else parts))
-
-
-def _dtype(space: Mapping[str, Any]) -> str:
-    """Return the dtype of a serialized space; of a dictionary the largest of its parts."""
-    parts = space.get("subspaces")
-    if parts is None:
-        return space["dtype"]
-    return max(map(_dtype, parts.values() if isinstance(parts, Mapping) else parts), key=lambda x: np.dtype(x).itemsize)
 
 
 def _concatenate(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ssar_jax.data.memory import Header
 from ssar_jax.data.sources.embedded import EMBEDDED_NAMESPACE
 from ssar_jax.errors import UserError
 from ssar_jax.observations import Entry, Layout, arrange
@@ -75,6 +76,37 @@ def describe(metadata: Mapping[str, Any], where: str) -> MinariDescription:
             raise _unsupported(f"actions are {shape}", "vectors", where)
         bounds, action_size = _bounds(actions), actions["shape"][0]
     return MinariDescription(layout, observation_size, action_size, *bounds, environment, environment_id)
+
+
+def described_headers(metadata: Mapping[str, Any]) -> dict[str, Header]:
+    """Return the headers of all steps together, as the metadata tell; none if they do not.
+
+    Args:
+        metadata: The metadata by name.
+    """
+    try:
+        steps = int(metadata["total_steps"])
+        spaces = {key: json.loads(metadata[f"{key[:-1]}_space"]) for key in ("observations", "actions")}
+        headers = {key: Header((steps, _width(space)), np.dtype(_dtype(space))) for key, space in spaces.items()}
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return {**headers, "rewards": Header((steps,), np.dtype(np.float64))}
+
+
+def _width(space: Mapping[str, Any]) -> int:
+    """Return the number of values of one element of a serialized space."""
+    parts = space.get("subspaces")
+    if parts is None:
+        return math.prod(space.get("shape", ()))
+    return sum(map(_width, parts.values() if isinstance(parts, Mapping) else parts))
+
+
+def _dtype(space: Mapping[str, Any]) -> str:
+    """Return the dtype of a serialized space; of a dictionary the largest of its parts."""
+    parts = space.get("subspaces")
+    if parts is None:
+        return space["dtype"]
+    return max(map(_dtype, parts.values() if isinstance(parts, Mapping) else parts), key=lambda x: np.dtype(x).itemsize)
 
 
 def _environment(metadata: Mapping[str, Any], where: str) -> tuple[str | None, str | None]:

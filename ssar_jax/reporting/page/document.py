@@ -93,6 +93,8 @@ class Section:
         pictures: figures in their order.
         details: details in their order.
         collapsed: whether only the heading is visible at first.
+        notices: what is left out and why, paragraphs after the sentences. A section with a notice is shown even if it
+            has no content.
     """
 
     title: str
@@ -101,6 +103,7 @@ class Section:
     pictures: Sequence[Picture] = ()
     details: Sequence[Details] = ()
     collapsed: bool = False
+    notices: Sequence[str] = ()
 
 
 def number(value: float | None, show: Callable[[float], str], *, link: str | None = None) -> Cell:
@@ -144,7 +147,7 @@ def markdown(section: Section) -> str:
     Args:
         section: the section.
     """
-    parts = [f"## {section.title}\n", *(f"{sentence}\n" for sentence in section.sentences)]
+    parts = [f"## {section.title}\n", *(f"{text}\n" for text in (*section.sentences, *section.notices))]
     for table in section.tables:
         parts += [f"{table.caption}\n", _markdown_table(table)]
     return "\n".join(parts)

@@ -109,8 +109,9 @@ def adaptation(groups: Sequence[Group], mazes: Mapping[str, MazeView], folder: P
         "the states in each cell, and the share of the states in it."
     )
     tables = [adaptation_table(found, "Start and end of training")] if found else []
-    sentences = [sentence, *missing] if found or missing else []
-    return Section(title="State-adaptive coefficient", sentences=sentences, tables=tables, pictures=pictures)
+    return Section(
+        title="State-adaptive coefficient", sentences=[sentence], notices=missing, tables=tables, pictures=pictures
+    )
 
 
 def _systems(groups: Sequence[Group]) -> list[str]:

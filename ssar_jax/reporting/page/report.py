@@ -23,7 +23,7 @@ def report_sections(
         folder: folder of the figures, as SVG and PNG.
 
     Returns:
-        The sections that have any content.
+        The sections that have any content or notice.
 
     Raises:
         UserError: if matplotlib is not installed.
@@ -42,9 +42,4 @@ def report_sections(
         sections.run_details(groups),
         sections.published_alone(blocks),
     ]
-    return [each for each in found if each.tables or each.pictures or each.details or _is_notice(each)]
-
-
-def _is_notice(section: Section) -> bool:
-    """Whether a section says only what is left out, since nothing of it could be read."""
-    return any(sentence.startswith("Left out: ") for sentence in section.sentences)
+    return [each for each in found if each.tables or each.pictures or each.details or each.notices]

@@ -36,9 +36,9 @@ def shorter_config(config: Any, path: Path, field: LengthField) -> dict[str, Any
         return None
     if field == "num_updates" and registry.get_entry(config.algorithm).length_matters(config):
         raise UserError(
-            f"cannot lengthen {path} from num_updates={old} to {new}: a schedule of {config.algorithm} is over the "
-            "whole of num_updates, such as a learning rate that decays to 0 at its end, or may be; start a new run "
-            "with --workdir"
+            f"cannot lengthen {path} from num_updates={old} to {new}: the updates of {config.algorithm} depend on "
+            "num_updates, as through a learning rate that decays to 0 at the end, or the algorithm does not say that "
+            "they don't (Entry.length_matters); start a new run with --workdir"
         )
     return now | ({"num_updates": old} if field == "num_updates" else {"online": now["online"] | {"num_steps": old}})
 

@@ -121,11 +121,11 @@ def test_after_the_sweep_nothing_is_started(tmp_path):
     assert not task.run.folder.exists()
 
 
-def test_a_machine_without_the_repository_is_named(tmp_path):
+def test_a_machine_without_the_folder_of_the_sweep_is_named(tmp_path):
     notice = remote.Notice.post(tmp_path)
     assert remote.problem_here(os.getcwd(), notice) is None
     problem = remote.problem_here("/nowhere", notice)
-    assert problem == "there is no /nowhere: the repository must be at the same path on every machine"
+    assert problem == "there is no /nowhere: the folder of the sweep must be at the same path on every machine"
 
 
 def test_a_run_ends_with_the_worker_that_is_killed(tmp_path):

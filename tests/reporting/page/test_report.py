@@ -97,7 +97,7 @@ def test_a_coefficient_that_cannot_be_read_is_named(tmp_path):
         run = write_run(folder / "run", config=config)
         groups, skipped = groups_of(folder)
         sections = report_sections(groups, skipped, {}, tmp_path / "figures")
-        found = [each.sentences for each in sections if each.title == "State-adaptive coefficient"]
+        found = [each.notices for each in sections if each.title == "State-adaptive coefficient"]
         assert len(found) == (1 if config else 0)
         if config:
             assert found[0][-1].startswith(f"Left out: {run} has no metric coefficient/beta")
@@ -222,8 +222,8 @@ def test_missing_diagnostics_are_named(tmp_path):
     groups, _ = group_runs(read_runs(folder)[0])
     section = figure_sections.adaptation(groups, {}, tmp_path / "figures")
     assert len(section.pictures) == 2
-    assert any("has no diagnostics" in line and "antmaze-u" in line for line in section.sentences)
-    assert any("hopper-m-sa has no metric" in line for line in section.sentences)
+    assert any("has no diagnostics" in line and "antmaze-u" in line for line in section.notices)
+    assert any("hopper-m-sa has no metric" in line for line in section.notices)
 
 
 def test_html_escapes_text():
@@ -244,7 +244,8 @@ def test_markdown_has_all_tables_and_sentences():
     foot = [document.text("sum"), document.number(float("nan"), "{:.1f}".format)]
     spans = [document.Span("", 1), document.Span("TD3", 1)]
     table = document.Table("A caption", ["task", "ours"], [cells], [foot], spans)
-    assert document.markdown(document.Section("A title", ["A sentence."], [table])) == (
-        "## A title\n\nA sentence.\n\nA caption\n\n"
+    section = document.Section("A title", ["A sentence."], [table], notices=["Left out: b."])
+    assert document.markdown(section) == (
+        "## A title\n\nA sentence.\n\nLeft out: b.\n\nA caption\n\n"
         "| task | TD3 ours |\n| --- | --- |\n| a&#124;b | 1.0 |\n| sum | – |\n"
     )

@@ -35,7 +35,7 @@ def _section(section: Section, name: str) -> Html:
     heading = element("h2", section.title)
     pictures = [picture_element(picture, f"{name}-{i}") for i, picture in enumerate(section.pictures)]
     content = [
-        *(element("p", sentence) for sentence in section.sentences),
+        *(element("p", sentence) for sentence in (*section.sentences, *section.notices)),
         *map(table_element, section.tables),
         *([element("div", *pictures, class_="pictures")] if pictures else []),
         *map(details_element, section.details),
