@@ -123,10 +123,19 @@ def rounding_of_adam(second_moments: Any, learning_rate: float) -> Any:
     return jax.tree.map(lambda size: 2.0 * learning_rate * np.minimum(1.0, noise / (size + 1e-30)), sizes)
 
 
-def cases(files):
-    """Every file in both precisions. Single precision of all but one is slow: it compiles all programs once more."""
+def cases(files, slow=()):
+    """Every file in both precisions.
+
+    Single precision is slow, since it compiles all programs once more, and so are the files whose stems `slow` names:
+    each differs from another file in one option that is also tested elsewhere.
+    """
     return [
-        pytest.param(path, dtype, id=f"{dtype.__name__}-{path.stem}", marks=[pytest.mark.slow] * (single and i > 0))
-        for i, path in enumerate(files)
-        for dtype, single in ((np.float32, True), (np.float64, False))
+        pytest.param(
+            path,
+            dtype,
+            id=f"{dtype.__name__}-{path.stem}",
+            marks=[pytest.mark.slow] * (dtype == np.float32 or path.stem in slow),
+        )
+        for path in files
+        for dtype in (np.float32, np.float64)
     ]

@@ -42,9 +42,8 @@ def make_trainer(algorithm):
     return trainer
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "td3_bc" else pytest.param(name, marks=pytest.mark.slow) for name in SYSTEMS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_a_checkpoint_of_an_accelerator_is_loaded_evaluated_and_resumed_on_a_cpu(name, tmp_path):
     variant = SYSTEMS[name]
     with use_layout("vmap"):

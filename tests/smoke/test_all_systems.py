@@ -39,6 +39,7 @@ SLOW = (
     *("td3_bc.py:hopper-m", "td3_bc.py:hopper-m,variant=base", "cql.py:hopper-m", "cql.py:hopper-m,variant=base"),
     *("iql.py:hopper-m,variant=sa", "rebrac.py:hopper-m,variant=sa", "awac.py:hopper-m"),
     *("edac.py:hopper-m,variant=sac_n", "cal_ql.py:hopper-m,variant=sa", "edac.py:hopper-m", "cal_ql.py:hopper-m"),
+    *("fam_cql.py:hopper-m", "rebrac.py:hopper-m", "iql.py:hopper-m"),
 )
 
 

@@ -23,6 +23,7 @@ def log_to(names, dataset, path, **environment):
     return small_run.finish(small_run.start(*flags, **nobody, **environment))
 
 
+@pytest.mark.slow
 def test_dashboards_show_what_the_tables_hold(dataset, tmp_path):
     pytest.importorskip("tensorboardX", reason=NO_EXTRA)
     pytest.importorskip("wandb", reason=NO_EXTRA)
@@ -57,6 +58,7 @@ def test_an_unknown_dashboard_is_told_before_anything_is_done(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_wandb_asks_for_no_login(dataset, tmp_path):
     """Even with uploads enabled; without a terminal W&B would end with a traceback."""
     pytest.importorskip("wandb", reason=NO_EXTRA)

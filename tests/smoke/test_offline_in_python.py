@@ -68,6 +68,7 @@ def test_a_run_that_is_interrupted_before_its_first_checkpoint_starts_again(fini
     small_run.assert_same_numbers(finished.path, path)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_at_its_end_is_only_summarized(finished, dataset, tmp_path, monkeypatch):
     """Killed between the last checkpoint and the summary: nothing is trained again."""
 
@@ -99,6 +100,7 @@ def test_resuming_with_other_data_is_refused(finished, tmp_path):
     assert (path / "train.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_overwriting_replaces_a_finished_run(dataset, tmp_path):
     path = tmp_path / "run"
     assert run(path, small_run.make_config(dataset, *SHORTER)) == 0
@@ -109,6 +111,7 @@ def test_overwriting_replaces_a_finished_run(dataset, tmp_path):
     assert [row["step"] for row in read(path / "eval.csv")] == ["0", "20", "40"]
 
 
+@pytest.mark.slow
 def test_the_baseline(dataset, tmp_path):
     """Without a coefficient to learn, nothing is selected and the weight is 0.4 everywhere."""
     config = "configs/td3_bc.py:hopper-m,variant=base,preset=short"
@@ -136,6 +139,7 @@ def pendulum(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_custom_data_with_an_environment(pendulum, tmp_path):
     """Raw returns, because there are no reference returns; torques in the environment's range."""
     path = tmp_path / "run"

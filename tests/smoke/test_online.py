@@ -99,6 +99,7 @@ def test_the_tuned_policy_can_be_loaded(tuned, finished):
     assert not np.allclose(actions, load_policy(finished.path, seed=0)(observations))
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_numbers(tuned, finished, dataset, tmp_path):
     path, offline = tmp_path / "run", f"--offline_run={finished.path}"
     process = start(dataset, path, offline)

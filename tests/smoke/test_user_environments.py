@@ -151,7 +151,8 @@ def test_an_offline_run_is_saved_before_its_evaluation(config, whole, tmp_path, 
     small_run.assert_same_numbers(whole, path)
 
 
-@pytest.mark.parametrize("how", ["fails", pytest.param("signal", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["fails", "signal"])
 def test_an_online_run_is_saved_before_its_evaluation(config, whole, tuned, tmp_path, monkeypatch, how):
     path, play = tmp_path / "run", Scorer.__call__
 
@@ -250,6 +251,7 @@ def test_a_lengthened_run_is_the_long_run(config, whole, tmp_path):
         offline.run(config, path, resume=True)
 
 
+@pytest.mark.slow
 def test_a_lengthened_online_run_is_the_long_run(config, whole, tuned, tmp_path):
     path = tmp_path / "run"
     total, config.online.num_steps = config.online.num_steps, 40

@@ -90,7 +90,7 @@ def expected(rows, steps, ended):
     return count, pair
 
 
-@pytest.mark.parametrize("vmapped", [False, True])
+@pytest.mark.parametrize("vmapped", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_online_they_are_known_when_an_episode_has_ended(vmapped):
     """After every step, for three seeds with episodes of 2 to 5 steps; -1 and -2 in the rows of the running ones."""
     whole = tuner(seeds=(3, 5, 9), layout=choose_layout(3, vmapped), mode="half")

@@ -59,7 +59,7 @@ def train_with_batch_size(batch_size, rows):
     return trainer.states()
 
 
-@pytest.mark.parametrize("vmapped", [False, True])
+@pytest.mark.parametrize("vmapped", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_seed_does_not_depend_on_the_others(recorder, rows, vmapped):
     """Seeds 5, 6 and 9 together, each alone, and seed 6 together with another."""
     together = train(recorder, rows, [10], (5, 6, 9), layout=choose_layout(3, vmapped))

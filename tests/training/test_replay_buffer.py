@@ -47,10 +47,20 @@ class NumpyRing:
         self.pointer = self.pointer + 1 if self.pointer + 1 < len(self.rewards) else self.first
 
 
-@pytest.mark.parametrize("trust", ["one", "zero", "stale"])
+RINGS = [(3, 10, 4, False), (3, 5, 12, False), (0, 4, 9, False), (5, 5, 7, False), (3, 4, 10, True), (3, 20, 10, True)]
+
+
 @pytest.mark.parametrize(
-    ("kept", "capacity", "steps", "half"),
-    [(3, 10, 4, False), (3, 5, 12, False), (0, 4, 9, False), (5, 5, 7, False), (3, 4, 10, True), (3, 20, 10, True)],
+    ("kept", "capacity", "steps", "half", "trust"),
+    [
+        *((*ring, "one") for ring in RINGS),
+        *((*RINGS[1], trust) for trust in ("zero", "stale")),
+        *(
+            pytest.param(*ring, trust, marks=pytest.mark.slow)
+            for ring in (RINGS[0], *RINGS[2:])
+            for trust in ("zero", "stale")
+        ),
+    ],
 )
 def test_every_slot_has_the_content_of_a_plain_ring(kept, capacity, steps, half, trust):
     """Two seeds, before, while and after the ring wraps, once and twice."""

@@ -76,7 +76,8 @@ def test_the_real_algorithm_compiles_once_for_chunks_of_any_length(looped):
     jax.tree.map(np.testing.assert_array_equal, states, looped[0])
 
 
-@pytest.mark.parametrize("devices", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2])
 def test_seeds_equal_single_runs_bit_for_bit(devices):
     """In a subprocess, because the number of devices is fixed when JAX starts.
 

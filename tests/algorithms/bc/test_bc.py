@@ -84,6 +84,7 @@ def test_learns_the_mean_and_the_spread_of_the_data(policy):
     np.testing.assert_allclose(spread, 0.2 if policy == "gaussian" else 0.0, atol=0.02)
 
 
+@pytest.mark.slow
 def test_seeds_are_single_runs_under_vmap():
     algorithm, state = start()
     other = jax.tree.map(lambda leaf: leaf * 2, state)

@@ -256,6 +256,7 @@ def two_seeds():
     return update
 
 
+@pytest.mark.slow
 def test_seeds_under_vmap_are_single_runs(two_seeds):
     """To 1e-6, in float32 against float64.
 

@@ -62,6 +62,7 @@ def train():
     return as_float32
 
 
+@pytest.mark.slow
 def test_the_penalty_lowers_values_outside_the_data(train):
     """A bandit: one state, data's actions within [-0.8, 0], reward 1 for each of them.
 
@@ -78,6 +79,7 @@ def test_the_penalty_lowers_values_outside_the_data(train):
         assert (chosen[0] < 0.0) == (weight > 0.0)  # the policy, which maximizes Q, stays in the data or leaves it
 
 
+@pytest.mark.slow
 def test_learns_the_values_and_the_action_of_a_two_step_problem(train):
     """State 0 leads to state 1 with reward -(a - 0.5)^2, state 1 ends with reward 1; discount 0.9, weight 0.
 

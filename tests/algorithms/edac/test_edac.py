@@ -141,6 +141,7 @@ def train(config, batch, updates):
     return algorithm, run()
 
 
+@pytest.mark.slow
 def test_learns_the_values_of_a_terminal_problem():
     """One state that ends with reward 1 - (a - 0.5)^2 at actions over the whole range.
 
@@ -157,6 +158,7 @@ def test_learns_the_values_of_a_terminal_problem():
     assert float(algorithm.act(state.actor.params, np.ones((1, 1)), None)[0, 0]) == pytest.approx(0.5, abs=0.15)
 
 
+@pytest.mark.slow
 def test_eta_spreads_the_slopes_of_the_critics():
     """Actions of two dimensions and no rewards, so that only the similarity shapes the slopes.
 

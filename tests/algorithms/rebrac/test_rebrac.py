@@ -89,6 +89,7 @@ def test_without_a_critic_penalty_no_next_actions_are_needed(state):
     assert not equal(take(state)[0].critics.params, without.critics.params)
 
 
+@pytest.mark.slow
 def test_the_published_program_has_no_critic_penalty_online(state):
     online, metrics = take(state, phase="online")
     assert metrics["critic/penalty"] == 0.0

@@ -105,6 +105,7 @@ def test_four_updates_agree_with_numpy(phase, factor):
             assert_close(reference.target_actor, wide.target_actor, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_learns_the_penalized_values_and_the_action_of_a_two_step_problem():
     """State 0 leads to state 1 with reward 0, state 1 ends with reward 1 - (a - 0.5)^2; discount 0.9.
 

@@ -391,6 +391,7 @@ def stationary_action(density, value):
     return grid[np.argmax(grid * value * np.array(slopes) > 1.0)]
 
 
+@pytest.mark.slow
 def test_takes_the_best_supported_action_where_td3_bc_takes_one_between(trained):
     """Without a penalty both take the best action there is, 1; with a coefficient of 5 they stop where it balances.
 

@@ -23,9 +23,10 @@ from tests.algorithms.states import with_params
 from tests.golden_vectors import golden_files
 
 FILES = golden_files("td3_bc_")
+SLOW = ("td3_bc_sa_cap", "td3_bc_sa_increase", "td3_bc_sa_noloosen", "td3_bc_sa_online_nodecay")
 
 
-@pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
+@pytest.fixture(params=[pytest.param(np.float32, marks=pytest.mark.slow), np.float64], ids=["float32", "float64"])
 def dtype(request):
     with jax.enable_x64(request.param == np.float64):
         yield request.param
@@ -210,7 +211,7 @@ def run(vectors, algorithm, config, coefficient):
 
 
 @pytest.mark.conformance
-@pytest.mark.parametrize(("path", "dtype"), cases(FILES), indirect=["dtype"])
+@pytest.mark.parametrize(("path", "dtype"), cases(FILES, SLOW), indirect=["dtype"])
 def test_agrees_with_the_authors(path, dtype):
     vectors = Vectors(path, dtype)
     coefficient, config = build(vectors)

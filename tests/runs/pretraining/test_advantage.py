@@ -89,6 +89,7 @@ def test_a_seeds_mask_does_not_depend_on_the_other_seeds(rows, cache, monkeypatc
     assert set(np.unique(together.trusted)) == {0.0, 1.0}
 
 
+@pytest.mark.slow
 def test_pretraining_shares_no_minibatch_with_the_run(rows, monkeypatch):
     """Minibatches depend only on a trainer's seeds, so those of the value functions must be different ones."""
     given = []
