@@ -14,6 +14,7 @@ from ssar_jax.ranges import are_sizes, require_in_range
 CHOICES: dict[str, tuple[str, ...]] = {
     "precision": get_args(choices.Precision),
     "layout": get_args(choices.SeedLayout),
+    "evaluation.overlap": get_args(choices.Overlap),
     "physics": ("auto", *get_args(choices.Physics)),
     "dataset.source": get_args(choices.Source),
     "selection.rule": get_args(choices.SelectionRule),

@@ -190,6 +190,9 @@ def shared_config(choice: Choice) -> Config:
                 "episodes": 100 if antmaze else 10,  # program and CORL
                 # Ours: an episode is cut after so many steps; unset: the task's horizon, 1,000 if there is none.
                 "max_episode_steps": placeholder(int),
+                # Ours: "on" plays offline evaluations while training goes on, "off" in turn with it, with the same
+                # rows; "auto" is "on" on accelerators, whose host would be idle.
+                "overlap": "auto",
             },
             "checkpoint": {
                 "every": 50_000,  # ours

@@ -12,6 +12,9 @@ Precision = Literal["highest", "high", "default"]
 SeedLayout = Literal["auto", "loop", "vmap"]
 """Whether seeds and critics run one after the other or as one batched program; `auto` batches on accelerators."""
 
+Overlap = Literal["auto", "on", "off"]
+"""Whether offline evaluations are played while training goes on; `auto` does so on accelerators."""
+
 Source = Literal["auto", "d4rl", "minari", "embedded", "path"]
 """Where a task's dataset comes from: `auto` takes D4RL's file if there is one, else the embedded dataset."""
 

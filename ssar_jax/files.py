@@ -1,6 +1,7 @@
 """Files that are read with one clear line on failure and written completely or not at all."""
 
 import os
+import re
 import stat
 import tempfile
 import tokenize
@@ -202,6 +203,19 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, is_ours: Callable[[str], bool]) -> None:
+    """Remove the temporary files that killed processes left in a folder, to which no other process may be writing.
+
+    Args:
+        folder: The folder; it may be missing.
+        is_ours: Whether a file of this name would have been written by `write_atomically`.
+    """
+    for file in folder.glob(".*"):
+        temporary = re.fullmatch(r"\.(.+)\.[a-z0-9_]{8}", file.name)  # as mkstemp names them
+        if temporary and is_ours(temporary[1]):
+            file.unlink(missing_ok=True)
 
 
 def require_writable(folder: Path, remedy: str) -> None:

@@ -30,7 +30,7 @@ IN_USE = "another process is writing to"
 RENAMED_FIELDS = {"coefficient.mask_regulariser": "coefficient.mask_regularizer"}
 """Old names of config fields and their current names, which are in the same group. Old names are still accepted."""
 
-IMPLIED_FIELDS = {"layout": "auto", "dataset.keep_fraction": 1.0}
+IMPLIED_FIELDS = {"layout": "auto", "dataset.keep_fraction": 1.0, "evaluation.overlap": "auto"}
 """Config fields that older runs do not have, and the value that is implied there."""
 
 

@@ -18,6 +18,7 @@ from ssar_jax.networks.backend import use_layout
 from ssar_jax.runs.data import TaskData, load_data
 from ssar_jax.runs.divergence import DivergenceGuard
 from ssar_jax.runs.interruption import Interruption, watch_signals
+from ssar_jax.runs.overlap import Overlap
 from ssar_jax.runs.pretraining.models import pretrain
 from ssar_jax.runs.progress import Progress, stops
 from ssar_jax.runs.scores import Scorer, add_metrics, finish_or_save
@@ -135,6 +136,7 @@ class _OfflineRun:
         )
         self._log = RunLog(folder.path, seeds, keep=restored, evaluated=self._guard.active_seeds, dashboards=dashboards)
         self._scorer = Scorer(config, data, algorithm, seeds, self._log)
+        self._overlap = Overlap(self._scorer, config.precision)
 
     def _restore(self, models: Params | None) -> int:
         """Loads the latest checkpoint and returns its update, or -1 if there is none.
@@ -170,7 +172,7 @@ class _OfflineRun:
             return self._stop(progress, interruption)
         training_seconds, wall_start = 0.0, time.monotonic()
         for stop in stops(first, total, LOG_INTERVAL, config.evaluation.interval, config.checkpoint.every):
-            interruption.activity = f"finishing the updates up to {stop:,}, which are then saved"
+            interruption.activity = self._activity(stop)
             start, updates = time.monotonic(), stop - trainer.step
             metrics = trainer.advance(updates)
             seconds = time.monotonic() - start
@@ -178,10 +180,15 @@ class _OfflineRun:
             add_metrics(self._log, stop, trainer.seeds, metrics, stopped=guard.stopped)
             if guard.check(stop, metrics, [trainer.states_on_devices()]):
                 trainer.load(guard.reset_stopped(trainer.states()), stop)
+            is_saved = stop % config.checkpoint.every == 0 or stop == total
+            # At these updates alone, so that a run in the folder is the same whenever it was interrupted.
+            is_joined = is_saved or self._is_evaluated(stop) or not guard.active_seeds
+            if is_joined and not self._overlap.finish(self._checkpoints.save, progress, interruption):
+                return self._stop(progress, interruption)
             if not guard.active_seeds:
                 progress.close()
                 return 1
-            if stop % config.checkpoint.every == 0 or stop == total:
+            if is_saved:
                 self._diagnostics.write(trainer)  # before the checkpoint: a run resumed from it does not write these
                 self._save()
             # After the checkpoint, because an environment may fail or never end.
@@ -189,7 +196,8 @@ class _OfflineRun:
                 return self._stop(progress, interruption)
             progress.show(stop, seconds, updates)
             if interruption.requested() and (self._is_pending(stop) or stop < total):
-                self._save()
+                if self._overlap.finish(self._checkpoints.save, progress, interruption):
+                    self._save()
                 return self._stop(progress, interruption)
         progress.close()
         return self._summarize((total - first) / training_seconds if training_seconds else None, wall_start)
@@ -212,13 +220,35 @@ class _OfflineRun:
         self._checkpoints.save(self._trainer.step, states)
         self._guard.record_checkpoint(self._trainer.step, states)
 
+    def _activity(self, stop: int) -> str:
+        """Says what is still done after a signal during the updates up to `stop`."""
+        if self._overlap.update is None:
+            return f"finishing the updates up to {stop:,}, which are then saved"
+        return (
+            f"finishing the updates up to {stop:,}; --resume continues at update {self._overlap.update:,}, whose "
+            "evaluation is stopped"
+        )
+
     def _stop(self, progress: Progress, interruption: Interruption) -> int:
         progress.close()
-        return interruption.announce(f"update {self._trainer.step:,}")
+        return interruption.announce(f"update {self._checkpoints.latest_step or 0:,}")
+
+    def _is_overlapped(self, step: int) -> bool:
+        """Whether the evaluation of a step is played while training goes on; the first and the last one never are.
+
+        At update 0 an environment that fails should stop the run before it has cost time.
+        """
+        wanted = self._config.evaluation.overlap
+        is_on = jax.default_backend() != "cpu" if wanted == "auto" else wanted == "on"
+        return is_on and 0 < step < self._config.num_updates
 
     def _evaluate(self, progress: Progress, interruption: Interruption) -> bool:
-        """Evaluates and returns True, or saves the run and returns False if a signal stops the evaluation."""
+        """Evaluates or begins to, and returns True; if a signal stops it, saves the run and returns False."""
         step, place = self._trainer.step, f"update {self._trainer.step:,}"
+        if self._is_overlapped(step):
+            states = self._guard.reset_stopped(self._trainer.states())
+            self._overlap.begin(step, self._trainer.policies(), states, tuple(self._guard.stopped), interruption)
+            return True
         evaluate = partial(
             self._scorer, "offline", step, self._trainer.policies(), progress,
             place=place, stopped=self._guard.stopped, stop=interruption.requested,
@@ -244,6 +274,7 @@ class _OfflineRun:
 
     def close(self) -> None:
         """Closes the log, environments and checkpoints."""
+        self._overlap.close()
         self._log.close()
         self._scorer.close()
         self._checkpoints.close()

@@ -78,9 +78,46 @@ class Scorer:
             StoppedError: if `stop` returned true; no row is written then.
             UserError: if the environment returned a number that is not finite.
         """
-        if self._evaluator is None:
-            return
-        result = self._evaluator(policies, stop)
+        if self._evaluator is not None:
+            self.record(phase, step, self.play(policies, stop), progress, place=place, stopped=stopped)
+
+    def play(self, policies: Any, stop: Callable[[], bool] = lambda: False) -> EvaluationResult:
+        """Plays the episodes and writes nothing, in any thread; needs an environment.
+
+        Args:
+            policies: the policy parameters of all seeds, leaves [S, ...].
+            stop: called before every step of the episodes; whether to stop there.
+
+        Returns:
+            Returns, lengths and successes of all episodes.
+
+        Raises:
+            StoppedError: if `stop` returned true.
+            UserError: if the environment returned a number that is not finite.
+        """
+        assert self._evaluator is not None
+        return self._evaluator(policies, stop)
+
+    def record(
+        self,
+        phase: Phase,
+        step: int,
+        result: EvaluationResult,
+        progress: Progress,
+        *,
+        place: str,
+        stopped: Container[int] = (),
+    ) -> None:
+        """Writes one row per seed and prints the scores.
+
+        Args:
+            phase: the phase that the policies belong to.
+            step: number of updates offline, of environment steps online.
+            result: the episodes of all seeds.
+            progress: the progress line that shows the score.
+            place: the step in words, such as `update 1,000`.
+            stopped: seeds that diverged; they are left out.
+        """
         if result.num_cut and not self._has_warned:
             self._has_warned = True
             _LOG.warning(

@@ -2,7 +2,7 @@
 
     python -m tests.campaigns.kill --kills=100
 
-An offline run, an online run, a sweep and the generation of a dataset are started, killed by SIGKILL and started again,
+An offline run, one that evaluates while it trains, an online run, a sweep and the generation of a dataset are started, killed by SIGKILL and started again,
 until they finish; then tables, summary, diagnostics and final states are compared bit for bit with those of a run that
 nobody disturbed. Half of the kills come at a random time, the others while a file is being written.
 """
@@ -63,6 +63,11 @@ def subjects(dataset: Path, parent: Path) -> list[Subject]:
     sets = ("-m", "experiments.collect", "embedded", "--tasks=hopper-m", "--num_steps=30_000")
     return [
         Subject("offline", lambda f: run(f, "offline", *small_run.flags(dataset)), small_run.assert_same_numbers),
+        Subject(
+            "overlapped",
+            lambda f: run(f, "offline", *small_run.flags(dataset, "--config.evaluation.overlap=on")),
+            small_run.assert_same_numbers,
+        ),
         Subject(
             "online",
             lambda f: run(f, "online", *small_run.flags(dataset, *brief), f"--offline_run={parent}"),
@@ -178,7 +183,7 @@ def campaign(kills: int, seed: int, report: Callable[[str], None] = print) -> di
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=25, help="kills of each of the four subjects")
+    parser.add_argument("--kills", type=int, default=20, help="kills of each of the five subjects")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     campaign(options.kills, options.seed)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ssar_jax.errors import UserError
-from ssar_jax.files import write_atomically
+from ssar_jax.files import remove_leftovers, write_atomically
 from ssar_jax.run_format import (
     FILES,
     FOLDERS,
@@ -89,6 +89,9 @@ class RunFolder:
     def start(self) -> None:
         """Starts writing; unless the run is resumed, this removes the files of an earlier run."""
         self._made = []
+        # Of a killed process; the lock keeps others away.
+        remove_leftovers(self.path, FILES.__contains__)
+        remove_leftovers(self.file("diagnostics"), lambda name: name.endswith(".npz"))
         if self._resume:
             self._note_versions()
             return

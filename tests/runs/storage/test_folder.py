@@ -131,6 +131,21 @@ def test_other_files_are_kept_unless_overwritten(path, name):
     assert (path / "notes.txt").read_text() == "mine"
 
 
+def test_what_a_kill_during_a_write_left_behind_is_removed(path):
+    """And nothing else whose name begins with a dot."""
+    start(path)
+    left, kept = (
+        (".train.csv.ab_c12z9", "diagnostics/.50.npz.abcdefgh"),
+        (".notes.txt.abcdefgh", ".lock", "diagnostics/.x"),
+    )
+    (path / "diagnostics").mkdir()
+    for name in (*left, *kept):
+        (path / name).touch()
+    start(path, resume=True)
+    assert not any((path / name).exists() for name in left)
+    assert all((path / name).exists() for name in kept)
+
+
 def test_resuming_in_another_version_warns_and_is_recorded(path, monkeypatch, caplog):
     """Two resumptions with the same other version are one change; the first versions are kept."""
     first = read_json(start(path).file("versions.json"))
