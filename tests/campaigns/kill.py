@@ -2,9 +2,10 @@
 
     python -m tests.campaigns.kill --kills=100
 
-An offline run, one that evaluates while it trains, an online run, a sweep and the generation of a dataset are started, killed by SIGKILL and started again,
-until they finish; then tables, summary, diagnostics and final states are compared bit for bit with those of a run that
-nobody disturbed. Half of the kills come at a random time, the others while a file is being written.
+An offline run, one that evaluates while it trains, an online run, a sweep and the generation of a dataset are started,
+killed by SIGKILL and started again, until they finish; then tables, summary, diagnostics and final states are compared
+bit for bit with those of a run that nobody disturbed. Half of the kills come at a random time, the others while a file
+is being written.
 """
 
 import argparse
