@@ -27,6 +27,8 @@ from ssar_jax.runs.storage.diagnostics import Diagnostics
 from ssar_jax.runs.storage.folder import RunFolder
 from ssar_jax.runs.storage.lengthening import begin_lengthening, shorter_config
 from ssar_jax.runs.storage.summary import announce, describe_run, lacks_scores, score_summary
+from ssar_jax.training.device_memory import offline_memory
+from ssar_jax.training.layout import choose_layout
 from ssar_jax.training.trainer import OfflineTrainer
 from ssar_jax.types import Params
 
@@ -282,6 +284,9 @@ class _OfflineRun:
 
 def _announce(config: Any, data: TaskData, algorithm: Algorithm) -> None:
     print(data.dataset.describe_line())
+    memory = offline_memory(algorithm, data.prepared.transitions, config.num_seeds, choose_layout(config.num_seeds))
+    print(f"training: {memory.describe()}")
+    memory.require_free("the dataset and the states", "set fewer num_seeds, or a smaller dataset.keep_fraction")
     if config.selection.rule != "none":
         limit = _limit(config.selection, data.selection.threshold)
         print(f"selected {100 * data.selection.fraction:.1f} % of the transitions by {config.selection.rule}{limit}")

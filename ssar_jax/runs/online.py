@@ -32,7 +32,9 @@ from ssar_jax.runs.storage.folder import RunFolder
 from ssar_jax.runs.storage.lengthening import begin_lengthening, shorter_config
 from ssar_jax.runs.storage.summary import announce, area_summary, describe_run, lacks_scores, score_summary
 from ssar_jax.training import initial_buffer
+from ssar_jax.training.device_memory import DeviceMemory
 from ssar_jax.training.fine_tuner import FineTuner, Protocol
+from ssar_jax.training.layout import choose_layout
 
 _LOG = logging.getLogger(__name__)
 
@@ -89,9 +91,9 @@ def run(
         data = load_data(config)
         parent.require_data(data)
         _require_trainable(data)
-        buffer, need = _make_buffer(config, data)
-        kept, size = len(buffer.offline.rewards), need / 2**20
-        print(f"replay buffers ({config.online.buffer}): {kept:,} offline transitions, {size:,.0f} MiB")
+        buffer, memory = _make_buffer(config, data)
+        kept = len(buffer.offline.rewards)
+        print(f"replay buffers ({config.online.buffer}): {kept:,} offline transitions; {memory.describe()}")
         folder.require_data(data.describe())
         folder.start()
         if shorter is not None:
@@ -355,14 +357,19 @@ def protocol_from_config(config: Any) -> Protocol:
     )
 
 
-def _make_buffer(config: Any, data: TaskData) -> tuple[initial_buffer.InitialBuffer, int]:
-    """Returns the initial buffers and their size in bytes; raises `UserError` if that is more than is free."""
+def _make_buffer(config: Any, data: TaskData) -> tuple[initial_buffer.InitialBuffer, DeviceMemory]:
+    """Returns the initial buffers and their memory; raises `UserError` if that is more than is free."""
     online = config.online
     rows = initial_buffer.kept_rows(online.buffer, data.dataset, online.part_k)
     limits = {"capacity": online.buffer_capacity, "num_steps": online.num_steps}
     buffer = initial_buffer.make_buffer(
         online.buffer, rows, data.prepared, data.selection.trusted, **limits, trust=online.trust
     )
-    need = initial_buffer.memory_bytes(buffer, **limits, num_seeds=config.num_seeds)
-    initial_buffer.require_memory(need, online.buffer, config.num_seeds)
-    return buffer, need
+    layout = choose_layout(config.num_seeds)
+    memory = initial_buffer.buffer_memory(buffer, **limits, num_seeds=config.num_seeds, layout=layout)
+    smaller = "online.buffer=part, " if online.buffer in ("all", "half") else ""
+    memory.require_free(
+        f"the replay buffers of {config.num_seeds} seeds with online.buffer={online.buffer!r}",
+        f"set {smaller}a smaller online.buffer_capacity or fewer num_seeds",
+    )
+    return buffer, memory

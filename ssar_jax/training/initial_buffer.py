@@ -6,11 +6,12 @@ import jax
 import numpy as np
 
 from ssar_jax.data.dataset import OfflineDataset
-from ssar_jax.data.memory import available_memory
 from ssar_jax.data.scaling import PreparedData
 from ssar_jax.data.selection import keep_best
 from ssar_jax.errors import UserError
 from ssar_jax.training import replay_buffer
+from ssar_jax.training.device_memory import DeviceMemory, on_devices, total_bytes
+from ssar_jax.training.layout import Layout
 from ssar_jax.transitions import Transitions
 
 
@@ -92,48 +93,19 @@ def make_buffer(
     return InitialBuffer(functions=functions, offline=offline, trusted=slots)
 
 
-def memory_bytes(buffer: InitialBuffer, *, capacity: int, num_steps: int, num_seeds: int) -> int:
-    """Computes the memory of the offline rows, which are stored once, and of every seed's online rows and flags.
+def buffer_memory(
+    buffer: InitialBuffer, *, capacity: int, num_steps: int, num_seeds: int, layout: Layout
+) -> DeviceMemory:
+    """Computes what the replay buffers place on each device: the offline rows; online rows and flags of its seeds.
 
     Args:
         buffer: the initial buffers.
         capacity: as given to `make_buffer`.
         num_steps: as given to `make_buffer`.
         num_seeds: number of seeds S.
-
-    Returns:
-        The size in bytes.
+        layout: the layout of the seeds.
     """
     columns = jax.tree.leaves(buffer.offline)
-    offline = sum(column.nbytes for column in columns)
     row = sum(column.itemsize * int(np.prod(column.shape[1:])) for column in columns)
-    return offline + num_seeds * (row * min(capacity, num_steps) + buffer.trusted.shape[1])
-
-
-def require_memory(need: int, mode: replay_buffer.Mode, num_seeds: int) -> None:
-    """Requires free memory on the first device; does nothing if the backend does not report it.
-
-    Args:
-        need: number of bytes.
-        mode: see `replay_buffer.Mode`.
-        num_seeds: number of seeds S.
-
-    Raises:
-        UserError: if there is less memory; the message lists the settings that need less.
-    """
-    free = _free_memory()
-    if free is not None and need > free:
-        smaller = "online.buffer=part, " if mode in ("all", "half") else ""
-        raise UserError(
-            f"the replay buffers of {num_seeds} seeds with online.buffer={mode!r} need {need / 2**30:.1f} GiB, "
-            f"{free / 2**30:.1f} GiB are free: set {smaller}a smaller online.buffer_capacity or fewer num_seeds"
-        )
-
-
-def _free_memory() -> int | None:
-    """Returns the free memory of the first device in bytes; None if the backend does not report it."""
-    device = jax.devices()[0]
-    if device.platform == "cpu":
-        return available_memory()
-    statistics = device.memory_stats()
-    return statistics["bytes_limit"] - statistics["bytes_in_use"] if statistics else None
+    own = row * min(capacity, num_steps) + buffer.trusted.shape[1]
+    return on_devices(total_bytes(buffer.offline), own, num_seeds, layout)

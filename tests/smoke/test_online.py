@@ -84,7 +84,7 @@ def test_metrics_show_the_share_of_online_data_and_the_annealing(tuned):
 
 def test_the_command_prints_what_it_does(tuned):
     path, output, messages = tuned
-    assert "replay buffers (part): 400 offline transitions, " in output
+    assert "replay buffers (part): 400 offline transitions; dataset 0.0 MiB, 1 seed 2.0 MiB\n" in output
     assert "environment step 400: score " in output
     assert "\nend of the offline phase: score " in output
     assert f"results: {path}" in output
