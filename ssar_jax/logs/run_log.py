@@ -75,6 +75,8 @@ class RunLog:
         keep: rows after this step are removed, because a resumed run writes them again; -1 removes all rows.
         evaluated: the seeds of an evaluation at step `keep`: if the rows of some are missing, because the run was
             killed while it wrote them, the others are removed too.
+        repeat_evaluation: whether the rows of this evaluation are removed in any case, because they were written after
+            later rows, and the resumed run writes them there again.
         dashboards: names that `require_dashboards` has accepted.
     """
 
@@ -85,13 +87,14 @@ class RunLog:
         *,
         keep: int,
         evaluated: Collection[int] = (),
+        repeat_evaluation: bool = False,
         dashboards: Sequence[str] = (),
     ) -> None:
         self._tables = {name: CsvTable(folder / f"{name}.csv") for name in ("train", "eval")}
         self._lines = JsonLines(folder / "metrics.jsonl")
         for file in (*self._tables.values(), self._lines):
             file.drop_after(keep)
-        self._drop_part_of_evaluation(keep, evaluated)
+        self._drop_evaluation(keep, None if repeat_evaluation else evaluated)
         self._dashboards: list[Dashboard] = [_KINDS[name].open(folder, seeds) for name in dict.fromkeys(dashboards)]
         if self._dashboards:
             for row in self._lines.rows():
@@ -114,14 +117,15 @@ class RunLog:
         """
         return any(row["phase"] == phase and int(row["step"]) == step for row in self.rows("eval"))
 
-    def _drop_part_of_evaluation(self, step: int, seeds: Collection[int]) -> None:
+    def _drop_evaluation(self, step: int, seeds: Collection[int] | None) -> None:
+        """Removes the rows of an evaluation if those of some seeds are missing, or in any case if `seeds` is None."""
         tables = self._tables["eval"].rows, [row for row in self._lines.rows() if row["table"] == "eval"]
         for phase in ("offline", "online"):
             written = [
                 {int(row["seed"]) for row in rows if row["phase"] == phase and int(row["step"]) == step}
                 for rows in tables
             ]
-            if any(written) and any(set(seeds) - found for found in written):
+            if any(written) and (seeds is None or any(set(seeds) - found for found in written)):
                 for file in (self._tables["eval"], self._lines):
                     file.drop_where(lambda row, phase=phase: row.get("phase") == phase and int(row["step"]) == step)
 

@@ -136,7 +136,14 @@ class _OfflineRun:
         self._guard = DivergenceGuard(
             folder, seeds, self._trainer.states(), None if restored < 0 else restored, unit="update"
         )
-        self._log = RunLog(folder.path, seeds, keep=restored, evaluated=self._guard.active_seeds, dashboards=dashboards)
+        self._log = RunLog(
+            folder.path,
+            seeds,
+            keep=restored,
+            evaluated=self._guard.active_seeds,
+            repeat_evaluation=self._is_overlapped(restored),
+            dashboards=dashboards,
+        )
         self._scorer = Scorer(config, data, algorithm, seeds, self._log)
         self._overlap = Overlap(self._scorer, config.precision)
 

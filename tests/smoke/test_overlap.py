@@ -14,6 +14,7 @@ import pytest
 from ssar_jax.envs.rollout import StoppedError
 from ssar_jax.errors import UserError
 from ssar_jax.runs import offline
+from ssar_jax.runs.overlap import Overlap
 from ssar_jax.runs.scores import Scorer
 from ssar_jax.training.trainer import OfflineTrainer
 from tests.data.helpers import user_error
@@ -159,6 +160,25 @@ def test_what_ends_training_ends_the_evaluation(config, whole, tmp_path, monkeyp
             offline.run(config, path)
     assert stopped
     assert steps(path) == [0, 20]
+    assert offline.run(config, path, resume=True) == 0
+    small_run.assert_same_numbers(whole, path)
+
+
+def test_rows_that_were_written_before_their_checkpoint_are_written_again(config, whole, tmp_path, monkeypatch):
+    """The evaluation at 40 is joined at 60; then the next evaluation fails to begin, as if the process were killed."""
+    path, begin = tmp_path / "run", Overlap.begin
+
+    def killed(self, update, *arguments):
+        if update == 60:
+            raise RuntimeError("killed")
+        begin(self, update, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Overlap, "begin", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            offline.run(config, path)
+    assert steps(path) == [0, 20, 40]
+    assert [folder.name for folder in (path / "checkpoints").iterdir()] == ["40"]
     assert offline.run(config, path, resume=True) == 0
     small_run.assert_same_numbers(whole, path)
 
