@@ -67,6 +67,9 @@ def main(arguments: list[str]) -> None:
     write_atomically(run / "evaluations" / name, lambda file: file.write(text.encode()))
     print(f"wrote {run / 'evaluations' / name}")
     if scores.film is not None:
+        if scores.floor is not None:
+            low, high = scores.floor.limits
+            print(f"color of the floor: mean beta(s) of the data there, from {low:.4g} (blue) to {high:.4g} (orange)")
         _write_films(scores.film)
 
 

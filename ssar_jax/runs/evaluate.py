@@ -4,10 +4,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ssar_jax.envs.filming import Filmed
+from ssar_jax.envs.filming import Filmed, Floor
 from ssar_jax.envs.make import AGENTS, environment_name, make_env, time_limit
 from ssar_jax.envs.physics import Physics
 from ssar_jax.errors import UserError
+from ssar_jax.files import open_npz
 from ssar_jax.logs.tables import json_values
 from ssar_jax.run_format import read_json
 from ssar_jax.runs.load import StoredPolicies, load_policies
@@ -23,10 +24,13 @@ class CheckpointScores(NamedTuple):
         content: algorithm, task, step, data, physics and versions by name, and under `seeds` a row per seed like
             those of `eval.csv`, with return and length of every episode; for JSON.
         film: the first episode of the first seed, if it was filmed.
+        floor: what colors the floor of the film: the mean of beta(s) over the dataset's states at each place of a maze;
+            None for other environments, algorithms without beta, and steps without diagnostics.
     """
 
     content: dict[str, Any]
     film: Filmed | None
+    floor: Floor | None
 
 
 def evaluate_checkpoint(
@@ -63,7 +67,8 @@ def evaluate_checkpoint(
         raise UserError(f"{run} has no environment: it was trained without --config.environment.id")
     episodes = episodes or cast(int, stored.config.evaluation.episodes)
     build_env = partial(make_env, stored.task.environment, physics)
-    filmed = Filmed(build_env()) if film else None
+    floor = _beta_floor(run, stored) if film else None
+    filmed = Filmed(build_env(), floor) if film else None
     first = [] if filmed is None else [filmed]
     evaluator = Evaluator(
         stored.algorithm,
@@ -78,7 +83,18 @@ def evaluate_checkpoint(
     evaluator.close()
     content = {name: getattr(stored.config, name) for name in ("algorithm", "task", "variant", "preset")}
     content |= {"step": stored.step, "episodes": episodes, **data, "versions": versions()}
-    return CheckpointScores(content=content | {"seeds": _rows(stored, result)}, film=filmed)
+    return CheckpointScores(content=content | {"seeds": _rows(stored, result)}, film=filmed, floor=floor)
+
+
+def _beta_floor(run: Path, stored: StoredPolicies) -> Floor | None:
+    """Returns the mean of beta(s) of the first evaluated seed at each place of a maze, if the run has stored it."""
+    path = run / "diagnostics" / f"{stored.step}.npz"
+    if stored.task.agent != "antmaze" or not path.exists():
+        return None
+    arrays = open_npz(path)
+    if "beta" not in arrays:
+        return None
+    return Floor.from_points(arrays["plane"], arrays["beta"][stored.seeds[0] - stored.config.seed])
 
 
 def _episode_limit(stored: StoredPolicies, physics: Physics) -> int:
