@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from flax import linen as nn
 
 from ssar_jax.networks import initializers
+from ssar_jax.networks.layer_norm import LayerNorm
 from ssar_jax.types import Array
 
 
@@ -53,7 +54,7 @@ class MLP(nn.Module):
             if self.norm_last:
                 x = nn.relu(x)
             if self.layer_norm:
-                x = nn.LayerNorm(epsilon=self.layer_norm_epsilon, use_fast_variance=False, name=f"layernorm{i}")(x)
+                x = LayerNorm(self.layer_norm_epsilon, name=f"layernorm{i}")(x)
             if not self.norm_last:
                 x = nn.relu(x)
         return nn.Dense(

@@ -1,0 +1,69 @@
+"""Layer normalization (Ba, Kiros, Hinton 2016, https://arxiv.org/abs/1607.06450) with its derivative written out."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ssar_jax.types import Array
+
+
+class _Saved(NamedTuple):
+    normalized: Array
+    inverse_std: Array
+    scale: Array
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def layer_norm(inputs: Array, scale: Array, bias: Array, epsilon: float, means_as_products: bool) -> Array:
+    """Normalizes the last axis to mean 0 and variance 1, then scales and shifts it.
+
+    The derivative that JAX finds by itself runs over the array more often: a critic of two hidden layers with 256 units
+    each took half as long again with it as without normalization on a CPU, with this one a fifth longer.
+
+    Args:
+        inputs: [..., H].
+        scale: [H].
+        bias: [H].
+        epsilon: added to the variance, the mean squared distance from the mean.
+        means_as_products: whether means and sums are matrix products with a constant vector, which XLA runs faster than
+            reductions on a CPU.
+
+    Returns:
+        [..., H].
+    """
+    return _forward(inputs, scale, bias, epsilon, means_as_products)[0]
+
+
+def _forward(inputs: Array, scale: Array, bias: Array, epsilon: float, means_as_products: bool) -> tuple[Array, _Saved]:
+    centered = inputs - _mean(inputs, means_as_products)
+    inverse_std = jax.lax.rsqrt(_mean(centered * centered, means_as_products) + epsilon)
+    normalized = centered * inverse_std
+    return normalized * scale + bias, _Saved(normalized, inverse_std, scale)
+
+
+def _backward(epsilon: float, means_as_products: bool, saved: _Saved, gradient: Array) -> tuple[Array, Array, Array]:
+    del epsilon  # it is part of the saved deviation
+    normalized, inverse_std, scale = saved
+    along = gradient * normalized
+    scaled, share = gradient * scale, _mean(along * scale, means_as_products)
+    inputs = inverse_std * (scaled - _mean(scaled, means_as_products) - normalized * share)
+    return inputs, _sum(along, means_as_products), _sum(gradient, means_as_products)
+
+
+layer_norm.defvjp(_forward, _backward)
+
+
+def _mean(values: Array, as_product: bool) -> Array:
+    """The mean over the last axis, [..., 1]."""
+    if not as_product:
+        return jnp.mean(values, axis=-1, keepdims=True)
+    width = values.shape[-1]
+    return (values @ jnp.full(width, 1.0 / width, values.dtype))[..., None]
+
+
+def _sum(values: Array, as_product: bool) -> Array:
+    """The sum over all axes but the last, [H]."""
+    rows = values.reshape(-1, values.shape[-1])
+    return jnp.ones(len(rows), values.dtype) @ rows if as_product else rows.sum(axis=0)
