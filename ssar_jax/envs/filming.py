@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 
 from ssar_jax.envs.antmaze import AntMazeEnv
+from ssar_jax.envs.mazes import CELL_SIZE
 from ssar_jax.errors import UserError
 
 _SIZE = 320  # pixels, a multiple of 16 as video codecs require
@@ -135,8 +136,8 @@ def _camera(simulator: MujocoEnv) -> Any:
         camera = mujoco.MjvCamera()
         camera.lookat[:2] = (first + last) / 2
         camera.azimuth, camera.elevation = 90.0, -90.0
-        # Half of the visible width, at half of the opening angle.
-        half = np.max(np.abs(last - first)) / 2 + 4.0
+        # Half of the visible width, at half of the opening angle: up to a meter of the outer walls.
+        half = np.max(np.abs(last - first)) / 2 - CELL_SIZE / 2 + 1.0
         camera.distance = half / np.tan(np.radians(simulator.model.vis.global_.fovy / 2))
         return camera
     return mujoco.mj_name2id(simulator.model, mujoco.mjtObj.mjOBJ_CAMERA, "track")  # -1 is MuJoCo's free camera

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -143,12 +143,18 @@ def _is_writing(folder: Path) -> bool:
     return any("tmp" in name or (name.startswith(".") and name != ".lock") for name in names)
 
 
-def campaign(kills: int, seed: int, report: Callable[[str], None] = print) -> dict[str, tuple[int, int]]:
+SUBJECTS = ("offline", "overlapped", "online", "sweep", "generation")
+
+
+def campaign(
+    kills: int, seed: int, names: Collection[str] = SUBJECTS, report: Callable[[str], None] = print
+) -> dict[str, tuple[int, int]]:
     """Kills every subject in turn.
 
     Args:
         kills: number of kills of each subject.
         seed: seed of the moments.
+        names: names of the subjects.
         report: called with a line per subject.
 
     Returns:
@@ -160,7 +166,10 @@ def campaign(kills: int, seed: int, report: Callable[[str], None] = print) -> di
         dataset, parent = small_run.write_dataset(root / "data.npz"), root / "parent"
         everything = subjects(dataset, parent)
         _undisturbed(everything[0], parent)
+        assert tuple(subject.name for subject in everything) == SUBJECTS
         for subject in everything:
+            if subject.name not in names:
+                continue
             expected = root / f"{subject.name}-undisturbed"
             duration = _undisturbed(subject, expected)
             killed = finished = 0
@@ -186,5 +195,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20, help="kills of each of the five subjects")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--subjects", nargs="+", choices=SUBJECTS, default=SUBJECTS)
     options = parser.parse_args()
-    campaign(options.kills, options.seed)
+    campaign(options.kills, options.seed, options.subjects)
