@@ -29,6 +29,7 @@ _STEP = define_integer("step", None, "Step of the checkpoint; the default is the
 _SEED = define_integer("seed", None, "Seed to evaluate; the default is all seeds of the run.")
 _PHYSICS = flags.DEFINE_enum("physics", None, ["d4rl-v2", "gymnasium"], "Physics; the default is that of the run.")
 _VIDEO = flags.DEFINE_string("video", None, "A .mp4 or .gif file for a film of an episode.")
+_FILM_EPISODE = define_integer("film_episode", 0, "Episode of the first seed to film, from 0.", lower_bound=0)
 _STRIP = flags.DEFINE_string("strip", None, "A .png file for a row of frames of an episode.")
 
 
@@ -56,7 +57,12 @@ def main(arguments: list[str]) -> None:
     devices.one_per_seed(read_json(run / "config.json").get("num_seeds", 1))
     require_writable(run / "evaluations", "copy the run to a folder where you may write")
     scores = evaluate_checkpoint(
-        run, step=_STEP.value, seed=_SEED.value, physics=physics, episodes=_EPISODES.value, film=film
+        run,
+        step=_STEP.value,
+        seed=_SEED.value,
+        physics=physics,
+        episodes=_EPISODES.value,
+        film=_FILM_EPISODE.value if film else None,
     )
     content = scores.content
     print(f"checkpoint {content['step']:,} of {run}")

@@ -1,8 +1,11 @@
 """Evaluation of a checkpoint, if desired with other episodes or physics than the run, and films of an episode."""
 
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, cast
+
+import gymnasium
 
 from ssar_jax.envs.filming import Filmed, Floor
 from ssar_jax.envs.make import AGENTS, environment_name, make_env, time_limit
@@ -23,7 +26,7 @@ class CheckpointScores(NamedTuple):
     Attributes:
         content: algorithm, task, step, data, physics and versions by name, and under `seeds` a row per seed like
             those of `eval.csv`, with return and length of every episode; for JSON.
-        film: the first episode of the first seed, if it was filmed.
+        film: the filmed episode of the first seed, if one was filmed.
         floor: what colors the floor of the film: the mean of beta(s) over the dataset's states at each place of a maze;
             None for other environments, algorithms without beta, and steps without diagnostics.
     """
@@ -40,7 +43,7 @@ def evaluate_checkpoint(
     seed: int | None = None,
     physics: Physics | None = None,
     episodes: int | None = None,
-    film: bool = False,
+    film: int | None = None,
 ) -> CheckpointScores:
     """Evaluates the policies of a run's checkpoint.
 
@@ -52,13 +55,14 @@ def evaluate_checkpoint(
         seed: the seed to evaluate; None evaluates all seeds of the run.
         physics: physics of the environment; None takes that of the run.
         episodes: number of episodes per seed; None takes that of the run.
-        film: whether to film the first episode of the first seed.
+        film: number of the episode of the first seed to film, from 0; None films none.
 
     Returns:
         The scores of every seed, and the film.
 
     Raises:
-        UserError: if there is no such run, checkpoint, seed, environment or physics, or filming is not possible.
+        UserError: if there is no such run, checkpoint, seed, episode, environment or physics, or filming is not
+            possible.
     """
     stored = load_policies(run, step=step, seed=seed)
     data = read_json(run / "data.json")
@@ -67,12 +71,22 @@ def evaluate_checkpoint(
         raise UserError(f"{run} has no environment: it was trained without --config.environment.id")
     episodes = episodes or cast(int, stored.config.evaluation.episodes)
     build_env = partial(make_env, stored.task.environment, physics)
-    floor = _beta_floor(run, stored) if film else None
-    filmed = Filmed(build_env(), floor) if film else None
-    first = [] if filmed is None else [filmed]
+    if film is not None and film >= episodes:
+        raise UserError(f"there is no episode {film} to film: the evaluation has episodes 0 to {episodes - 1}")
+    floor = None if film is None else _beta_floor(run, stored)
+    filmed = None if film is None else Filmed(build_env(), floor)
+    numbers = count()
+
+    def build_next() -> gymnasium.Env:
+        """Environments are built in the order of the episodes, those of the first seed first."""
+        if filmed is None:
+            return build_env()
+        # With a wrapper they are stepped one by one, as the filmed one must be, not by the simulator.
+        return filmed if next(numbers) == film else gymnasium.Wrapper(build_env())
+
     evaluator = Evaluator(
         stored.algorithm,
-        lambda: first.pop() if first else build_env(),
+        build_next,
         stored.seeds,
         episodes,
         stored.observation_scaling,

@@ -147,6 +147,19 @@ def test_the_filmed_episode_is_the_scored_one(run, tmp_path, drawing):
 
 
 @pytest.mark.slow
+def test_another_episode_can_be_filmed(run, tmp_path, drawing):
+    """The second of two has its own length, and the scores are those of an evaluation that films nothing."""
+    film = tmp_path / "film.gif"
+    assert evaluate(run, f"--video={film}", "--film_episode=1")[0] == 0
+    content = json.loads((run / "evaluations" / f"{NUM_UPDATES}-d4rl-v2-2.json").read_text())
+    assert str(content["seeds"][0]["return"]) == evaluations(run)[-1]["return"]
+    length = content["seeds"][0]["episodes"][1]["length"]
+    assert len(imageio.imread(film, index=None)) == 1 + length // 5 + (length % 5 > 0)
+    result = evaluate(run, f"--video={film}", "--film_episode=2")
+    assert_one_line(result, "there is no episode 2 to film: the evaluation has episodes 0 to 1")
+
+
+@pytest.mark.slow
 def test_two_seeds_on_two_devices_are_scored_as_in_their_run(dataset, tmp_path):
     path = tmp_path / "run"
     arguments = small_run.flags(dataset, f"--workdir={path}", "--config.num_seeds=2")
