@@ -101,22 +101,27 @@ def _compare_datasets(expected: Path, found: Path) -> None:
 
 
 def _start(subject: Subject, folder: Path) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, *subject.command(folder)],
-        cwd=small_run.ROOT,
-        env=os.environ | {"MINARI_DATASETS_PATH": str(folder)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    """Starts a process, whose output goes to `<folder>.txt`."""
+    with Path(f"{folder}.txt").open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, *subject.command(folder)],
+            cwd=small_run.ROOT,
+            env=os.environ | {"MINARI_DATASETS_PATH": str(folder)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _finish(process: "subprocess.Popen[bytes]", folder: Path) -> None:
+    process.wait(timeout=_LIMIT)
+    assert process.returncode == 0, f"exit status {process.returncode}, see {folder}.txt and {folder}"
 
 
 def _undisturbed(subject: Subject, folder: Path) -> float:
     """Runs a subject to its end and returns the time that it takes in s."""
     start = time.monotonic()
-    process = _start(subject, folder)
-    _, messages = process.communicate(timeout=_LIMIT)
-    assert process.returncode == 0, messages.decode()
+    _finish(_start(subject, folder), folder)
     return time.monotonic() - start
 
 
@@ -128,10 +133,10 @@ def _kill(process: "subprocess.Popen[bytes]", folder: Path, after: float, rng: r
         if late and (not in_write or _is_writing(folder)):
             time.sleep(rng.random() * 0.003)
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            process.wait()
             return True
         time.sleep(0.001)
-    return False  # whoever started it reads its messages
+    return False
 
 
 def _is_writing(folder: Path) -> bool:
@@ -161,33 +166,32 @@ def campaign(
         Name of the subject -> kills and finished runs, each of which was compared.
     """
     rng, counts = random.Random(seed), {}
-    with tempfile.TemporaryDirectory(prefix="kill-campaign-") as name:
-        root = Path(name)
-        dataset, parent = small_run.write_dataset(root / "data.npz"), root / "parent"
-        everything = subjects(dataset, parent)
-        _undisturbed(everything[0], parent)
-        assert tuple(subject.name for subject in everything) == SUBJECTS
-        for subject in everything:
-            if subject.name not in names:
-                continue
-            expected = root / f"{subject.name}-undisturbed"
-            duration = _undisturbed(subject, expected)
-            killed = finished = 0
-            while killed < kills or finished == 0:
-                folder = root / f"{subject.name}-{finished}"
-                while True:
-                    process = _start(subject, folder)
-                    if killed < kills and _kill(process, folder, rng.uniform(0.2, 1.1) * duration, rng):
-                        killed += 1
-                        continue
-                    _, messages = process.communicate(timeout=_LIMIT)
-                    assert process.returncode == 0, messages.decode()
-                    break
-                subject.compare(expected, folder)
-                finished += 1
-                shutil.rmtree(folder)
-            counts[subject.name] = killed, finished
-            report(f"{subject.name}: {killed} kills, {finished} finished runs equal the undisturbed one bit for bit")
+    root = Path(tempfile.mkdtemp(prefix="kill-campaign-"))  # left there if something fails
+    dataset, parent = small_run.write_dataset(root / "data.npz"), root / "parent"
+    everything = subjects(dataset, parent)
+    _undisturbed(everything[0], parent)
+    assert tuple(subject.name for subject in everything) == SUBJECTS
+    for subject in everything:
+        if subject.name not in names:
+            continue
+        expected = root / f"{subject.name}-undisturbed"
+        duration = _undisturbed(subject, expected)
+        killed = finished = 0
+        while killed < kills or finished == 0:
+            folder = root / f"{subject.name}-{finished}"
+            while True:
+                process = _start(subject, folder)
+                if killed < kills and _kill(process, folder, rng.uniform(0.2, 1.1) * duration, rng):
+                    killed += 1
+                    continue
+                _finish(process, folder)
+                break
+            subject.compare(expected, folder)
+            finished += 1
+            shutil.rmtree(folder)
+        counts[subject.name] = killed, finished
+        report(f"{subject.name}: {killed} kills, {finished} finished runs equal the undisturbed one bit for bit")
+    shutil.rmtree(root)
     return counts
 
 
