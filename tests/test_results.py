@@ -30,7 +30,7 @@ def test_every_kept_run_is_in_the_table(groups):
 def test_the_readme_has_the_scores_of_the_first_command(groups):
     text = (DOCS.parent / "README.md").read_text()
     for group in groups:
-        if group.key.preset == "short":
+        if (group.key.task, group.key.preset) == ("halfcheetah-m", "short"):
             assert " / ".join(f"{score:.1f}" for score in group.curve().values[:, -1]) in text
 
 
