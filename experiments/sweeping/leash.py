@@ -1,7 +1,8 @@
-"""Starts a program that ends with the process that started it; `engines/remote.py` does so in a process of its own.
+"""Starts a program that ends with the process that started it.
 
-A worker of a cluster may be killed without a chance to end the run that it has started. On Linux the kernel then sends
-SIGTERM to the run, which saves and stops. Elsewhere the run continues, and its folder stays locked until it ends.
+A sweep or a worker of a cluster may be killed without a chance to end the run that it has started. On Linux the kernel
+then sends SIGTERM to the run, which saves and stops. Elsewhere the run continues, and its folder stays locked until it
+ends.
 """
 
 import ctypes
@@ -9,7 +10,19 @@ import os
 import signal
 import sys
 
+from experiments.cli import children
+
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def leashed(command: list[str]) -> list[str]:
+    """Returns a command line for a program that ends with this process.
+
+    Args:
+        command: the program and its arguments.
+    """
+    source = "from experiments.sweeping import leash\nleash.main(int(sys.argv[1]), sys.argv[2:])"
+    return children.script(source, str(os.getpid()), *command)
 
 
 def main(parent: int, command: list[str]) -> None:

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from experiments.cli import children
-from experiments.sweeping import cores, devices
+from experiments.sweeping import cores, devices, leash
 from experiments.sweeping.engines import base
 from experiments.sweeping.engines.process import Process
 from experiments.sweeping.outcomes import Outcome, read_outcome
 from experiments.sweeping.plan import PlannedRun
 
+_LOCK_WAITS = (1.0, 2.0, 4.0, 8.0)
+"""Seconds between tries to get a folder in which the run of a sweep that was killed may be saving."""
+
 
 class LocalJob:
-    """The subprocess of a run.
+    """The subprocess of a run, which is tried again for a while if another process writes to its folder.
 
     Args:
         run: the run that it starts or continues.
@@ -25,9 +28,15 @@ class LocalJob:
 
     def __init__(self, run: PlannedRun, share: Sequence[int], environment: dict[str, str]) -> None:
         self.run = run
-        self._begin = time.monotonic()
-        with cores.bind(share):
-            self._process = Process(run.command(), run.command_text(), run.log, environment)
+        self._share, self._environment = share, environment
+        self._begin, self._is_stopped = time.monotonic(), False
+        self._waits = iter(_LOCK_WAITS)
+        self._retry_at: float | None = None
+        self._process = self._launch()
+
+    def _launch(self) -> Process:
+        with cores.bind(self._share):
+            return Process(leash.leashed(self.run.command()), self.run.command_text(), self.run.log, self._environment)
 
     def last_line(self) -> str:
         """Returns the last line that it printed."""
@@ -35,17 +44,27 @@ class LocalJob:
 
     def outcome(self) -> Outcome | None:
         """Returns its outcome, or None while it runs."""
+        if self._retry_at is not None and not self._is_stopped:
+            if time.monotonic() >= self._retry_at:
+                self._retry_at, self._process = None, self._launch()
+            return None
         status = self._process.poll()
         if status is None:
             return None
-        return read_outcome(self.run, status, time.monotonic() - self._begin, self.last_line())
+        outcome = read_outcome(self.run, status, time.monotonic() - self._begin, self._process.reason())
+        wait = next(self._waits, None) if outcome.status == "in use elsewhere" and not self._is_stopped else None
+        if wait is None:
+            return outcome
+        self._retry_at = time.monotonic() + wait
+        return None
 
     def stop(self, number: int) -> None:
-        """Sends a signal to the process.
+        """Sends a signal to the process, which is not started again.
 
         Args:
             number: number of the signal.
         """
+        self._is_stopped = True
         self._process.send(number)
 
     def kill(self) -> None:

@@ -48,10 +48,20 @@ class Process:
 
     def last_line(self) -> str:
         """Returns the last line that it printed."""
+        return next(reversed(self._lines()), "")
+
+    def reason(self) -> str:
+        """Returns the last error message that it printed, its last line if there is none.
+
+        A process of an earlier sweep may still print into the same file.
+        """
+        return next((line for line in reversed(self._lines()) if line.startswith("error: ")), self.last_line())
+
+    def _lines(self) -> list[str]:
         with self._log.open("rb") as log:
             log.seek(self._printed_from)
             lines = log.read().decode(errors="replace").splitlines()
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return [line.strip() for line in lines if line.strip()]
 
     def poll(self) -> int | None:
         """Returns the exit status or the negative number of the signal that killed it; None while it runs."""

@@ -12,8 +12,7 @@ import uuid
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.cli import children
-from experiments.sweeping import cores
+from experiments.sweeping import cores, leash
 from experiments.sweeping.engines import base
 from experiments.sweeping.engines.process import Process
 from experiments.sweeping.outcomes import OVER, Outcome, read_outcome
@@ -152,8 +151,7 @@ def execute(task: Task) -> Outcome:
 def _attempt(task: Task, locks: list[int]) -> Outcome:
     run, begin = task.run, time.monotonic()
     # A worker that is killed takes the run with it; what outlives it keeps the locks of its cores.
-    leash = "from experiments.sweeping import leash\nleash.main(int(sys.argv[1]), sys.argv[2:])"
-    command = children.script(leash, str(os.getpid()), *run.command())
+    command = leash.leashed(run.command())
     text = f"{run.command_text()}\n{base.ON}{socket.gethostname()}"
     process = Process(command, text, run.log, task.environment, folder=task.folder, keep=locks)
     sent = None
@@ -170,7 +168,7 @@ def _attempt(task: Task, locks: list[int]) -> Outcome:
     finally:
         if process.poll() is None:  # an exception: nothing may outlive the task
             process.kill()
-    return read_outcome(run, status, time.monotonic() - begin, process.last_line())
+    return read_outcome(run, status, time.monotonic() - begin, process.reason())
 
 
 def _wait(seconds: float, notice: Notice) -> None:

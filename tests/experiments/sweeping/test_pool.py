@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -9,11 +11,13 @@ import pytest
 from ml_collections import ConfigDict
 
 from experiments.sweeping import cores
+from experiments.sweeping.engines import local
 from experiments.sweeping.engines.local import LocalEngine
 from experiments.sweeping.pool import Pool
 from ssar_jax.run_format import IN_USE
 from ssar_jax.runs.interruption import Interruption
 from tests.experiments.sweeping.sweeps import ProgramRun
+from tests.smoke import small_run
 
 DONE = "(folder / 'data.json').touch(); finish()"
 WAIT = "(folder / 'data.json').touch()\nwhile not (folder.parent / 'go').exists(): time.sleep(0.01)\nfinish()"
@@ -99,11 +103,51 @@ def test_a_run_whose_seeds_have_all_diverged_is_not_run_again(tmp_path):
     assert lines == ["offline: diverged", online_line]
 
 
-def test_a_folder_in_use_by_another_process_is_reported(tmp_path):
-    run = make_run(tmp_path, "run", f"sys.exit(f'error: {IN_USE} {{folder}}: wait for it')")
+def test_a_folder_in_use_by_another_process_is_reported(tmp_path, monkeypatch):
+    """After some tries, also if the other process prints into the same log."""
+    monkeypatch.setattr(local, "_LOCK_WAITS", (0.01, 0.01))
+    run = make_run(tmp_path, "run", f"print(f'error: {IN_USE} {{folder}}: wait for it\\n20 of 40'); sys.exit(2)")
     outcomes, lines = play([run])
     assert outcomes[0].status == "in use elsewhere"
     assert lines[-1] == "run: in use elsewhere"
+    assert run.log.read_text().count("$ python -S -c ") == 3
+
+
+def test_a_folder_that_is_free_again_is_taken(tmp_path, monkeypatch):
+    """As when the run of a sweep that was killed is still saving."""
+    monkeypatch.setattr(local, "_LOCK_WAITS", (0.01, 0.01))
+    tries = "tries = folder.with_suffix('.tries'); tries.open('a').write('.')\n"
+    in_use = f"if len(tries.read_text()) < 3: sys.exit(f'error: {IN_USE} {{folder}}: wait for it')\n"
+    (outcome,), _ = play([make_run(tmp_path, "run", tries + in_use + DONE)])
+    assert outcome.status == "finished"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prctl")
+def test_what_a_killed_process_has_started_is_asked_to_stop(tmp_path):
+    child = (
+        "import pathlib, signal, sys, time\n"
+        f"path = pathlib.Path({str(tmp_path)!r})\n"
+        "signal.signal(signal.SIGTERM, lambda *_: ((path / 'asked').touch(), sys.exit()))\n"
+        "(path / 'begun').touch()\n"
+        "time.sleep(60)\n"
+    )
+    program = (
+        "import subprocess, sys, time\n"
+        "from experiments.sweeping import leash\n"
+        "subprocess.Popen(leash.leashed([sys.executable, '-S', '-c', sys.argv[1]]), process_group=0)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, child], cwd=small_run.ROOT) as parent:
+        wait_for(tmp_path / "begun")
+        parent.kill()
+    wait_for(tmp_path / "asked")
+
+
+def wait_for(path):
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @needs_two_cores
