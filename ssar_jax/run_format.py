@@ -30,8 +30,11 @@ IN_USE = "another process is writing to"
 RENAMED_FIELDS = {"coefficient.mask_regulariser": "coefficient.mask_regularizer"}
 """Old names of config fields and their current names, which are in the same group. Old names are still accepted."""
 
-IMPLIED_FIELDS = {"layout": "auto", "dataset.keep_fraction": 1.0, "evaluation.overlap": "auto"}
+IMPLIED_FIELDS = {"layout": "auto", "dataset.keep_fraction": 1.0}
 """Config fields that older runs do not have, and the value that is implied there."""
+
+FIELDS_WITHOUT_EFFECT = ("evaluation.overlap",)
+"""Config fields that change no number of a run, so that a resumed or a repeated run may have another value."""
 
 
 def default_folder(root: Path, config: Any, phase: str) -> Path:
@@ -135,7 +138,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def config_differences(old: dict[str, Any], new: dict[str, Any], *, may_move: bool) -> list[str]:
-    """Lists the differences of two configs, except for a dataset path that leads to the same place.
+    """Lists the differences of two configs that change numbers, except for a dataset path that leads to the same place.
 
     Args:
         old: the config of a run.
@@ -149,7 +152,8 @@ def config_differences(old: dict[str, Any], new: dict[str, Any], *, may_move: bo
         new = {**new, "dataset": {**new.get("dataset", {}), "path": old.get("dataset", {}).get("path")}}
     known = flatten(new)
     implied = {name: value for name, value in IMPLIED_FIELDS.items() if name in known}
-    return differences(implied | flatten(old), known)
+    configs = implied | flatten(old), known
+    return differences(*({name: c[name] for name in c if name not in FIELDS_WITHOUT_EFFECT} for c in configs))
 
 
 def moved_dataset(old: dict[str, Any], new: dict[str, Any]) -> str | None:

@@ -46,6 +46,15 @@ def test_a_field_that_is_new_does_not_distinguish_older_runs():
     assert config_differences({"layout": "loop"}, {"layout": "auto"}, may_move=True) == ["layout was loop, is auto"]
 
 
+def test_fields_without_effect_are_no_differences():
+    """Whether the older run has the field or not."""
+    for old in ({}, {"evaluation": {"overlap": "off"}}):
+        assert config_differences(old, {"evaluation": {"overlap": "on"}}, may_move=False) == []
+    old = {"evaluation": {"overlap": "off", "episodes": 5}}
+    new = {"evaluation": {"overlap": "on", "episodes": 10}}
+    assert config_differences(old, new, may_move=False) == ["evaluation.episodes was 5, is 10"]
+
+
 def test_implied_values_are_the_defaults():
     known = flatten(td3_bc.get_config("hopper-m").to_dict())
     assert {name: known[name] for name in IMPLIED_FIELDS} == IMPLIED_FIELDS

@@ -10,7 +10,7 @@ from ssar_jax.nested import flatten
 from ssar_jax.reporting.read.curves import Curve, merge
 from ssar_jax.reporting.read.folders import Skipped
 from ssar_jax.reporting.read.runs import Key, Run
-from ssar_jax.run_format import FREE_ONLINE, IMPLIED_FIELDS
+from ssar_jax.run_format import FIELDS_WITHOUT_EFFECT, FREE_ONLINE, IMPLIED_FIELDS
 
 _SHORT = 40  # characters of a note that fits into a table or a legend
 
@@ -145,7 +145,8 @@ def _setup(run: Run) -> dict[str, Any]:
     read = {name: value for name, value in run.config.items() if name not in unread}
     offline_updates = run.summary["num_updates"] - run.summary.get("online_updates", 0)
     dataset = run.summary.get("dataset_hash")
-    setup = IMPLIED_FIELDS | flatten(read) | {"dataset_hash": dataset, "offline_updates": offline_updates}
+    fields = {name: value for name, value in flatten(read).items() if name not in FIELDS_WITHOUT_EFFECT}
+    setup = IMPLIED_FIELDS | fields | {"dataset_hash": dataset, "offline_updates": offline_updates}
     # The same data may be in different places on different machines.
     return setup if dataset is None else setup | {"dataset.path": None}
 

@@ -76,6 +76,15 @@ def test_a_new_field_that_is_unset_does_not_separate_runs_of_older_versions(tmp_
     assert skipped == []
 
 
+def test_fields_that_change_no_number_do_not_separate_runs(tmp_path):
+    for seed, evaluation in enumerate(({}, {"overlap": "on"}, {"overlap": "off"})):
+        config = {"seed": seed, "num_seeds": 1, "evaluation": evaluation}
+        write_run(tmp_path / str(seed), {0: (1.0,)}, config=config, summary={"seeds": [seed]})
+    found, skipped = groups_of(tmp_path)
+    assert [group.seeds for group in found] == [(0, 1, 2)]
+    assert skipped == []
+
+
 def test_departures_from_the_preset_are_named(tmp_path):
     """The updates that were made count and not those asked for; a field of the run's alone counts too."""
     run = folders.read_runs(write_run(tmp_path / "a", config={"critic": {"tau": 0.01, "mine": True}}))[0][0]
