@@ -34,16 +34,8 @@ LENGTHS = (
 )
 
 
-# Slow: those whose kind of update is also tested by another system or smoke test.
-SLOW = (
-    *("td3_bc.py:hopper-m", "td3_bc.py:hopper-m,variant=base", "cql.py:hopper-m", "cql.py:hopper-m,variant=base"),
-    *("iql.py:hopper-m,variant=sa", "rebrac.py:hopper-m,variant=sa", "awac.py:hopper-m"),
-    *("edac.py:hopper-m,variant=sac_n", "cal_ql.py:hopper-m,variant=sa", "edac.py:hopper-m", "cal_ql.py:hopper-m"),
-    *("fam_cql.py:hopper-m", "rebrac.py:hopper-m", "iql.py:hopper-m"),
-)
-
-
-@pytest.mark.parametrize("system", [pytest.param(s, marks=[pytest.mark.slow] * (s in SLOW)) for s in SYSTEMS])
+@pytest.mark.slow  # two phases each; the default suite runs both phases of TD3+BC, and updates of every system
+@pytest.mark.parametrize("system", SYSTEMS)
 def test_trains_offline_and_online(system, tmp_path):
     config = load_config(f"configs/{system},preset=short")
     overrides, _ = split_overrides([f"--config.{field}" for field in (*SYSTEMS[system], *LENGTHS)])

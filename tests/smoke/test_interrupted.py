@@ -68,6 +68,7 @@ def test_a_terminated_run_finishes_its_chunk_and_resumes(finished, dataset, tmp_
     assert f"{path} is finished: nothing to resume" in output
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_exits_as_shells_expect(dataset, tmp_path):
     status, output, messages = interrupt(tmp_path / "run", dataset, signal.SIGINT)
     assert status == 130

@@ -164,6 +164,7 @@ def test_an_unknown_task_is_one_line(finished):
     assert output == ""
 
 
+@pytest.mark.slow
 def test_config_json_repeats_the_run(finished, tmp_path):
     status, _, messages = small_run.finish(
         small_run.start(f"--config={finished.path / 'config.json'}", f"--workdir={tmp_path / 'again'}")

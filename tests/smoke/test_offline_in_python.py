@@ -54,6 +54,7 @@ def test_two_seeds_in_one_program_equal_two_runs(finished, dataset, tmp_path):
     assert not np.allclose(first, second)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_before_its_first_checkpoint_starts_again(finished, dataset, tmp_path, monkeypatch):
     def disk_full(*arguments):
         raise OSError("disk full")
@@ -123,6 +124,7 @@ def test_the_baseline(dataset, tmp_path):
     assert load_policy(tmp_path / "run")(np.zeros(11)).shape == (3,)
 
 
+@pytest.mark.slow
 def test_a_schedule_that_never_fires_is_a_warning(dataset, tmp_path, caplog):
     """Its period is 500 updates here, the run has 40."""
     run(tmp_path / "run", small_run.make_config(dataset, *SHORTER))
@@ -155,6 +157,7 @@ def test_custom_data_with_an_environment(pendulum, tmp_path):
     assert (np.abs(torques) <= 2.0).all()
 
 
+@pytest.mark.slow
 def test_custom_data_without_an_environment(pendulum, tmp_path):
     """No evaluation and no score; the policy acts within the given bounds."""
     path = tmp_path / "run"

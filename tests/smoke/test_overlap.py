@@ -127,6 +127,7 @@ def test_a_signal_stops_the_run_at_the_evaluated_update(config, whole, tmp_path,
     small_run.assert_same_numbers(whole, path)
 
 
+@pytest.mark.slow
 def test_a_failing_environment_leaves_a_run_to_resume(config, whole, tmp_path, monkeypatch, caplog):
     path = tmp_path / "run"
     with monkeypatch.context() as patch:
@@ -138,6 +139,7 @@ def test_a_failing_environment_leaves_a_run_to_resume(config, whole, tmp_path, m
     small_run.assert_same_numbers(whole, path)
 
 
+@pytest.mark.slow
 def test_what_ends_training_ends_the_evaluation(config, whole, tmp_path, monkeypatch):
     """As a kill does, it leaves the last checkpoint, from which the run goes on."""
     path, advance, stopped = tmp_path / "run", OfflineTrainer.advance, []

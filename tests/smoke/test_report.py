@@ -33,6 +33,7 @@ def test_a_page_with_tables_and_figures(tmp_path):
     assert re.search(r"Changed from preset short: batch_size=7.* \(TD3\+BC\(SA\) on hopper-m\)\.", page)
 
 
+@pytest.mark.slow
 def test_kept_runs_make_the_same_tables(tmp_path):
     """A few rows of the training table are enough."""
     run = write_run(tmp_path / "runs" / "a", config={"variant": "base"})

@@ -65,6 +65,7 @@ def test_what_is_stored_is_what_happened(dataset):
     assert metrics["online/batch_share"][0] == 1.0
 
 
+@pytest.mark.slow
 def test_modes_differ_in_what_the_batches_hold(dataset):
     """Trajectory sums are -6 and -15: `part` with k = 1 keeps the rewards -1, -2 and -3."""
     rows = {mode: fine_tuner(dataset, mode=mode, batch_size=64) for mode in ("all", "part", "none", "half")}

@@ -44,6 +44,7 @@ def looped():
     return train(SEEDS, 10)
 
 
+@pytest.mark.slow
 def test_vmapped_seeds_equal_single_runs_to_rounding(single_runs):
     """Batched products round differently: 1e-6 after ten updates."""
     states, _ = train(SEEDS, 10, vmapped=True)

@@ -19,7 +19,7 @@ from tests.algorithms.states import with_params
 from tests.golden_vectors import golden_files
 
 FILES = golden_files("cql_")
-SLOW = ("cql_sa_antmaze_equal", "cql_sa_locomotion_stop", "cql_sa_switches")
+SLOW = ("cql_sa_antmaze_equal", "cql_sa_locomotion_stop", "cql_sa_online", "cql_sa_switches")
 ILL_CONDITIONED = 5e-3
 """The limit in float32 for densities near +-1 and for values computed from them: one unit in the last place of tanh
 changes them by up to 2e-3, as the README of the vectors explains."""

@@ -130,6 +130,7 @@ def _narrower(critics):
     )
 
 
+@pytest.mark.slow
 def test_with_one_coefficient_it_is_cql():
     """A range of [1, 1], no LayerNorm: a step of CQL whose observations hold the embedding of 1."""
     state, draws = make_state(), make_draws()._replace(coefficients=np.ones(len(BATCH.rewards)))

@@ -59,6 +59,7 @@ def state():
     )
 
 
+@pytest.mark.slow
 def test_without_coefficient_it_is_td3_with_a_normalized_q(program, state):
     """A coefficient of 0: the step of TD3+BC with its own coefficient at 0, in all networks."""
     after, metrics = program(state, step=2, value=0.0)
@@ -310,6 +311,7 @@ def test_a_frozen_coefficient_is_the_base_algorithm(adaptive_state, tolerance):
     assert_close(*jax.device_get((base, sa._replace(coefficient=()))), atol=tolerance)
 
 
+@pytest.mark.slow
 def test_the_adaptive_coefficient_trains_offline_alone(adaptive_state):
     coefficient = adaptive(learning_rate=0.1)
     update = jax.jit(spot.spot(2, coefficient, config=SMALL).update, static_argnames="phase")

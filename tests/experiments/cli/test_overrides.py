@@ -79,8 +79,8 @@ def test_overrides_set_fields_in_their_types_and_the_last_one_counts():
         (
             "evaluation.every",
             "3",
-            "unknown field --config.evaluation.every; evaluation has episodes, interval, max_episode_steps; "
-            "did you mean --config.checkpoint.every?",
+            "unknown field --config.evaluation.every; evaluation has episodes, interval, max_episode_steps, "
+            "overlap; did you mean --config.checkpoint.every?",
         ),
         ("selection.zzz", "3", "unknown field --config.selection.zzz; selection has expectile, fraction, "),
         ("num_update", "3", "unknown field --config.num_update; did you mean --config.num_updates"),

@@ -119,6 +119,7 @@ def test_finished_models_are_kept_when_the_rest_is_interrupted(rows, trained, mo
     assert trained == [[0], [1]]
 
 
+@pytest.mark.slow
 def test_a_model_that_diverges_is_one_line_and_not_cached(rows, cache):
     observations = np.full_like(rows.transitions.observations, np.inf)
     broken = dataclasses.replace(rows, transitions=rows.transitions._replace(observations=observations))
