@@ -191,7 +191,7 @@ def shared_config(choice: Choice) -> Config:
                 # Ours: an episode is cut after so many steps; unset: the task's horizon, 1,000 if there is none.
                 "max_episode_steps": placeholder(int),
                 # Ours: "on" plays offline evaluations while training goes on, "off" in turn with it, with the same
-                # rows; "auto" is "on" on accelerators, whose host would be idle.
+                # rows; "auto" is "on" on accelerators, which would wait meanwhile.
                 "overlap": "auto",
             },
             "checkpoint": {

@@ -71,6 +71,19 @@ def _private_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skips where this machine cannot draw."""
+    from experiments.cli import films
+    from ssar_jax.errors import UserError
+
+    monkeypatch.setenv("MUJOCO_GL", os.environ.get("MUJOCO_GL", "egl"))
+    try:
+        films.require_drawing()
+    except UserError as error:
+        pytest.skip(str(error))
+
+
 def random_rows(columns=(), observation_size=3, action_size=2):
     """Twenty random rows in four episodes, prepared; the first observation is the number of the row."""
     from ssar_jax.data.dataset import OfflineDataset

@@ -256,7 +256,7 @@ class _OfflineRun:
         step, place = self._trainer.step, f"update {self._trainer.step:,}"
         if self._is_overlapped(step):
             states = self._guard.reset_stopped(self._trainer.states())
-            self._overlap.begin(step, self._trainer.policies(), states, tuple(self._guard.stopped), interruption)
+            self._overlap.begin(step, self._trainer.policies(), states, self._guard.stopped, interruption)
             return True
         evaluate = partial(
             self._scorer, "offline", step, self._trainer.policies(), progress,

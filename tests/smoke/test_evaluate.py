@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 
 from experiments.cli import films
-from ssar_jax.errors import UserError
 from ssar_jax.runs.evaluate import evaluate_checkpoint
 from ssar_jax.runs.load import load_policies
 from tests.data.helpers import user_error
@@ -115,16 +113,6 @@ def assert_one_line(result, message):
     status, output, messages = result
     assert (status, output, messages.count("\n")) == (2, "", 1), messages
     assert messages.startswith(f"error: {message}")
-
-
-@pytest.fixture
-def drawing(monkeypatch):
-    """Skips where this machine cannot draw."""
-    monkeypatch.setenv("MUJOCO_GL", os.environ.get("MUJOCO_GL", "egl"))
-    try:
-        films.require_drawing()
-    except UserError as error:
-        pytest.skip(str(error))
 
 
 @pytest.mark.slow
