@@ -27,6 +27,7 @@ from experiments.sweeping import paper
 from experiments.sweeping.plan import PlannedRun, Settings, make_plan
 from ssar_jax.errors import UserError
 from ssar_jax.files import require_writable, resolve_path
+from ssar_jax.logs.run_log import require_dashboards
 
 _SYSTEMS = flags.DEFINE_list("systems", [], "Systems, such as td3_bc,td3_bc:base,cql.")
 _TASKS = flags.DEFINE_list("tasks", [], "Tasks, such as hopper-m,antmaze-u.")
@@ -70,6 +71,7 @@ def main(overrides: Sequence[tuple[str, str | None]], arguments: list[str]) -> i
         raise UserError(f"unexpected argument {arguments[0]!r}; flags begin with --, lists have no spaces")
     root = resolve_path(_RUNS.value)
     require_writable(root, "choose another --runs")
+    require_dashboards(_LOG.value)
     systems, tasks, settings = _wanted(overrides, root)
     without = () if _TABLE.value is None else paper.empty_cells(settings.phase)
     runs = make_plan(systems, tasks, settings, without)
@@ -77,10 +79,8 @@ def main(overrides: Sequence[tuple[str, str | None]], arguments: list[str]) -> i
     from experiments.sweeping.estimates import Estimator
     from experiments.sweeping.pool import Pool
     from experiments.sweeping.tables import outcome_text, plan_text
-    from ssar_jax.logs.run_log import require_dashboards
     from ssar_jax.runs.interruption import watch_signals
 
-    require_dashboards(_LOG.value)
     _use_cpu()
     resources = Resources(_JOBS.value, _CORES.value, _GPUS.value, _ADDRESS.value, _SLURM.value)
     engine = make_engine(_ENGINE.value, root, resources)

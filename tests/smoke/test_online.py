@@ -4,6 +4,7 @@ import csv
 import json
 import signal
 import time
+from functools import partial
 
 import jax
 import numpy as np
@@ -123,21 +124,28 @@ def test_a_killed_run_resumes_to_the_same_numbers(tuned, finished, dataset, tmp_
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (
-            ("--offline_run=/nowhere",),
-            "/nowhere is not a run: --offline_run needs a finished run of",
-        ),
-        (("--config.discount=0.9",), "has another config: discount was 0.99, is 0.9"),
-        (("--config.online.buffer_capacity=100",), "online.buffer_capacity=100 is less than the 400 offline"),
+        (("--offline_run=/nowhere",), "/nowhere is not a run: --offline_run needs a finished run of"),
         (("--config.batch_size=16", "--config.online.warmup_steps=2000"), "online.warmup_steps=2000 must be below"),
     ],
 )
-def test_what_cannot_be_fine_tuned_is_one_line(finished, dataset, tmp_path, flags, message):
-    arguments = flags if any("offline_run" in flag for flag in flags) else (f"--offline_run={finished.path}", *flags)
-    status, _, messages = small_run.finish(start(dataset, tmp_path / "run", *arguments))
+def test_what_cannot_be_fine_tuned_is_one_line(dataset, tmp_path, flags, message):
+    status, _, messages = small_run.finish(start(dataset, tmp_path / "run", *flags))
     assert status == 2
     assert messages.startswith("error: ")
     assert message in messages
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--config.discount=0.9", "has another config: discount was 0.99, is 0.9"),
+        ("--config.online.buffer_capacity=100", "online.buffer_capacity=100 is less than the 400 offline"),
+    ],
+)
+def test_what_does_not_fit_to_the_offline_run_is_refused(finished, dataset, tmp_path, flag, message):
+    with user_error(message):
+        online.run(small_run.make_config(dataset, *ONLINE, flag), tmp_path / "run", finished.path)
     assert not (tmp_path / "run" / "config.json").exists()
 
 
@@ -155,11 +163,11 @@ def test_without_an_offline_run_it_is_trained_first(dataset, tmp_path):
 
 
 def test_buffers_that_would_not_fit_are_refused_before_the_offline_phase(dataset, tmp_path):
-    path, buffer = tmp_path / "run", ("--config.online.buffer=all", "--config.online.buffer_capacity=100")
-    status, output, messages = small_run.finish(start(dataset, path, *buffer))
-    assert status == 2, output
-    assert messages.startswith("error: online.buffer_capacity=100 is less than the 400 offline transitions")
-    assert not (path / "offline" / "config.json").exists()
+    buffer = ("--config.online.buffer=all", "--config.online.buffer_capacity=100")
+    config = small_run.make_config(dataset, *ONLINE, *buffer)
+    with user_error("online.buffer_capacity=100 is less than the 400 offline transitions"):
+        offline.run(config, tmp_path / "offline", require=partial(online.require_trainable, config))
+    assert not (tmp_path / "offline" / "config.json").exists()
 
 
 def test_overwriting_an_online_run_keeps_an_offline_run_elsewhere(dataset, tmp_path):

@@ -59,7 +59,6 @@ def test_it_trains_and_tells_by_that_what_others_take(dataset, tmp_path):
         ),
         (("hopper-m",), "unexpected argument 'hopper-m'"),
         (("--systems=td3_bc", "--tasks=hopper-m", "--log=tensorbord"), "--log: unknown 'tensorbord'; known are "),
-        (("--systems=td3_bc", "--tasks=hopper-m", "--jobs=0"), "--jobs=0 must be at least 1"),
         (("--systems=td3_bc", "--tasks=hopper-m", "--runs=/dev/null/x", "--dry_run"), "cannot write to /dev/null/x: "),
         (("--systems=td3_bc", "--tasks=hopper-m", "--config.seed=1"), "--config.seed=1: a sweep takes --seed"),
         (("--system=td3_bc",), "unknown flag --system; did you mean --systems"),
