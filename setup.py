@@ -77,7 +77,7 @@ setup(
         "jax>=0.8",
         "minari[hdf5]>=0.5.2,<0.6",
         "ml_collections>=1.1",
-        "mujoco>=3.5,<4",
+        "mujoco>=3.5,<4",  # ssar_jax/envs/physics.py says why
         "numpy>=2.0",
         "optax>=0.2.6",
         "scipy>=1.13",

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ssar_jax.envs.make import make_env
+from tests.data.helpers import user_error
 from tests.golden_vectors import golden_files, load_golden
 
 MODELS = (
@@ -89,3 +90,15 @@ def test_the_installed_physics_is_another(vectors):
     model = make_env(environment, "gymnasium").unwrapped.model
     assert np.max(np.abs(model.body_mass[1:] / arrays["body_mass"][1:] - 1.0)) > 0.04
     assert np.max(np.abs(model.body_inertia[1:] / arrays["body_inertia"][1:] - 1.0)) > 0.1
+
+
+@pytest.mark.parametrize("environment", [environment for _, environment in MODELS])
+def test_the_rotations_of_mujoco_4_are_refused(environment, monkeypatch):
+    """Only where a joint rotates freely; otherwise single steps of MuJoCo 4.0.0 agree with those of 2.1.0 too."""
+    monkeypatch.setattr(mujoco, "__version__", "4.0.0")
+    if not environment.startswith("ant"):
+        make_env(environment, "d4rl-v2").close()
+        return
+    with user_error("physics d4rl-v2: MuJoCo 4.0.0 integrates the rotations", "pip install 'mujoco<4'"):
+        make_env(environment, "d4rl-v2")
+    make_env(environment, "gymnasium").close()
