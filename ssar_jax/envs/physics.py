@@ -63,7 +63,7 @@ def _require_old_rotations(model: mujoco.MjModel) -> None:
     if _mujoco_version() >= (4, 0) and rotating and model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4:
         raise UserError(
             f"physics d4rl-v2: MuJoCo {mujoco.__version__} integrates the rotations of the ant otherwise than D4RL's: "
-            "pip uninstall mujoco mujoco-core mujoco-studio, then pip install 'mujoco<4'; or choose physics gymnasium"
+            "pip install 'mujoco<4', or choose physics gymnasium"
         )
 
 
