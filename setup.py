@@ -8,8 +8,8 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 _ROOT = Path(__file__).parent
-_LOG = ["tensorboardX>=2.6", "wandb>=0.31"]
-_REPORT = ["matplotlib>=3.9"]
+_LOG = ["tensorboardX>=2.6.2", "wandb>=0.31"]
+_REPORT = ["matplotlib>=3.10.7"]
 _VIDEO = ["imageio-ffmpeg>=0.5"]
 _COMMANDS = ["absl-py>=2.1", "imageio>=2.28"]
 _DOCS = ["furo>=2024.8", "ipykernel>=6.29", "jupytext>=1.16", "myst-nb>=1.2", "nbclient>=0.10", "sphinx>=8", *_REPORT]
@@ -72,10 +72,10 @@ setup(
         "chex>=0.1.89",
         "flax>=0.10.4",
         "gymnasium>=1.2,<2",
-        "gymnasium-robotics>=1.4,<2",
+        "gymnasium-robotics>=1.4.1,<2",
         "h5py>=3.11",
         "jax>=0.8",
-        "minari[hdf5]>=0.5.2,<0.6",
+        "minari[hdf5]>=0.5.3,<0.6",
         "ml_collections>=1.1",
         "mujoco>=3.5,<4",  # ssar_jax/envs/physics.py says why
         "numpy>=2.0",

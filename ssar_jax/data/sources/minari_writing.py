@@ -1,5 +1,6 @@
 """Writes Minari datasets, completely or not at all."""
 
+import io
 import itertools
 import shutil
 import uuid
@@ -15,8 +16,6 @@ from ssar_jax.data.sources.minari import has_minari, is_minari_id, minari_direct
 from ssar_jax.episodes import Episode
 from ssar_jax.errors import UserError
 from ssar_jax.files import exists, one_line
-
-_BLOCK = 1 << 25  # bytes by which the file grows in memory
 
 
 def write_minari(
@@ -145,8 +144,8 @@ def _write_episodes(data: Path, dataset_id: str, stream: Iterator[Episode], meta
     if first is None:
         raise UserError(f"Minari dataset {dataset_id!r}: there are no episodes to write")
     num_episodes = num_steps = 0
-    options: Any = {"driver": "core", "backing_store": False, "block_size": _BLOCK, "libver": "latest"}
-    with h5py.File(str(data), "w", **options) as file:
+    image = io.BytesIO()  # images of HDF5's own driver for memory have a wrong checksum before HDF5 2.0
+    with h5py.File(image, "w", libver="latest") as file:
         for episode in itertools.chain([first], stream):
             group = file.create_group(f"episode_{num_episodes}")
             group.attrs["id"], group.attrs["total_steps"] = num_episodes, len(episode.rewards)
@@ -156,15 +155,13 @@ def _write_episodes(data: Path, dataset_id: str, stream: Iterator[Episode], meta
                 group.create_dataset(key, data=array, chunks=array.shape, fletcher32=True)
             num_episodes += 1
             num_steps += len(episode.rewards)
-        file.flush()
-        image = file.id.get_file_image()
     storage = MinariStorage.new(
         data,
         observation_space=Box(-np.inf, np.inf, first.observations.shape[1:], np.float32),
         action_space=Box(-1.0, 1.0, first.actions.shape[1:], np.float32),
         data_format="hdf5",
     )
-    (data / "main_data.hdf5").write_bytes(image)
+    (data / "main_data.hdf5").write_bytes(image.getbuffer())
     sizes = {"total_episodes": num_episodes, "total_steps": num_steps, "dataset_size": storage.get_size()}
     versions = {"dataset_id": dataset_id, "minari_version": version("minari")}
     storage.update_metadata({**metadata, **versions, **sizes})
