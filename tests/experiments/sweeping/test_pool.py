@@ -178,6 +178,7 @@ def test_one_run_at_a_time_prepares_the_data_of_a_task(tmp_path):
     assert [outcome.status for outcome in outcomes] == ["finished", "finished"], outcomes
 
 
+@needs_two_cores
 @pytest.mark.parametrize(
     ("program", "status", "message"),
     [(DONE, "finished", ""), ("sys.exit(1)", "not started", "its offline run is not finished, but failed")],
