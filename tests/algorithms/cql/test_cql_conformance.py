@@ -218,16 +218,24 @@ def check_metrics(vectors, call, metrics, loose):
                 check("coefficient/slack_mean", "schedule_mean", loose)
 
 
-def add_rounding(vectors, state, slack):
-    """Adds the effect of rounding in this step to that of the steps before."""
-    steps = {"actor": rounding_of_adam(state.actor.opt_state[0].nu, vectors.hyper("policy_lr"))}
+def rounding(vectors, state):
+    """How far rounding can move the parameters in this call, by network."""
+    slack = {"actor": rounding_of_adam(state.actor.opt_state[0].nu, vectors.hyper("policy_lr"))}
+    tau = vectors.hyper("soft_target_update_rate")
     for i, moments in enumerate(state.critics.opt_state[0].nu):
-        steps[f"critic_{i + 1}"] = rounding_of_adam(moments, vectors.hyper("qf_lr"))
-    for name, step in steps.items():
-        slack[name] = jax.tree.map(np.add, slack[name], step) if name in slack else step
+        step = rounding_of_adam(moments, vectors.hyper("qf_lr"))
+        slack |= {f"critic_{i + 1}": step, f"critic_{i + 1}_target": jax.tree.map(lambda size: tau * size, step)}
+    return slack
 
 
-def check_state(vectors, call, state, slack):
+def with_the_authors_params(vectors, call, state):
+    """The state after a call with the parameters of the file, so that what rounding moved moves no later number."""
+    names = ("actor", "critic_1", "critic_2", "critic_1_target", "critic_2_target")
+    actor, *critics = (vectors.expected_tree(call, f"params/{name}") for name in names)
+    return with_params(state, actor=actor, critics=tuple(critics[:2]), target_critics=tuple(critics[2:]))
+
+
+def check_state(vectors, call, state):
     nets = {"actor": state.actor.params}
     nets |= {f"critic_{i + 1}": p for i, p in enumerate(state.critics.params)}
     nets |= {f"critic_{i + 1}_target": p for i, p in enumerate(state.target_critics)}
@@ -238,8 +246,7 @@ def check_state(vectors, call, state, slack):
         nets["beta"] = state.coefficient.network.params
         vectors.check(state.coefficient.n, call, "n_away_after")
         vectors.check(state.coefficient.active, call, "schedule_active_after")
-    if vectors.dtype == np.float32:
-        add_rounding(vectors, state, slack)
+    slack = rounding(vectors, state) if vectors.dtype == np.float32 else {}
     for name, params in nets.items():
         vectors.check_tree(params, call, f"params/{name}", slack=slack.get(name))
 
@@ -248,7 +255,6 @@ def run(vectors, algorithm, config, coefficient):
     loose = ILL_CONDITIONED if vectors.dtype == np.float32 else None
     state = starting_state(vectors, algorithm)
     update, compute = jax.jit(algorithm.update, static_argnames="phase"), intermediates(vectors, config, coefficient)
-    slack = {}
     for call in range(1, vectors.hyper("n_calls") + 1):
         phase = "online" if vectors.hyper(f"call{call}/online_steps") > 0 else "offline"
         batch, noise, annealing = vectors.batch(call), draws(vectors, call), authors_annealing(vectors, call)
@@ -261,8 +267,8 @@ def run(vectors, algorithm, config, coefficient):
         for name, tree in trees.items():
             vectors.check_tree(tree, call, name, loose)
         check_metrics(vectors, call, metrics, loose)
-        check_state(vectors, call, after, slack)
-        state = after
+        check_state(vectors, call, after)
+        state = with_the_authors_params(vectors, call, after) if vectors.dtype == np.float32 else after
     assert state.actor.params["layer0"]["kernel"].dtype == vectors.dtype
     assert vectors.compared > 50
 
