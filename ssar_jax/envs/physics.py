@@ -62,7 +62,7 @@ def _require_old_rotations(model: mujoco.MjModel) -> None:
     rotating = np.isin(model.jnt_type, (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL)).any()
     if _mujoco_version() >= (4, 0) and rotating and model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4:
         raise UserError(
-            f"physics d4rl-v2: MuJoCo {mujoco.__version__} integrates the rotations of the ant differently from D4RL's: "
+            f"physics d4rl-v2: MuJoCo {mujoco.__version__} integrates the rotations of the ant differently: "
             "pip install 'mujoco<4', or choose physics gymnasium"
         )
 
