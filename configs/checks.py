@@ -120,6 +120,12 @@ def _check_selection(config: Config) -> None:
             "use return, advantage or top_fraction"
         )
 
+    if selection.rule != "none" and "coefficient" not in config:
+        raise UserError(
+            f"selection.rule={selection.rule!r} has no effect: it selects the rows that train SSAR's coefficient, and "
+            f"{config.algorithm} has none; dataset.keep_fraction=0.1 trains on the best tenth of the trajectories alone"
+        )
+
 
 def _check_coefficient(config: Config) -> None:
     coefficient = config.get("coefficient")

@@ -70,6 +70,8 @@ def main(overrides: Sequence[tuple[str, str | None]], arguments: list[str]) -> i
     if arguments:
         raise UserError(f"unexpected argument {arguments[0]!r}; flags begin with --, lists have no spaces")
     root = resolve_path(_RUNS.value)
+    if _ENGINE.value != "local":
+        root = root.absolute()  # a worker of a cluster has another current folder
     require_writable(root, "choose another --runs")
     require_dashboards(_LOG.value)
     systems, tasks, settings = _wanted(overrides, root)

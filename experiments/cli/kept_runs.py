@@ -40,8 +40,9 @@ def keep_runs(runs: Sequence[Run], root: Path) -> list[Path]:
             if (run.path / name).exists():
                 content = (run.path / name).read_bytes()
                 write_atomically(folder / name, lambda file, content=content: file.write(content))
-        text = _thinned((run.path / "train.csv").read_text(encoding="utf-8"))
-        write_atomically(folder / "train.csv", lambda file, text=text: file.write(text.encode()))
+        if (run.path / "train.csv").exists():
+            text = _thinned((run.path / "train.csv").read_text(encoding="utf-8"))
+            write_atomically(folder / "train.csv", lambda file, text=text: file.write(text.encode()))
     return folders
 
 

@@ -25,8 +25,8 @@ def with_columns(
     return transitions._replace(extras=extras)
 
 
-def require_columns(transitions: Transitions[np.ndarray], columns: Sequence[EpisodeColumn]) -> None:
-    """Require the columns of an algorithm in a prepared dataset.
+def keep_columns(transitions: Transitions[np.ndarray], columns: Sequence[EpisodeColumn]) -> Transitions[np.ndarray]:
+    """Return transitions with the columns of an algorithm alone; those prepared for another one are left out.
 
     Args:
         transitions: Rows of the dataset.
@@ -41,3 +41,4 @@ def require_columns(transitions: Transitions[np.ndarray], columns: Sequence[Epis
                 f"the prepared data lack the column {column.name!r} that this algorithm needs: "
                 "prepare(dataset, columns=algorithm.columns)"
             )
+    return transitions._replace(extras={column.name: transitions.extras[column.name] for column in columns})

@@ -280,27 +280,33 @@ class OfflineDataset:
         """
         return bool(2 * self._jumps.size <= np.count_nonzero(self.masks[:-1]))
 
-    def require_trajectories(self) -> None:
-        """Require rows in the order of their episodes, for everything that is based on returns.
+    def require_trajectories(
+        self,
+        problem: str = "returns mean nothing",
+        remedy: str = "choose what needs no returns, such as selection.rule=advantage, "
+        "dataset.reward_range_scaling=False or online.buffer=all",
+    ) -> None:
+        """Require rows in the order of their episodes, for everything that is based on returns or successors.
 
         Recorded ends may be right although the rows between them are not each other's successors, as in data of
         which every fourth row was kept. So these are a warning.
+
+        Args:
+            problem: What goes wrong without the order, for the message.
+            remedy: What to do other than sort the rows.
 
         Raises:
             UserError: Most rows are not followed by their next observation, and each of them is an episode of its own.
         """
         if self.has_trajectories:
             return
-        problem = (
+        found = (
             f"{self.source}: {self._jumps.size:,} of {len(self):,} rows are not followed by their next observation, so "
             "the rows are in no order of episodes"
         )
         if 2 * np.count_nonzero(self.episode_ends[self._jumps]) > self._jumps.size:
-            raise UserError(
-                f"{problem} and returns mean nothing: sort the rows, or choose what needs no returns, such as "
-                "selection.rule=advantage, dataset.reward_range_scaling=False or online.buffer=all"
-            )
-        _LOG.warning("%s unless episode_ends says otherwise: check that returns are sums over whole episodes", problem)
+            raise UserError(f"{found} and {problem}: sort the rows, or {remedy}")
+        _LOG.warning("%s unless episode_ends says otherwise: check that returns are sums over whole episodes", found)
 
     def episode_returns(self) -> np.ndarray:
         """Return the undiscounted sum of raw rewards of each episode, [M] float64."""

@@ -234,7 +234,8 @@ def prepare(
     )
     _warn_of_lost_observations(dataset, scaling, transitions)
     if columns:
-        dataset.require_trajectories()
+        names = ", ".join(column.name for column in columns)
+        dataset.require_trajectories(f"{names} cannot be computed", "choose an algorithm that does without")
         transitions = with_columns(transitions, dataset.episode_ends, columns)
     return PreparedData(transitions, scaling, reward_map)
 

@@ -184,8 +184,8 @@ def get_task(name: str) -> Task:
         )
     if name.startswith(("D4RL/", "mujoco/")):
         raise UserError(
-            f"{name!r} is a Minari dataset, not a task: choose a task such as hopper-m with "
-            f"--config.dataset.source=minari --config.dataset.path={name}"
+            f"{name!r} is a Minari dataset, not a task: choose task custom with --config.dataset.path={name}, which "
+            "evaluates in the dataset's environment"
         )
     nearest = difflib.get_close_matches(name, [*_BY_NAME, CUSTOM], n=4, cutoff=0.5)
     known = ", ".join(task.name for task in TASKS)

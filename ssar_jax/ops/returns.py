@@ -20,9 +20,10 @@ def returns_to_go(
         masks: 1 - terminated, [T].
         ends: whether a row is the last one of its episode, [T] bool.
         discount: discount factor, below 1 with `failure_reward`.
-        failure_reward: with sparse rewards, the reward of a step that does not reach the goal. An episode with this
-            reward alone is taken to fail forever: failure_reward / (1 - discount) in all of its rows. None for dense
-            rewards.
+        failure_reward: with sparse rewards, the reward of a step that does not reach the goal. An attempt, the rows up
+            to a terminal or the end of the episode, with this reward alone is taken to fail forever:
+            failure_reward / (1 - discount) in all of its rows. None for dense rewards. AntMaze's episodes go on after
+            a terminal, so one of them can hold several attempts.
 
     Returns:
         Returns, [T] float64.
@@ -36,6 +37,8 @@ def returns_to_go(
         returns[rows] += factors[rows] * returns[rows + 1]
     if failure_reward is not None:
         succeeds = rewards != rewards.dtype.type(failure_reward)
-        failed = np.add.reduceat(succeeds, stops - lengths) == 0
-        returns[np.repeat(failed, lengths)] = failure_reward / (1.0 - discount)
+        attempt_stops = np.flatnonzero(ends | (masks == 0)) + 1
+        attempt_lengths = np.diff(attempt_stops, prepend=0)
+        failed = np.add.reduceat(succeeds, attempt_stops - attempt_lengths) == 0
+        returns[np.repeat(failed, attempt_lengths)] = failure_reward / (1.0 - discount)
     return returns

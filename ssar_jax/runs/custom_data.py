@@ -87,6 +87,7 @@ def load_custom(
             f"{dataset.source}: observations are {stored}, but {name} has {layout}: choose the environment that the "
             "data are from"
         )
+    _warn_of_another_environment(dataset, description, environment)
     for kind, space in spaces.items():
         size = dataset.observation_size if kind == "observation" else dataset.action_size
         if space.shape != (size,):
@@ -97,6 +98,18 @@ def load_custom(
     task = custom_task(dataset.observation_size, dataset.action_size, environment_id=environment, **horizon)
     bounds = ActionBounds.from_space(spaces["action"]) if spaces else None
     return task, dataset, scaling, bounds, layout or stored
+
+
+def _warn_of_another_environment(
+    dataset: OfflineDataset, description: MinariDescription | None, environment: str | None
+) -> None:
+    if description is None or description.environment_id is None or environment is None:
+        return
+    if environment_name(environment) != description.environment_id:
+        _LOG.warning(
+            "%s is from %s, but policies are evaluated in %s: a score means something only if observations and "
+            "actions mean the same in both", dataset.source, description.environment_id, environment_name(environment),
+        )  # fmt: skip
 
 
 def _label(config: Any, environment: str | None) -> str:

@@ -298,6 +298,11 @@ def _announce(config: Any, data: TaskData, algorithm: Algorithm) -> None:
         limit = _limit(config.selection, data.selection.threshold)
         print(f"selected {100 * data.selection.fraction:.1f} % of the transitions by {config.selection.rule}{limit}")
     coefficient = config.get("coefficient")
+    if config.selection.rule != "none" and not _reads_selection(coefficient):
+        _LOG.warning(
+            "the selection has no effect: set --config.selection.rule=none, or --config.coefficient.mask_regularizer "
+            "or, with a state-adaptive coefficient, --config.coefficient.mask_coefficient"
+        )
     if coefficient is not None and coefficient.kind == "state_adaptive" and coefficient.n_end > coefficient.n_start:
         # The schedule advances only at updates of the coefficient.
         period = lcm(coefficient.n_period, algorithm.coefficient_period)
@@ -306,6 +311,11 @@ def _announce(config: Any, data: TaskData, algorithm: Algorithm) -> None:
                 "the threshold schedule never fires: its period is %d updates, the run has %d; set "
                 "--config.coefficient.n_period", period, config.num_updates,
             )  # fmt: skip
+
+
+def _reads_selection(coefficient: Any) -> bool:
+    learns = coefficient.kind == "state_adaptive" and coefficient.mask_coefficient
+    return coefficient.mask_regularizer or learns
 
 
 def _limit(rule: Any, threshold: float | None) -> str:

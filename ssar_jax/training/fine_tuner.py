@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding
 
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
-from ssar_jax.data.columns import require_columns
+from ssar_jax.data.columns import keep_columns
 from ssar_jax.data.dataset import OfflineDataset
 from ssar_jax.data.scaling import PreparedData, prepare
 from ssar_jax.envs.actions import ActionBounds
@@ -108,7 +108,7 @@ class FineTuner:
                 f"{len(seeds)}: give one seed per row of the states"
             )
         require_pretrained(algorithm, states)
-        require_columns(buffer.offline, algorithm.columns)
+        buffer = buffer._replace(offline=keep_columns(buffer.offline, algorithm.columns))
         self.steps = 0
         self.seeds = tuple(seeds)
         self.finished_returns: list[list[float]] = [[] for _ in self.seeds]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssar_jax.algorithms.base import Algorithm
 from ssar_jax.data.actions import ActionScaling
-from ssar_jax.data.columns import require_columns
+from ssar_jax.data.columns import keep_columns
 from ssar_jax.data.scaling import ObservationScaling, PreparedData
 from ssar_jax.envs.actions import ActionBounds
 from ssar_jax.errors import UserError
@@ -56,8 +56,7 @@ class OfflineTrainer:
     ) -> None:
         if not seeds or len(set(seeds)) != len(seeds):
             raise UserError(f"seeds must be distinct and at least one, not {list(seeds)}")
-        transitions = data.transitions
-        require_columns(transitions, algorithm.columns)
+        transitions = keep_columns(data.transitions, algorithm.columns)
         if trusted is None:
             trusted = np.ones(len(transitions.rewards), np.float32)
         if trusted.shape[-1] != len(transitions.rewards):

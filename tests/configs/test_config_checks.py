@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from configs import td3_bc
+from configs import awac, bc, edac, fam_cql, td3_bc
 from configs.checks import check_config
 from configs.common import Config
 from ssar_jax.errors import UserError
@@ -116,6 +116,7 @@ def test_custom_takes_bounds_as_numbers_or_tuples(low, high):
 def test_an_algorithm_without_a_coefficient_is_checked_too():
     config = td3_bc.get_config("hopper-m").unlock()
     del config["coefficient"]
+    config.selection.rule = "none"
     del config.online["buffer"]
     check_config(config.lock())
     for group in ("critic", "actor"):
@@ -126,3 +127,12 @@ def test_an_algorithm_without_a_coefficient_is_checked_too():
 def test_configs_do_not_import_jax():
     code = "import sys, configs.td3_bc, configs.checks; assert 'jax' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize("make", [bc.get_config, awac.get_config, edac.get_config, fam_cql.get_config])
+def test_a_selection_that_nothing_reads_is_refused(make):
+    config = make("hopper-m")
+    check_config(config)
+    config.selection.rule = "top_fraction"
+    with pytest.raises(UserError, match=r"'top_fraction' has no effect: .*, and \w+ has none; dataset\.keep_fraction="):
+        check_config(config)

@@ -54,7 +54,7 @@ def test_other_names(name: str, found: str) -> None:
         ("xyz", ("known: halfcheetah-m, ", "antmaze-ld, custom")),
         ("ssar-embedded/hopper/large-v0", ("unknown task",)),
         ("custom", ("custom_task",)),
-        ("mujoco/hopper/medium-v0", ("dataset.source=minari", "dataset.path=mujoco/hopper/medium-v0")),
+        ("mujoco/hopper/medium-v0", ("task custom with --config.dataset.path=mujoco/hopper/medium-v0",)),
     ],
 )
 def test_unknown_names(name: str, parts: tuple[str, ...]) -> None:

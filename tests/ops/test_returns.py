@@ -39,6 +39,18 @@ def test_failures_fail_forever():
     np.testing.assert_allclose(returns, [-50, -50, -5.45, -0.5, 5, -50], rtol=1e-12)
 
 
+def test_what_follows_the_last_goal_of_an_episode_fails_forever():
+    """An AntMaze episode goes on after its terminal; the published programs cut it there.
+
+    Reward 10 r - 5 with discount 0.9, goals at rows 1 and 2: 5, -5 + 0.9 * 5 = -0.5, then -5 / (1 - 0.9) = -50.
+    """
+    rewards = np.array([-5, 5, 5, -5, -5, -5], np.float32)
+    masks = np.array([1, 0, 0, 1, 1, 1], np.float32)
+    ends = np.array([0, 0, 0, 0, 0, 1], bool)
+    returns = returns_to_go(rewards, masks, ends, 0.9, failure_reward=-5.0)
+    np.testing.assert_allclose(returns, [-0.5, 5, 5, -50, -50, -50], rtol=1e-12)
+
+
 def test_a_failure_is_found_after_rounding():
     """-0.1 is not a float32; the mapped rewards are its nearest one."""
     rewards = np.float32([-0.1, -0.1])

@@ -1,6 +1,7 @@
 """Sweeps on clusters of real processes: what is killed continues elsewhere, with the same numbers bit for bit."""
 
 import csv
+import os
 import signal
 import sys
 import time
@@ -96,9 +97,10 @@ def test_a_killed_driver_is_repeated(ray, finished, dataset, tmp_path):
 
 
 def test_a_failing_run_does_not_stop_the_others(ray, dataset, tmp_path):
-    """The hopper's data do not fit the walker."""
+    """The hopper's data do not fit the walker. The folder of the runs is relative to that of the sweep."""
     others = ("--tasks=walker2d-m,hopper-m", "--config.num_updates=50", "--config.evaluation.episodes=1")
-    process = start(dataset, tmp_path, "--engine=ray", f"--address={ray.address}", *others)
+    root = os.path.relpath(tmp_path, small_run.ROOT)
+    process = start(dataset, root, "--engine=ray", f"--address={ray.address}", *others)
     status, output, messages = small_run.finish(process)
     assert (status, messages) == (1, "")
     table, _, reasons = output.partition("\nsystem  task ")[2].partition("\ntd3_bc walker2d-m offline failed: ")

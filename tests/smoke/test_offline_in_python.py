@@ -129,6 +129,14 @@ def test_a_schedule_that_never_fires_is_a_warning(dataset, tmp_path, caplog):
     """Its period is 500 updates here, the run has 40."""
     run(tmp_path / "run", small_run.make_config(dataset, *SHORTER))
     assert "the threshold schedule never fires: its period is 500 updates, the run has 40" in caplog.text
+    assert "the selection has no effect" not in caplog.text
+
+
+@pytest.mark.slow
+def test_a_selection_that_nothing_reads_is_a_warning(dataset, tmp_path, caplog):
+    masks = ("--config.coefficient.mask_regularizer=False", "--config.coefficient.mask_coefficient=False")
+    assert run(tmp_path / "run", small_run.make_config(dataset, *SHORTER, *masks)) == 0
+    assert "the selection has no effect: set --config.selection.rule=none" in caplog.text
 
 
 @pytest.fixture

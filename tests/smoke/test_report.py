@@ -54,6 +54,8 @@ def test_kept_runs_make_the_same_tables(tmp_path):
     tables = [(page.parent / "tables.csv").read_text() for page in (first, second)]
     assert tables[0].replace(str(run), str(kept.parent)) == tables[1]  # the command repeats the run from its config
     again = write_run(tmp_path / "more" / "b", config={"variant": "base", "batch_size": 7})
+    (again / "train.csv").unlink()
+    assert report(again, f"--out={first}", f"--keep={tmp_path / 'second'}").returncode == 0
     result = report(run, again, f"--out={first}", f"--keep={tmp_path / 'kept'}")
     assert result.returncode == 2
     assert "would both be kept in" in result.stderr

@@ -66,11 +66,13 @@ def make_dataset():
 
 
 def fine_tuner(
-    dataset, *, seeds=(0,), mode="all", capacity=50, num_steps=30, layout=None, algorithm=None, states=None, **protocol
-):
+    dataset, *, seeds=(0,), mode="all", capacity=50, num_steps=30, layout=None, algorithm=None, states=None,
+    columns=None, **protocol
+):  # fmt: skip
     protocol = Protocol(**{"warmup_steps": 3, "batch_size": 8} | protocol)
     algorithm = algorithm or make_diary(protocol.batch_size)
-    prepared = prepare(dataset, normalize_states=False, columns=algorithm.columns)
+    columns = algorithm.columns if columns is None else columns
+    prepared = prepare(dataset, normalize_states=False, columns=columns)
     trusted = np.ones(len(dataset), np.float32)
     rows = kept_rows(mode, dataset, part_k=1)
     buffer = make_buffer(mode, rows, prepared, trusted, capacity=capacity, num_steps=num_steps)

@@ -73,8 +73,18 @@ def test_rows_in_no_order_have_no_columns():
         observations=observations, actions=np.zeros((8, 1)), rewards=np.zeros(8), masks=np.ones(8),
         next_observations=observations + 1.0,
     )  # fmt: skip
-    with user_error("the rows are in no order of episodes"):
+    with user_error("in no order of episodes and count_down, pairs cannot be computed: sort the rows, or choose"):
         prepare(dataset, columns=COLUMNS)
+
+
+def test_columns_of_another_algorithm_are_left_out():
+    """Data that were prepared for an algorithm with columns also serve one without, in both phases."""
+    data = prepare(make_dataset(), normalize_states=False, columns=COLUMNS)
+    OfflineTrainer(recorder.make(), data, batch_size=4).advance(1)
+    tuners = [fine_tuner(make_dataset(), columns=columns) for columns in (COLUMNS, ())]
+    for each in tuners:
+        each.advance(6)
+    jax.tree.map(np.testing.assert_array_equal, *(each.states() for each in tuners))
 
 
 def expected(rows, steps, ended):

@@ -10,6 +10,7 @@ from ssar_jax.data.actions import ActionScaling
 from ssar_jax.data.dataset import DataSource, OfflineDataset
 from ssar_jax.data.sources.d4rl import d4rl_directory, is_official, load_d4rl, read_hdf5
 from ssar_jax.data.sources.minari import has_minari, is_minari_id, read_minari
+from ssar_jax.data.sources.origin import require_origin
 from ssar_jax.data.tasks import Task
 from ssar_jax.errors import UserError
 from ssar_jax.files import exists, is_folder, resolve_path
@@ -47,7 +48,8 @@ def load_dataset(
         The dataset, with the task's observation and action sizes.
 
     Raises:
-        UserError: The data are missing or damaged, or their sizes are not those of the task.
+        UserError: The data are missing or damaged, their sizes are not those of the task, or a Minari dataset is from
+            another environment.
     """
     if source not in SOURCES:
         raise UserError(f"unknown dataset.source {source!r}; known: {', '.join(SOURCES)}")
@@ -57,6 +59,8 @@ def load_dataset(
         example = "mujoco/hopper/medium-v0" if source == "minari" else "my_data.hdf5"
         raise UserError(f"task {task.name} with dataset.source={source} needs dataset.path, such as {example}")
     if path is not None:
+        if source == "minari" or is_minari(Path(path)):
+            require_origin(Path(path), task)
         reader = _read_minari_task if source == "minari" else read_path
         dataset = reader(task, Path(path), action_scaling, clip_actions)
     elif source == "embedded":

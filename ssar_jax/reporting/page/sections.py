@@ -16,8 +16,9 @@ from ssar_jax.reporting.statistics.names import label
 
 _PHASES = {"offline": "offline training", "online": "online fine-tuning"}
 _CORL_SENTENCE = (
-    "Scores of systems that the paper does not have are CORL's (arXiv:2210.07105), after 1,000,000 updates and, "
-    "online, 1,000,000 steps, where the paper has 250,000. Cal-QL's offline scores are those before its fine-tuning."
+    "Scores of systems that the paper does not have are CORL's (arXiv:2210.07105), after 1,000,000 updates (EDAC and "
+    "SAC-N: 3,000,000) and, online, 1,000,000 steps, where the paper has 250,000. Cal-QL's offline scores are those "
+    "before its fine-tuning."
 )
 
 

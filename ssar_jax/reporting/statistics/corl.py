@@ -1,9 +1,10 @@
 """Scores of further baselines as CORL published them, with every digit as printed, and all published scores by system.
 
 Tasks have the short names of this library; CORL has no expert data. Scores are normalized as by D4RL, on its v2
-datasets: the last evaluation ± the standard deviation over seeds, after 1,000,000 updates offline and, in the second
-table, 1,000,000 environment steps online (the SSAR paper's have 250,000). The offline scores of Cal-QL are those at the
-start of the online phase, since CORL has no offline program of it.
+datasets: the last evaluation ± the standard deviation over seeds, after 1,000,000 updates offline (SAC-N and EDAC:
+3,000,000) and, in the second table, 1,000,000 environment steps online (the SSAR paper's have 250,000). Cal-QL is that
+of CORL, here the variant `corl`; its offline scores are those at the start of the online phase, since CORL has no
+offline program of it.
 
 References:
     Tarasov et al., "CORL: Research-oriented Deep Offline Reinforcement Learning Library", 2022,
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from ssar_jax.reporting.statistics.published import OFFLINE, ONLINE, PublishedTable, Score, parse_table
 
 CORL_OFFLINE = parse_table("""
-task            AWAC          ReBRAC        SAC-N         EDAC          Cal-QL
+task            AWAC          ReBRAC        SAC-N         EDAC          Cal-QL_(CORL's_form)
 halfcheetah-m   50.02±0.27    64.04±0.68    68.20±1.28    67.70±1.04    -
 hopper-m        63.02±4.56    102.29±0.17   40.82±9.91    101.70±0.28   -
 walker2d-m      68.52±27.19   85.82±0.77    87.47±0.66    93.36±1.38    -
@@ -36,7 +37,7 @@ antmaze-ld      0.00±0.00     64.00±5.43    0.00±0.00     0.00±0.00     44.0
 """Results of offline training, without totals: CORL prints averages over fewer tasks than the paper."""
 
 CORL_ONLINE = parse_table("""
-task            AWAC          ReBRAC        Cal-QL
+task            AWAC          ReBRAC        Cal-QL_(CORL's_form)
 antmaze-u       98.75±1.09    74.75±42.59   99.75±0.43
 antmaze-ud      0.00±0.00     98.00±2.92    98.50±1.12
 antmaze-mp      0.00±0.00     98.00±1.58    98.75±1.64

@@ -158,10 +158,11 @@ def parse_table(text: str) -> PublishedTable:
     """Parses a table with cells `mean±spread`, `mean` or `-`, and totals `total,low,high`, if it has any.
 
     Args:
-        text: lines of cells with spaces between them: a heading, and a line for every task and for every total.
+        text: lines of cells with spaces between them: a heading, in which `_` stands for a space in a name, and a line
+            for every task and for every total.
     """
     header, *lines = (line.split() for line in text.strip().splitlines())
-    systems = tuple(header[1:])
+    systems = tuple(name.replace("_", " ") for name in header[1:])
     cells = {line[0]: dict(zip(systems, line[1:], strict=True)) for line in lines}
     return PublishedTable(
         systems=systems,

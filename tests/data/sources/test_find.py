@@ -2,9 +2,11 @@
 
 import dataclasses
 import hashlib
+import json
 import logging
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -16,6 +18,8 @@ from ssar_jax.data.sources.minari_writing import write_minari
 from ssar_jax.data.tasks import Task, custom_task, get_task
 from ssar_jax.episodes import Episode
 from tests.data.helpers import ten_rows, trajectories, user_error, write_hdf5
+from tests.data.minari_sets import STEPS, write_set
+from tests.envs.point_goal import goal_space
 
 TOY = custom_task(2, 1, horizon=1000)
 
@@ -180,3 +184,49 @@ def test_data_that_do_not_fit_the_task(tmp_path: Path) -> None:
 def test_refused_requests(task: Task, options: dict[str, str], parts: tuple[str, ...]) -> None:
     with user_error(*parts):
         load_dataset(task, embedded=never, **options)
+
+
+@pytest.mark.parametrize(
+    ("task", "dataset_id", "environment", "accepted"),
+    [
+        ("hopper-m", "mine/hops-v0", "Hopper-v5", True),
+        ("hopper-m", "mine/hops-v0", "hopper-expert-v2", True),  # another quality, the same environment
+        ("hopper-m", "mine/hops-v0", None, True),
+        ("hopper-m", "ssar-embedded/hopper/expert-v0", None, True),
+        ("halfcheetah-m", "mine/runs-v0", "Walker2d-v5", False),  # of the same sizes
+        ("halfcheetah-m", "ssar-embedded/walker2d/medium-v0", None, False),
+        ("antmaze-u", "D4RL/antmaze/umaze-v1", "AntMaze_UMaze-v4", False),  # Minari's, in other coordinates
+        ("antmaze-u", "mine/ants-v0", "antmaze-umaze-diverse-v2", True),
+        ("antmaze-u", "mine/ants-v0", "antmaze-large-play-v2", False),
+        ("antmaze-u", "ssar-embedded/antmaze/umaze-v0", None, True),
+        ("antmaze-mp", "ssar-embedded/antmaze/umaze-v0", None, False),
+    ],
+)
+@pytest.mark.parametrize("source", ["auto", "minari", "path"])
+def test_a_minari_dataset_is_from_the_environment_of_the_task(
+    task: str, dataset_id: str, environment: str | None, *, accepted: bool, source: str
+) -> None:
+    chosen = get_task(task)
+    write_zeros(dataset_id, chosen, environment)
+    if accepted:
+        assert len(load_dataset(chosen, source=source, path=dataset_id, embedded=never)) == 3
+        return
+    with user_error(f"but task {task} evaluates in D4RL's {chosen.environment}: choose task custom"):
+        load_dataset(chosen, source=source, path=dataset_id, embedded=never)
+
+
+def write_zeros(dataset_id: str, task: Task, environment: str | None) -> None:
+    """Write three rows of a task's sizes that name an environment."""
+    states, actions = np.zeros((4, task.observation_size)), np.zeros((3, task.action_size))
+    episode = Episode(states, actions, np.zeros(3), terminations=np.zeros(3, bool), truncations=np.arange(3) == 2)
+    spec = {} if environment is None else {"env_spec": json.dumps({"id": environment})}
+    write_minari(dataset_id, [episode], description="", metadata=spec)
+
+
+def test_goals_without_an_environment_are_not_d4rls_antmaze() -> None:
+    sizes = {"achieved_goal": 2, "desired_goal": 2, "observation": 27}
+    columns = {name: np.zeros((STEPS + 1, size)) for name, size in sizes.items()}
+    actions, space = np.zeros((STEPS, 8), np.float32), gymnasium.spaces.Box(-1.0, 1.0, (8,))
+    write_set("D4RL/antmaze/umaze-v1", [columns], goal_space(**sizes), actions=[actions], action_space=space)
+    with user_error("observations achieved_goal (2), observation (27)", "choose task custom"):
+        load_dataset(get_task("antmaze-u"), path="D4RL/antmaze/umaze-v1", embedded=never)

@@ -131,7 +131,7 @@ def test_without_runs_the_papers_scores_are_alone():
     assert table.spans[1] == Span("IQL", 1)
     scores = {**{"IQL": "75.2", "SPOT": "99.9", "FamCQL": "101.0", "CQL": "63.8", "TD3+BC": "63.7"},
               **{"TD3+BC(SA)": "103.5 ± 0.4", "CQL(SA)": "99.3 ± 3.8"}}  # fmt: skip
-    corl = {f"{name} CORL": "–" for name in ("AWAC", "ReBRAC", "Cal-QL")}  # has AntMaze alone
+    corl = {f"{name} CORL": "–" for name in ("AWAC", "ReBRAC", "Cal-QL (CORL's form)")}  # has AntMaze alone
     papers = {f"{name} paper": cell for name, cell in scores.items()}
     assert line(table, "hopper-m") == {"task": "hopper-m", **papers, **corl}
     assert line(table, "antmaze-lp")["ReBRAC CORL"] == "31.50 ± 33.56"

@@ -16,14 +16,15 @@ from ssar_jax.reporting.statistics.corl import (
 from ssar_jax.reporting.statistics.published import OFFLINE, tasks_of
 
 ANTMAZE = tasks_of(OFFLINE, "antmaze")
+CAL_QL = "Cal-QL (CORL's form)"  # not the authors' form, the variant `base`
 LOCOMOTION = tuple(task for task in tasks_of(OFFLINE, "locomotion") if not task.endswith("-e"))  # no expert data
 
 
 def test_the_tasks_and_systems():
     assert tuple(CORL_OFFLINE.rows) == (*LOCOMOTION, *ANTMAZE)
     assert tuple(CORL_ONLINE.rows) == ANTMAZE
-    assert CORL_OFFLINE.systems == ("AWAC", "ReBRAC", "SAC-N", "EDAC", "Cal-QL")
-    assert CORL_ONLINE.systems == ("AWAC", "ReBRAC", "Cal-QL")
+    assert CORL_OFFLINE.systems == ("AWAC", "ReBRAC", "SAC-N", "EDAC", CAL_QL)
+    assert CORL_ONLINE.systems == ("AWAC", "ReBRAC", CAL_QL)
     assert CORL_OFFLINE.totals == CORL_ONLINE.totals == {}
 
 
@@ -37,7 +38,7 @@ def test_cells_keep_their_digits():
 
 def test_only_cal_qls_locomotion_is_empty():
     empty = {(task, system) for task, row in CORL_OFFLINE.rows.items() for system, cell in row.items() if cell is None}
-    assert empty == {(task, "Cal-QL") for task in LOCOMOTION}
+    assert empty == {(task, CAL_QL) for task in LOCOMOTION}
     assert all(cell is not None for row in CORL_ONLINE.rows.values() for cell in row.values())
 
 
@@ -47,8 +48,8 @@ def test_only_cal_qls_locomotion_is_empty():
     [
         (CORL_OFFLINE, LOCOMOTION, {"AWAC": "79.39", "ReBRAC": "89.74", "SAC-N": "83.52", "EDAC": "92.92"}),
         (CORL_OFFLINE, ANTMAZE, {"AWAC": "18.58", "ReBRAC": "78.42", "SAC-N": "0.00", "EDAC": "0.00"}),
-        (CORL_OFFLINE, ANTMAZE, {"Cal-QL": "53.04"}),
-        (CORL_ONLINE, ANTMAZE, {"AWAC": "16.46", "ReBRAC": "78.88", "Cal-QL": "97.33"}),
+        (CORL_OFFLINE, ANTMAZE, {CAL_QL: "53.04"}),
+        (CORL_ONLINE, ANTMAZE, {"AWAC": "16.46", "ReBRAC": "78.88", CAL_QL: "97.33"}),
     ],
 )
 def test_the_rows_have_the_printed_averages(table, tasks, averages):
