@@ -55,8 +55,8 @@ _TABLE = {
     "antmaze-md":     ("success",    None, None, False, 5.0, 5.0, 2_000_000, "all",   20,      -1, 1_000_000),
     "antmaze-lp":     ("success",    None, None, False, 5.0, 5.0, 2_000_000, "all",  100,      -1, 1_000_000),
     "antmaze-ld":     ("success",    None, None, False, 5.0, 5.0, 2_000_000, "all",  100,      -1, 1_000_000),
-    # Ours: the settings of most locomotion tasks, and the best 30 % of the trajectories by return.
-    "custom":         ("top_fraction", None, None, True, 1.0, 3.0, 1_000_000, "part", 2, 400_000, 2_000_000),
+    # Ours: the settings of most locomotion tasks without the mask, and the best 30 % of the trajectories by return.
+    "custom":         ("top_fraction", None, None, False, 1.0, 3.0, 1_000_000, "part", 2, 400_000, 2_000_000),
 }
 # fmt: on
 

@@ -52,7 +52,7 @@ def state_adaptive(
     n_period: int = 50_000,
     n_increments: int = 10,
     mask_coefficient: bool = True,
-    mask_regularizer: bool = True,
+    mask_regularizer: bool = False,
 ) -> Coefficient:
     """Builds the state-adaptive coefficient beta(s), a network with values in (0, max_ratio * base).
 
@@ -70,7 +70,8 @@ def state_adaptive(
         n_period: number of updates between two tests of the schedule, at each of which n grows or stops.
         n_increments: number of increments from `n_start` to `n_end`.
         mask_coefficient: whether only trusted transitions train the coefficient and decide the schedule.
-        mask_regularizer: whether the regularizer acts on trusted transitions only.
+        mask_regularizer: whether the regularizer acts on trusted transitions only, as published on most locomotion
+            tasks.
 
     Raises:
         UserError: if a hyperparameter is out of its range, such as `max_ratio=0.5`.

@@ -28,27 +28,29 @@ def make_run(folder, agent, evaluations):
 
 @pytest.fixture
 def marks(monkeypatch):
-    """The marks of the snapshots by their steps, (0, 0) unless set; and the steps that were examined."""
+    """The marks and best returns of the snapshots by their steps, 0 unless set; and the steps that were examined."""
     given, examined = {}, []
 
     def examine(agent, policy, rng):
         steps = int(policy.layers[0][1][0])
         examined.append(steps)
-        return Mark(*given.get(steps, (0.0, 0.0)), 0.0, 0.0)
+        sampled, deterministic, *best = given.get(steps, (0.0, 0.0))
+        return Mark(sampled, deterministic, 0.0, 0.0, *(best or [0.0]))
 
     monkeypatch.setattr(training_runs, "examine", examine)
     return given, examined
 
 
 def test_a_medium_policy_is_in_both_bands_and_the_first(tmp_path, marks):
-    """Hopper's bands are 38 to 50 sampled and 45 to 60 deterministic."""
+    """Hopper's bands are 42 to 50 sampled and 45 to 60 deterministic, with a best episode of at least 2,500."""
     given, examined = marks
-    given |= {210: (45.0, 70.0), 220: (60.0, 50.0), 230: (40.0, 44.0), 240: (39.0, 46.0), 250: (45.0, 50.0)}
+    given |= {200 + i: (*mark, 3000.0) for i, mark in {10: (45.0, 70.0), 20: (60.0, 50.0), 30: (43.0, 44.0)}.items()}
+    given |= {240: (45.0, 50.0, 2400.0), 250: (43.0, 46.0, 2500.0), 260: (45.0, 50.0, 3000.0)}
     run = make_run(tmp_path / "run", "hopper", [(10.0, 10.0), (20.0, 20.0), (40.0, 50.0), (49.0, 59.0)])  # near: 30
     choice = run.choose("medium")
-    assert (choice.steps, choice.mark) == (240, Mark(39.0, 46.0, 0.0, 0.0))
-    assert examined == [210, 220, 230, 240]  # the evaluation after 300 steps is the first that is near the bands
-    assert choice.policy.layers[0][1][0] == 240
+    assert (choice.steps, choice.mark) == (250, Mark(43.0, 46.0, 0.0, 0.0, 2500.0))
+    assert examined == [210, 220, 230, 240, 250]  # the evaluation after 300 steps is the first that is near the bands
+    assert choice.policy.layers[0][1][0] == 250
 
 
 @pytest.mark.parametrize("above", [(51.0, 50.0), (45.0, 61.0)])
