@@ -63,7 +63,7 @@ def start() -> Iterator[RayCluster]:
     """Starts a cluster without machines."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.smoke.cluster"],
-        cwd=ROOT.anchor,  # workers start where Ray was started, which need not be where the sweep is
+        cwd=ROOT / "tests",  # workers start where Ray was started, which need not be where the sweep is
         env=os.environ | _SETTINGS | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
