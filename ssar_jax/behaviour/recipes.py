@@ -12,8 +12,14 @@ from ssar_jax.behaviour.policies import GaussianPolicy
 from ssar_jax.data.sources import embedded
 from ssar_jax.data.tasks import Task
 
-_UNIFORM_SHARE = 0.05
-"""Share of medium-replay with uniform actions, which a SAC learner takes in its first steps."""
+_UNIFORM_SHARE = 0.005
+"""Share of medium-replay with uniform actions, which stand for a learner's steps before its first update: one episode
+of the halfcheetah."""
+
+_UNTRAINED = 2
+"""First snapshots of a training that medium-replay leaves out. Their actions are almost uniform, and each snapshot plays
+several episodes, where a learner plays one and goes on. With some twenty such episodes among the 202 of the halfcheetah
+a clone of the data stands still, since most rows near the start are of them; D4RL's does not."""
 
 
 class Segment(NamedTuple):
@@ -31,9 +37,9 @@ class Segment(NamedTuple):
 def segments(task: Task, num_steps: int) -> list[Segment]:
     """Return the segments of a task's dataset in order.
 
-    medium and expert: one stochastic policy. medium-expert: half of each. medium-replay: 5 % uniform actions, then
-    snapshots of the training of the medium policy at even intervals and in order, each for the same number of rows,
-    where D4RL has the replay buffer of such a training. AntMaze: the policy that walks in a given direction.
+    medium and expert: one stochastic policy. medium-expert: half of each. medium-replay: uniform actions, then
+    snapshots of a training to medium at even intervals and in order, each for the same number of rows, where D4RL has
+    the replay buffer of such a training. AntMaze: the policy that walks in a given direction.
 
     Args:
         task: One of the 18 tasks.
@@ -52,7 +58,7 @@ def segments(task: Task, num_steps: int) -> list[Segment]:
             actors = [*policies.load(f"{task.agent}-medium"), *policies.load(f"{task.agent}-expert")]
         case "medium-replay":
             uniform = round(_UNIFORM_SHARE * num_steps)
-            snapshots = policies.load(f"{task.agent}-replay")
+            snapshots = policies.load(f"{task.agent}-replay")[_UNTRAINED:]
             return [Segment(None, uniform), *_even(snapshots, num_steps - uniform)]
         case _:
             actors = policies.load("ant-direction")

@@ -71,15 +71,15 @@ def test_the_number_of_processes_does_not_matter(hopper, tmp_path, monkeypatch):
 
 
 def test_a_replay_starts_with_uniform_actions_and_has_every_snapshot(root):
-    """5 % of 2,000 rows are uniform: standard deviation 1 / sqrt 3 = 0.577, no preferred side.
+    """A two-hundredth of 2,000 rows is uniform: standard deviation 1 / sqrt 3 = 0.577, no preferred side.
 
     Each of the 4 pieces is one environment whose episodes, of at most 1,000 steps, go on when the policy changes.
     """
     dataset = load_or_generate(get_task("halfcheetah-mr"), 2000)
     assert (len(dataset), len(dataset.episodes)) == (2000, 4)
-    uniform, later = dataset.actions[:100], dataset.actions[100:]
-    np.testing.assert_allclose(uniform.std(), 0.577, atol=4 * 0.577 / np.sqrt(2 * 600))
-    np.testing.assert_allclose(uniform.mean(), 0.0, atol=4 * 0.577 / np.sqrt(600))
+    uniform, later = dataset.actions[:10], dataset.actions[10:]
+    np.testing.assert_allclose(uniform.std(), 0.577, atol=4 * 0.577 / np.sqrt(2 * 60))
+    np.testing.assert_allclose(uniform.mean(), 0.0, atol=4 * 0.577 / np.sqrt(60))
     assert np.mean(np.abs(uniform) > 0.9) < 0.2 < np.mean(np.abs(later) > 0.9)  # a tenth against trained policies
     assert np.abs(dataset.actions).max() <= 1.0
 

@@ -21,7 +21,7 @@ def name_of(policy):
     return None if policy is None else float(policy.layers[0][1][0])
 
 
-SHIPPED = {"hopper-medium": [1], "hopper-expert": [2], "hopper-replay": [3, 4, 5]}
+SHIPPED = {"hopper-medium": [1], "hopper-expert": [2], "hopper-replay": [8, 9, 3, 4, 5]}
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def test_medium_expert_is_half_of_each(shipped):
 
 
 def test_medium_replay_is_uniform_actions_and_then_the_snapshots(shipped):
-    """5 % of 1000 are 50; 950 for three snapshots end at 50 + 316.7, 633.3 and 950."""
-    assert played("hopper-mr", 1000) == [(None, 50), (3, 317), (4, 316), (5, 317)]
+    """A two-hundredth of 1000 is 5; 995 for all snapshots but the first two end at 5 + 331.7, 663.3 and 995."""
+    assert played("hopper-mr", 1000) == [(None, 5), (3, 332), (4, 331), (5, 332)]
 
 
 @pytest.mark.parametrize("num_steps", [1, 7, 99, 12_345, 2_000_000])
@@ -64,7 +64,7 @@ def test_what_ships_plays_the_tasks_it_should():
         assert segment.policy.layers[0][0].shape[0] == task.observation_size
         assert segment.policy.layers[-1][0].shape[1] == 2 * task.action_size
         uniform, *snapshots = segments(get_task(f"{agent}-mr"), 1000)
-        assert (uniform.policy, uniform.num_steps) == (None, 50)
+        assert (uniform.policy, uniform.num_steps) == (None, 5)
         assert len({policy.layers[0][0].tobytes() for policy, _ in snapshots}) == len(snapshots) >= 4
 
 
@@ -82,12 +82,12 @@ def test_the_hash_recognizes_a_recipe_and_nothing_else(shipped, monkeypatch):
     shipped["hopper-replay"].reverse()
     others.add(recipe_hash(task, 1000, 0))
     shipped["hopper-replay"].reverse()
-    shipped["hopper-replay"][1] = policy_named(4.0001)
+    shipped["hopper-replay"][3] = policy_named(4.0001)
     others.add(recipe_hash(task, 1000, 0))
     for noise in ({"log_std_multiplier": 0.9}, {"log_std_offset": -0.9}):
-        shipped["hopper-replay"][1] = dataclasses.replace(policy_named(4), **noise)
+        shipped["hopper-replay"][3] = dataclasses.replace(policy_named(4), **noise)
         others.add(recipe_hash(task, 1000, 0))
-    shipped["hopper-replay"][1] = policy_named(4)
+    shipped["hopper-replay"][3] = policy_named(4)
     monkeypatch.setattr(recipes.embedded, "SUITE", recipes.embedded.SUITE + 1)
     others.add(recipe_hash(task, 1000, 0))
     monkeypatch.undo()
