@@ -17,9 +17,9 @@ _UNIFORM_SHARE = 0.005
 of the halfcheetah."""
 
 _UNTRAINED = 2
-"""First snapshots of a training that medium-replay leaves out. Their actions are almost uniform, and each snapshot plays
-several episodes, where a learner plays one and goes on. With some twenty such episodes among the 202 of the halfcheetah
-a clone of the data stands still, since most rows near the start are of them; D4RL's does not."""
+"""First snapshots of a training that medium-replay leaves out. Their actions are almost uniform, and each snapshot
+plays several episodes, where a learner plays one and goes on. With some twenty such episodes among the 202 of the
+halfcheetah a clone of the data stands still, since most rows near the start are of them; D4RL's does not."""
 
 
 class Segment(NamedTuple):
