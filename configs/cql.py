@@ -7,8 +7,8 @@ Variants: `sa` is CQL with the state-adaptive coefficient and LayerNorm in the c
 it, `base_ln` is base with LayerNorm, which separates the effects of the two changes. `base_finetune`
 is base with the networks of CORL's fine-tuning program, to be trained offline and then online.
 
-Presets: `paper` is the published setting, `library` corrects the accidents of the published program, `short` is
-the paper's run shortened to 4,000 updates, for a first try.
+Presets: `paper` is the published setting, `library` corrects the accidents of the published program and lets SSAR's
+regularizer act in all states, `short` is such a run shortened to 4,000 updates, for a first try.
 """
 
 import math

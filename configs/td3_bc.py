@@ -6,8 +6,8 @@ their D4RL names; `custom` for your own data (`--config.dataset.path=my.hdf5`).
 Variants: `sa` is TD3+BC with the state-adaptive coefficient and LayerNorm in the critics, `base` is TD3+BC as
 published, `base_ln` is base with LayerNorm, which separates the effects of the two changes.
 
-Presets: `paper` is the published setting, `library` corrects the accidents of the published program, `short` is
-the paper's run shortened to 20,000 updates, for a first try.
+Presets: `paper` is the published setting, `library` corrects the accidents of the published program and lets SSAR's
+regularizer act in all states, `short` is such a run shortened to 20,000 updates, for a first try.
 """
 
 from typing import NamedTuple
