@@ -30,6 +30,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "online.trust": get_args(choices.ReplayTrust),
 }
 _INT32 = 2**31
+_WITHOUT_SELECTION = ("bc", "awac", "edac", "fam_cql")  # they train on all rows alike; a custom algorithm may select
 
 
 def check_config(config: Config) -> None:
@@ -120,7 +121,7 @@ def _check_selection(config: Config) -> None:
             "use return, advantage or top_fraction"
         )
 
-    if selection.rule != "none" and "coefficient" not in config:
+    if selection.rule != "none" and config.algorithm in _WITHOUT_SELECTION:
         raise UserError(
             f"selection.rule={selection.rule!r} has no effect: it selects the rows that train SSAR's coefficient, and "
             f"{config.algorithm} has none; dataset.keep_fraction=0.1 trains on the best tenth of the trajectories alone"

@@ -298,7 +298,7 @@ def _announce(config: Any, data: TaskData, algorithm: Algorithm) -> None:
         limit = _limit(config.selection, data.selection.threshold)
         print(f"selected {100 * data.selection.fraction:.1f} % of the transitions by {config.selection.rule}{limit}")
     coefficient = config.get("coefficient")
-    if config.selection.rule != "none" and not _reads_selection(coefficient):
+    if coefficient is not None and config.selection.rule != "none" and not _reads_selection(coefficient):
         _LOG.warning(
             "the selection has no effect: set --config.selection.rule=none, or --config.coefficient.mask_regularizer "
             "or, with a state-adaptive coefficient, --config.coefficient.mask_coefficient"

@@ -116,7 +116,6 @@ def test_custom_takes_bounds_as_numbers_or_tuples(low, high):
 def test_an_algorithm_without_a_coefficient_is_checked_too():
     config = td3_bc.get_config("hopper-m").unlock()
     del config["coefficient"]
-    config.selection.rule = "none"
     del config.online["buffer"]
     check_config(config.lock())
     for group in ("critic", "actor"):
