@@ -34,7 +34,7 @@ BETA = 2.0  # the initial coefficient
 
 def adaptive(learning_rate):
     """beta(s) = 1.5 * 2 * sigmoid(z(s))."""
-    return state_adaptive(BETA, hidden_sizes=(3,), learning_rate=learning_rate)
+    return state_adaptive(BETA, hidden_sizes=(3,), learning_rate=learning_rate, mask_regularizer=True)
 
 
 def plain(state, batch, draws, numbers):
