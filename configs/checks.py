@@ -120,7 +120,6 @@ def _check_selection(config: Config) -> None:
             f"selection.rule='success' needs a task with a goal, and {config.task} has none; "
             "use return, advantage or top_fraction"
         )
-
     if selection.rule != "none" and config.algorithm in _WITHOUT_SELECTION:
         raise UserError(
             f"selection.rule={selection.rule!r} has no effect: it selects the rows that train SSAR's coefficient, and "

@@ -16,7 +16,7 @@ _UNIFORM_SHARE = 0.005
 """Share of medium-replay with uniform actions, which stand for a learner's steps before its first update: one episode
 of the halfcheetah."""
 
-_UNTRAINED = 2
+_EARLY_SNAPSHOTS = 2
 """First snapshots of a training that medium-replay leaves out. Their actions are almost uniform, and each snapshot
 plays several episodes, where a learner plays one and goes on. With some twenty such episodes among the 202 of the
 halfcheetah a clone of the data stands still, since most rows near the start are of them; D4RL's does not."""
@@ -58,7 +58,7 @@ def segments(task: Task, num_steps: int) -> list[Segment]:
             actors = [*policies.load(f"{task.agent}-medium"), *policies.load(f"{task.agent}-expert")]
         case "medium-replay":
             uniform = round(_UNIFORM_SHARE * num_steps)
-            snapshots = policies.load(f"{task.agent}-replay")[_UNTRAINED:]
+            snapshots = policies.load(f"{task.agent}-replay")[_EARLY_SNAPSHOTS:]
             return [Segment(None, uniform), *_even(snapshots, num_steps - uniform)]
         case _:
             actors = policies.load("ant-direction")

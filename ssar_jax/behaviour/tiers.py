@@ -39,8 +39,8 @@ class Tier(NamedTuple):
         wanted: The snapshot to take of those that fit: `first` on the way up, or `last` of the training.
         near: Value of sampled actions in the learning curve from which on snapshots are examined: a score; for the ant
             a return in its training, which is at most 500.
-        best: Least return of the best episode with sampled actions. D4RL's medium data of the hopper contain its whole
-            way, up to 3,222, and without such episodes no algorithm learns more than the policy can.
+        best: Least return of the best of the sampled episodes. D4RL's medium data of the hopper contain a few that are
+            nearly an expert's, up to 3,222, from which algorithms learn more than the policy usually does.
     """
 
     environment: str

@@ -381,14 +381,17 @@ def test_the_environment_for_evaluation_comes_first(point_goal):
     assert environment_name(load_data(point_goal_config()).task.environment) == "Easy-v0"
 
 
-def test_the_config_chooses_another_environment_or_none(point_goal, tmp_path):
-    """With an environment of the config, the bounds are that environment's."""
+def test_the_config_chooses_another_environment_or_none(point_goal, tmp_path, caplog):
+    """With an environment of the config, the bounds are that environment's, and a warning names both."""
+    load_data(point_goal_config())
+    assert "a score means something only if" not in caplog.text
     gymnasium.register("Far-v0", "tests.envs.point_goal:PointGoal", max_episode_steps=3, kwargs={"reach": 4.0})
     try:
         data = load_data(point_goal_config(environment="Far-v0"))
     finally:
         del gymnasium.registry["Far-v0"]
     assert (data.task.environment, data.task.horizon) == ("Far-v0", 3)
+    assert "is from PointGoal-v0, but policies are evaluated in Far-v0" in caplog.text
     np.testing.assert_array_equal(data.action_scaling.high, [4.0])
     assert "policies are evaluated" not in data.dataset.card()
     off = load_data(point_goal_config(environment="off"))
